@@ -1,0 +1,1 @@
+"""The hub: takes in what the lockers report, stores it once, sends commands back in time."""

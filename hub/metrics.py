@@ -1,0 +1,174 @@
+"""Every Prometheus metric of the hub: name, labels, help. The only module that imports the client library."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from hub.core.accounting import Accounts
+
+# A boundary stands on each budget: 0.2 s to "pulse sent", 1.5 s to "door seen open".
+_COMMAND_BUCKETS: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 5, 10,
+)  # fmt: skip
+_FLUSH_BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10)
+_ROWS_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
+_LAG_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_HTTP_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """The metrics of one hub, in a registry of its own, so that two hubs in one process do not mix."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        ProcessCollector(registry=r)
+        PlatformCollector(registry=r)
+        Info("lockerhub_build", "The version that runs.", registry=r).info({"version": version})
+
+        self.messages = Counter(
+            "lockerhub_intake_messages_total", "MQTT messages received.", ["channel"], registry=r
+        )
+        self.quarantined = Counter(
+            "lockerhub_intake_quarantined_total", "Records put into quarantine.", ["reason"], registry=r
+        )
+        self.intake_delay = Histogram(
+            "lockerhub_intake_delay_seconds",
+            "From a message's receipt to the commit of its rows, sampled once a batch (its oldest row).",
+            ["channel"], buckets=_FLUSH_BUCKETS, registry=r,
+        )  # fmt: skip
+        self.receipts = Counter(
+            "lockerhub_receipts_sent_total", "Receipts sent: upto (committed), expected (send again).",
+            ["kind"], registry=r,
+        )  # fmt: skip
+        self.ledger_gaps = Counter(
+            "lockerhub_ledger_gaps_total", "Batches that began past the next expected event.", registry=r
+        )
+
+        self.batch_rows = Histogram(
+            "lockerhub_batch_rows", "Rows in one committed batch.", ["table"],
+            buckets=_ROWS_BUCKETS, registry=r,
+        )  # fmt: skip
+        self.batch_seconds = Histogram(
+            "lockerhub_batch_flush_seconds", "Time to write and commit one batch.", ["table"],
+            buckets=_FLUSH_BUCKETS, registry=r,
+        )  # fmt: skip
+        self.batch_failures = Counter(
+            "lockerhub_batch_failures_total", "Batches that could not be committed at the first attempt.",
+            ["table"], registry=r,
+        )  # fmt: skip
+        self.queue_rows = Gauge(
+            "lockerhub_batch_queue_rows", "Rows that wait for a commit.", ["table"], registry=r
+        )
+        self.queue_rows_max = Gauge(
+            "lockerhub_batch_queue_rows_max", "The limit of rows that may wait.", ["table"], registry=r
+        )
+        self.last_commit = Gauge(
+            "lockerhub_batch_last_commit_timestamp_seconds", "When a batch was last committed.",
+            ["table"], registry=r,
+        )  # fmt: skip
+
+        self.command_requests = Counter(
+            "lockerhub_command_requests_total",
+            "Commands asked for, by what became of the request: accepted, repeated, or a refusal's code.",
+            ["kind", "result"], registry=r,
+        )  # fmt: skip
+        self.command_states = Counter(
+            "lockerhub_command_states_total", "Commands that reached a state.", ["kind", "state"], registry=r
+        )
+        self.command_outcomes = Counter(
+            "lockerhub_command_outcomes_total", "What the door sensor saw of commands.",
+            ["outcome"], registry=r,
+        )  # fmt: skip
+        self.command_stage = Histogram(
+            "lockerhub_command_stage_seconds",
+            "From a command's acceptance to each of its stages, by class of command.",
+            ["command_class", "stage"], buckets=_COMMAND_BUCKETS, registry=r,
+        )  # fmt: skip
+        self.command_budget_missed = Counter(
+            "lockerhub_command_budget_missed_total", "Commands that passed a stage after its budget.",
+            ["command_class", "stage"], registry=r,
+        )  # fmt: skip
+        self.commands_in_flight = Gauge(
+            "lockerhub_commands_in_flight", "Commands sent and not yet settled.", registry=r
+        )
+
+        self.mqtt_connected = Gauge(
+            "lockerhub_mqtt_connected", "1 while the link to the broker is up.", ["link"], registry=r
+        )
+        self.mqtt_connects = Counter(
+            "lockerhub_mqtt_connects_total", "Connections made to the broker.", ["link"], registry=r
+        )
+        self.lockers = Gauge(
+            "lockerhub_lockers", "Lockers by state: online, offline, never_seen.", ["state"], registry=r
+        )
+        self.doors = Gauge("lockerhub_doors", "Doors by state: open, closed, unknown.", ["state"], registry=r)
+
+        self.live_viewers = Gauge("lockerhub_live_viewers", "Websocket viewers connected.", registry=r)
+        self.live_frames = Counter(
+            "lockerhub_live_frames_total", "Frames handed to viewers.", ["type"], registry=r
+        )
+        self.live_resyncs = Counter(
+            "lockerhub_live_resyncs_total", "Times a viewer fell behind and got a new snapshot.", registry=r
+        )
+        self.live_closed = Counter(
+            "lockerhub_live_closed_total", "Viewers the hub let go.", ["reason"], registry=r
+        )
+        self.http_seconds = Histogram(
+            "lockerhub_http_request_seconds", "HTTP requests by route, method and status.",
+            ["route", "method", "status"], buckets=_HTTP_BUCKETS, registry=r,
+        )  # fmt: skip
+        self.loop_lag = Histogram(
+            "lockerhub_event_loop_lag_seconds", "How late the event loop wakes a sleeper.",
+            buckets=_LAG_BUCKETS, registry=r,
+        )  # fmt: skip
+
+    def count_accounts(self, accounts: Accounts, in_flight: Callable[[], tuple[int, int]]) -> None:
+        """Export the books: all figures of one scrape are of one moment, so that they balance.
+
+        Args:
+            accounts: the tallies that intake and batches keep.
+            in_flight: returns (events, samples) that were received and are neither committed nor settled.
+        """
+        self.registry.register(_AccountsCollector(accounts, in_flight))
+
+    def render(self) -> tuple[bytes, str]:
+        """Return the exposition and its content type."""
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+
+class _AccountsCollector(Collector):
+    def __init__(self, accounts: Accounts, in_flight: Callable[[], tuple[int, int]]) -> None:
+        self._accounts = accounts
+        self._in_flight = in_flight
+
+    def collect(self) -> Iterable[Metric]:
+        received = CounterMetricFamily(
+            "lockerhub_intake_records_received", "Records received (events, samples).", labels=["record"]
+        )
+        settled = CounterMetricFamily(
+            "lockerhub_intake_records_settled",
+            "Records by what became of them. received = the sum of settled + in flight.",
+            labels=["record", "outcome"],
+        )
+        waiting = GaugeMetricFamily(
+            "lockerhub_intake_records_in_flight", "Records received and not yet settled.", labels=["record"]
+        )
+        events_waiting, samples_waiting = self._in_flight()
+        books = (
+            ("event", self._accounts.events, events_waiting),
+            ("sample", self._accounts.samples, samples_waiting),
+        )
+        for record, tally, count in books:
+            received.add_metric([record], tally.received)
+            waiting.add_metric([record], count)
+            for outcome, total in tally.settled.items():
+                settled.add_metric([record, outcome.value], total)
+        return received, settled, waiting
