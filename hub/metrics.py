@@ -64,9 +64,13 @@ class Metrics:
             "lockerhub_batch_failures_total", "Batches that could not be committed at the first attempt.",
             ["table"], registry=r,
         )  # fmt: skip
-        self.queue_rows = Gauge(
-            "lockerhub_batch_queue_rows", "Rows that wait for a commit.", ["table"], registry=r
+        self.batch_dropped = Counter(
+            "lockerhub_batch_dropped_total",
+            "Rows that found their queue full and are gone (quarantine, commands).",
+            ["table"],
+            registry=r,
         )
+        self.queue_rows = Gauge("lockerhub_batch_queue_rows", "Rows that wait for a commit.", ["table"], registry=r)
         self.queue_rows_max = Gauge(
             "lockerhub_batch_queue_rows_max", "The limit of rows that may wait.", ["table"], registry=r
         )
@@ -112,15 +116,11 @@ class Metrics:
         self.doors = Gauge("lockerhub_doors", "Doors by state: open, closed, unknown.", ["state"], registry=r)
 
         self.live_viewers = Gauge("lockerhub_live_viewers", "Websocket viewers connected.", registry=r)
-        self.live_frames = Counter(
-            "lockerhub_live_frames_total", "Frames handed to viewers.", ["type"], registry=r
-        )
+        self.live_frames = Counter("lockerhub_live_frames_total", "Frames handed to viewers.", ["type"], registry=r)
         self.live_resyncs = Counter(
             "lockerhub_live_resyncs_total", "Times a viewer fell behind and got a new snapshot.", registry=r
         )
-        self.live_closed = Counter(
-            "lockerhub_live_closed_total", "Viewers the hub let go.", ["reason"], registry=r
-        )
+        self.live_closed = Counter("lockerhub_live_closed_total", "Viewers the hub let go.", ["reason"], registry=r)
         self.http_seconds = Histogram(
             "lockerhub_http_request_seconds", "HTTP requests by route, method and status.",
             ["route", "method", "status"], buckets=_HTTP_BUCKETS, registry=r,

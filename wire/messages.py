@@ -24,9 +24,7 @@ BATCH_SAMPLES_MAX: Final = 500
 DATA_BYTES_MAX: Final = 4096
 SIGNATURE_BYTES: Final = 64
 
-_AT_MS_MAX: Final = (
-    253_402_300_799_999  # the last millisecond of year 9999: PostgreSQL and Python both hold it
-)
+_AT_MS_MAX: Final = 253_402_300_799_999  # the last millisecond of year 9999: PostgreSQL and Python both hold it
 _T_MS_MAX: Final = 2**53 - 1
 _SEQ_MAX: Final = 2**63 - 1 - BATCH_EVENTS_MAX
 # `$` also matches before a final newline; this does not.
@@ -94,10 +92,15 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Events(Up, frozen=True, kw_only=True, omit_defaults=True):
-    """A batch of the ledger: dense, in order, starting at `first` within `epoch`."""
+    """A batch of the ledger: dense, in order, starting at `first` within `epoch`.
+
+    `oldest` is the first event that the locker still has. Where `first` is `oldest`, nothing before it can
+    ever come, and the hub records what is missing as a gap instead of asking for it again.
+    """
 
     epoch: UUID
     first: Seq
+    oldest: Seq | None = None
     events: Annotated[list[Event], Meta(min_length=1, max_length=BATCH_EVENTS_MAX)]
 
 

@@ -68,7 +68,5 @@ def parse(topic: str) -> tuple[str, Channel]:
     if not is_locker_id(locker):
         raise WireError(Reason.TOPIC, f"{locker[:40]!r} is not a locker id: 1 to 32 of a-z, 0-9 and -")
     if shard != shard_of(locker):
-        raise WireError(
-            Reason.TOPIC, f"shard {shard[:8]!r} is not {shard_of(locker)!r}, the shard of {locker}"
-        )
+        raise WireError(Reason.TOPIC, f"shard {shard[:8]!r} is not {shard_of(locker)!r}, the shard of {locker}")
     return locker, channel

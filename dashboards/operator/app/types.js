@@ -1,0 +1,87 @@
+/**
+ * The shapes that the hub sends, as docs/api.md names them. Types only: nothing here runs.
+ *
+ * @typedef {"online" | "offline" | "never_seen"} LockerState
+ * @typedef {"open" | "closed" | "unknown"} DoorState
+ *
+ * @typedef {object} Locker
+ * @property {string} id
+ * @property {string} name
+ * @property {string} site
+ * @property {LockerState} state
+ * @property {string | null} since
+ * @property {string | null} last_heard
+ * @property {string | null} agent
+ * @property {number | null} session
+ * @property {{total: number, online: number}} boards
+ * @property {DoorCounts} door_counts
+ *
+ * @typedef {{total: number, open: number, closed: number, unknown: number, out_of_service: number}} DoorCounts
+ *
+ * @typedef {object} Door
+ * @property {number} number
+ * @property {string} label
+ * @property {string | null} size
+ * @property {number | null} row
+ * @property {number | null} column
+ * @property {DoorState} state
+ * @property {string | null} since
+ * @property {DoorState | null} last_known
+ * @property {boolean | null} occupied
+ * @property {"in" | "out"} service
+ * @property {string | null} service_reason
+ *
+ * @typedef {Locker & {doors: Door[], commands: Command[]}} LockerDetail
+ *
+ * @typedef {object} LockerEvent
+ * @property {string} locker
+ * @property {string} epoch
+ * @property {number} seq
+ * @property {string} kind
+ * @property {number | null} door
+ * @property {string} occurred_at
+ * @property {string} received_at
+ * @property {"synced" | "holdover" | "unset"} clock
+ * @property {string | null} actor
+ * @property {string | null} command
+ * @property {string | null} transaction
+ * @property {Record<string, unknown> | null} data
+ *
+ * @typedef {"sent" | "rejected" | "succeeded" | "failed" | "unknown" | "timed_out"} CommandState
+ *
+ * @typedef {object} Command
+ * @property {string} id
+ * @property {string} locker
+ * @property {"open" | "locate"} kind
+ * @property {number | null} door
+ * @property {string | null} actor
+ * @property {string | null} reason
+ * @property {CommandState} state
+ * @property {string | null} detail
+ * @property {"opened" | "closed" | "open_not_detected" | null} outcome
+ * @property {boolean} late
+ * @property {string} accepted_at
+ * @property {number} budget_ms
+ * @property {number} deadline_ms
+ * @property {Partial<Record<"published" | "received" | "started" | "pulsed" | "replied" | "opened", number>>} stages_ms
+ *
+ * @typedef {object} Problem
+ * @property {number} status
+ * @property {string} code
+ * @property {string} title
+ * @property {string} detail
+ * @property {number | null} retryAfterS
+ *
+ * @typedef {object} Frame
+ * @property {"hello" | "snapshot" | "diff" | "resync" | "error"} type
+ * @property {string} [view]
+ * @property {number} [seq]
+ * @property {string} [at]
+ * @property {any} [data]
+ *
+ * @typedef {"all" | "online" | "offline" | "open" | "never_seen"} StateFilter
+ * @typedef {{q: string, state: StateFilter, site: string, sort: "attention" | "id" | "heard", grouped: boolean}} Filter
+ * @typedef {{type: "site", site: string, total: number, abnormal: number} | {type: "locker", id: string}} Row
+ */
+
+export {};

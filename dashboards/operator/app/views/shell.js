@@ -1,0 +1,162 @@
+/** The frame around every view: name, navigation, how live the page is, pause, theme. */
+
+import { html, nothing } from "../../vendor/lit.js";
+import { View } from "../element.js";
+import { clock, some } from "../format.js";
+import { Live } from "../live.js";
+import { theme, toggleTheme } from "../theme.js";
+import "./feed.js";
+import "./fleet.js";
+import "./locker.js";
+import { icon, logo, toneMark } from "./marks.js";
+import { notice } from "./notice.js";
+import "./sign-in.js";
+
+/** @import {Phase} from "../live.js" */
+
+export class Shell extends View {
+  /** The last time at which the page was live, by the hub's clock. */
+  #liveUntilMs = 0;
+
+  render() {
+    const app = this.app;
+    if (!app) return nothing;
+    if (app.access === "needed") return html`<main class="centre"><lh-sign-in .app=${app}></lh-sign-in></main>`;
+    if (app.access === "checking") return html`<main class="centre">${notice("Asking the hub…", "", "loading")}</main>`;
+    if (app.access === "unreachable") {
+      return html`<main class="centre">
+        ${notice("The hub does not answer", "This page tries again every second.", "failed")}
+      </main>`;
+    }
+    const { phase } = app.live;
+    if (phase === "live") this.#liveUntilMs = app.now();
+    document.body.dataset.fresh = phase === "live" ? "yes" : "no";
+    return html`
+      <a class="skip" href="#content" @click=${this.#skip}>Skip to the content</a>
+      <header class="bar">
+        <a class="name" href="/" aria-label="Lockerhub, fleet">${logo()}<span>Lockerhub</span></a>
+        ${this.#navigation()}
+        <span class="spring"></span>
+        ${this.#connection()} ${this.#pause()}
+        <button class="button button-icon" @click=${this.#theme} title="Light or dark"
+          aria-label=${theme() === "dark" ? "Use the light theme" : "Use the dark theme"}>
+          ${icon(theme() === "dark" ? "sun" : "moon")}
+        </button>
+        ${app.canSignOut ? html`<button class="button quiet-button" @click=${this.#signOut}>Sign out</button>` : nothing}
+      </header>
+      ${this.#strips()}
+      <p class="unseen" role="status" aria-live="polite">${SPOKEN[phase]}</p>
+      <main id="content" tabindex="-1">${this.#view()}</main>
+    `;
+  }
+
+  updated() {
+    const route = this.app?.router.route;
+    if (!route) return;
+    const place = route.name === "locker" ? (this.app.store.detail(route.id)?.locker.name ?? route.id) : TITLES[route.name];
+    const title = this.app.access === "open" ? `${place} · Lockerhub` : "Lockerhub";
+    if (document.title !== title) document.title = title;
+  }
+
+  #navigation() {
+    const { name } = this.app.router.route;
+    return html`<nav aria-label="Pages">
+      <a href="/" aria-current=${name === "fleet" ? "page" : name === "locker" ? "true" : "false"}>Fleet</a>
+      <a href="/events" aria-current=${name === "events" ? "page" : "false"}>Events</a>
+    </nav>`;
+  }
+
+  #connection() {
+    const { live } = this.app;
+    const words = {
+      live: "Live",
+      connecting: "Connecting…",
+      stale: `No data for ${live.silentS} s`,
+      waiting: `Reconnecting in ${Math.max(0, Math.ceil((live.retryAt - Live.clock()) / 1000))} s`,
+      incompatible: "Page too old",
+      stopped: "Not connected",
+    }[live.phase];
+    const tone = live.phase === "live" || live.phase === "connecting" ? "normal" : "caution";
+    return html`<span class="connection" data-phase=${live.phase} title=${live.hubVersion ? `Hub ${live.hubVersion}` : ""}>
+      ${toneMark(tone)}<span class="connection-words">${words}</span>
+    </span>`;
+  }
+
+  #pause() {
+    const paused = this.app.pausedAtMs !== 0;
+    return html`<button class="button pause" aria-pressed=${paused} @click=${this.#togglePause}
+      title=${paused ? "Show what has changed, and go on" : "Hold the page still"}>
+      ${icon(paused ? "play" : "pause")}<span class="pause-word">${paused ? "Resume" : "Pause"}</span>
+      ${paused ? html`<span class="badge">${this.app.store.waiting}</span>` : nothing}
+    </button>`;
+  }
+
+  #strips() {
+    const { live, pausedAtMs, store } = this.app;
+    const since = this.#liveUntilMs ? ` What you see is from ${clock(this.#liveUntilMs)}.` : "";
+    return html`
+      ${live.phase === "waiting" || live.phase === "stale"
+        ? html`<p class="banner banner-caution">${toneMark("caution")}
+            <span>${live.phase === "stale" ? "The hub is silent." : "The connection is lost."}${since}</span>
+            <button class="button" @click=${() => live.retry()}>Try now</button>
+          </p>`
+        : nothing}
+      ${live.phase === "incompatible"
+        ? html`<p class="banner banner-caution">${toneMark("caution")}
+            <span>The hub speaks a newer language than this page.</span>
+            <button class="button" @click=${() => location.reload()}>Load the page again</button>
+          </p>`
+        : nothing}
+      ${pausedAtMs
+        ? html`<p class="banner">
+            <span>Paused at ${clock(pausedAtMs)}. ${some(store.waiting, "change")} waiting.</span>
+            <button class="button" @click=${this.#togglePause}>Resume</button>
+          </p>`
+        : nothing}
+    `;
+  }
+
+  #view() {
+    const { app } = this;
+    const { route } = app.router;
+    if (route.name === "fleet") return html`<lh-fleet .app=${app}></lh-fleet>`;
+    if (route.name === "events") return html`<lh-events .app=${app}></lh-events>`;
+    if (route.name === "locker") return html`<lh-locker .app=${app} .lockerId=${route.id}></lh-locker>`;
+    return notice("There is no such page", html`<a href="/">Go to the fleet</a>`, "failed");
+  }
+
+  #togglePause() {
+    this.app.setPaused(this.app.pausedAtMs === 0);
+  }
+
+  #theme() {
+    toggleTheme();
+    this.requestUpdate();
+  }
+
+  async #signOut() {
+    await this.app.api.signOut().catch(() => null);
+    await this.app.checkSession();
+  }
+
+  /** @param {Event} event */
+  #skip(event) {
+    event.preventDefault();
+    document.getElementById("content")?.focus();
+  }
+}
+
+/** @type {Record<Phase, string>} */
+const SPOKEN = {
+  live: "Live",
+  connecting: "Connecting",
+  stale: "The hub is silent. The page is not up to date.",
+  waiting: "The connection is lost. Reconnecting.",
+  incompatible: "The page is too old for the hub.",
+  stopped: "Not connected",
+};
+
+/** @type {Record<string, string>} */
+const TITLES = { fleet: "Fleet", events: "Events", missing: "No such page" };
+
+customElements.define("lh-shell", Shell);

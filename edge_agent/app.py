@@ -1,0 +1,156 @@
+"""The composition root of one agent: it builds, starts and stops everything; nothing else knows everything."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from edge_agent import __version__
+from edge_agent.boards.link import SerialLink
+from edge_agent.cabinet import Cabinet, MakeLink
+from edge_agent.clock import LockerClock
+from edge_agent.commands import Commands
+from edge_agent.config import Config
+from edge_agent.core.doors import Note
+from edge_agent.disk import Disk, DiskError, open_disk
+from edge_agent.journal import Journal
+from edge_agent.outbox import Outbox
+from edge_agent.signature import Verify, verifier
+from edge_agent.telemetry import Machine, Ring, sample_forever
+from edge_agent.uplink import Uplink
+from wire.messages import EventKind
+
+log = logging.getLogger(__name__)
+
+_HOUSEKEEPING_S: Final = 600.0
+_COMMANDS_PATIENCE_S: Final = 2.0
+_DISK_PATIENCE_S: Final = 5.0
+_FAREWELL_PATIENCE_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an agent stands on; `parts_of_machine` makes those of a real locker."""
+
+    clock: LockerClock
+    disk_thread: Executor
+    verify: Verify
+    make_link: MakeLink
+    measure: Callable[[], Awaitable[dict[str, float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What one run of an agent came to. `first_seq` and `last_seq` are its part of the ledger."""
+
+    epoch: UUID
+    first_seq: int
+    last_seq: int
+    drained: bool
+    samples_produced: int
+    samples_dropped: int
+
+
+def disk_thread() -> ThreadPoolExecutor:
+    """Return the one thread for disk work; agents of one process share it."""
+    return ThreadPoolExecutor(1, thread_name_prefix="disk")
+
+
+def parts_of_machine(config: Config, thread: Executor) -> Parts:
+    """Return the parts of a real locker. Raises KeyFileError."""
+    data_dir = Path(config.data_dir)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    return Parts(
+        clock=LockerClock(),
+        disk_thread=thread,
+        verify=verifier(Path(config.hub.public_key_file)),
+        make_link=SerialLink,
+        measure=Machine(data_dir),
+    )
+
+
+class Agent:
+    """One locker's agent. `ready` is set when the hub was told of every board that answers."""
+
+    def __init__(self, config: Config, parts: Parts) -> None:
+        self.ready = asyncio.Event()
+        self._config = config
+        self._parts = parts
+
+    async def run(self, stop: asyncio.Event) -> Summary:
+        """Work until `stop` is set; then stop in order, drain, and say goodbye.
+
+        Raises:
+            DiskError: `agent.db` cannot be used.
+        """
+        config, clock = self._config, self._parts.clock
+        loop = asyncio.get_running_loop()
+        thread = self._parts.disk_thread
+        disk, state = await loop.run_in_executor(thread, open_disk, Path(config.data_dir), thread)
+        outbox = Outbox(disk, state, clock)
+        journal = Journal(disk, outbox, clock)
+        ring = Ring(config.telemetry.ring_samples_max)
+        owed = await journal.load()
+        uplink: Uplink
+
+        def boards_changed() -> None:
+            uplink.boards_changed()
+            self.ready.set()
+
+        cabinet = Cabinet(config, clock, self._parts.make_link, outbox.post, boards_changed)
+        uplink = Uplink(config, clock, cabinet, outbox, ring)
+        commands = Commands(config.locker, clock, cabinet, journal, self._parts.verify, uplink.send_reply)
+        uplink.on_command = lambda payload, retained: commands.receive(payload, retained=retained)
+        for reply in owed:
+            uplink.owe(reply)
+
+        outbox.post([Note(clock.t(), EventKind.AGENT_STARTED, data={"agent": __version__})])
+        cabinet.start()
+        async with asyncio.TaskGroup() as group:
+            link = group.create_task(uplink.run(), name=f"{config.locker} uplink")
+            others = [
+                group.create_task(
+                    sample_forever(ring, self._measure(cabinet, outbox), clock, config.telemetry.period_s),
+                    name=f"{config.locker} samples",
+                ),
+                group.create_task(self._keep_house(outbox, journal), name=f"{config.locker} housekeeping"),
+            ]
+            await stop.wait()
+            log.info("stopping", extra={"locker": config.locker})
+            cabinet.stop()
+            await commands.drain(_COMMANDS_PATIENCE_S)
+            for task in others:
+                task.cancel()
+            outbox.post([Note(clock.t(), EventKind.AGENT_STOPPING)])
+            drained = await self._drain(uplink, disk)
+            uplink.close()
+            await asyncio.wait([link], timeout=_FAREWELL_PATIENCE_S)
+            link.cancel()
+        await disk.close(_DISK_PATIENCE_S)
+        left = len(ring)
+        return Summary(outbox.epoch, state.next_seq, outbox.last_seq, drained, ring.produced, ring.dropped + left)
+
+    async def _drain(self, uplink: Uplink, disk: Disk) -> bool:
+        # First onto the disk, so that what is drained is everything.
+        await disk.settled(_DISK_PATIENCE_S)
+        return await uplink.drain(self._config.outbox.drain_s)
+
+    def _measure(self, cabinet: Cabinet, outbox: Outbox) -> Callable[[], Awaitable[dict[str, float]]]:
+        async def measure() -> dict[str, float]:
+            values = await self._parts.measure()
+            return {**values, "outbox_events": outbox.unacked, "board_errors": cabinet.line_errors}
+
+        return measure
+
+    async def _keep_house(self, outbox: Outbox, journal: Journal) -> None:
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_S)
+            try:
+                await outbox.prune(self._config.outbox.keep_acked_days, self._config.outbox.keep_acked_events_max)
+                await journal.prune()
+            except DiskError as error:
+                log.warning("housekeeping put off", extra={"why": str(error)})

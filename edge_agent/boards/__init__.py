@@ -1,0 +1,1 @@
+"""Lock boards: one codec per board, the serial line, the bus on it, and a board made of software."""

@@ -1,0 +1,176 @@
+"""A CU16 with its latches, doors and item sensors, made of software: bytes in, bytes out. Pure; time is an argument.
+
+A pulse retracts a latch for `pulse_ms`; the ejector's spring then pops the door open 80 to 250 ms after the pulse
+began, and only an open door lets the hook go. Pushed shut after the pulse, the latch holds again without power.
+Every edge of a hook or an item bit is counted where it happens: what an agent reports is compared with that.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+from edge_agent.boards import kerong_cu16 as cu16
+
+POP_MS: Final = (80, 250)
+PULSE_MS: Final = 550
+
+
+@dataclass(slots=True)
+class Truth:
+    """Physical edges by lock, from 0: doors that came open, doors that shut, items put in or taken out."""
+
+    opened: Counter[int] = field(default_factory=Counter)
+    closed: Counter[int] = field(default_factory=Counter)
+    occupancy: Counter[int] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class _Lock:
+    open: bool = False
+    item: bool = False
+    pulse_until: int = 0
+    pops_at: int | None = None
+
+
+class SimulatedCu16:
+    """One board. `now_ms` of all calls is one clock that never goes back.
+
+    Args:
+        address: 0 to 9.
+        locks: how many of the 16 have a latch; the others read as locked.
+        random: decides on pops and jams, so that a seed gives the same board again.
+        jam_share: the share of pulses whose latch sticks.
+        items: locks, from 0, that have an item at the start.
+    """
+
+    def __init__(
+        self, address: int, locks: int, random: Random, *, jam_share: float = 0.0, items: Iterable[int] = ()
+    ) -> None:
+        self.address = address
+        self.locks = locks
+        self.truth = Truth()
+        self.pulses: Counter[int] = Counter()
+        """Pulses by lock."""
+        self.pulse_ms = PULSE_MS
+        self._random = random
+        self._jam_share = jam_share
+        self._locks = [_Lock() for _ in range(locks)]
+        for lock in items:
+            self._locks[lock].item = True
+        self._frozen = False
+        self._next_pop: int | None = None
+        self._parser = cu16.RequestParser()
+        self._status: bytes | None = None
+
+    def receive(self, data: bytes, now_ms: int) -> bytes:
+        """Take bytes from the line and return what the board says to them."""
+        answer = b""
+        for request in self._parser.feed(data):
+            everybody = request.board == cu16.EVERY_BOARD >> 4
+            if request.board == self.address or (everybody and request.command == cu16.STATUS_OF_ALL):
+                answer += self._obey(request, now_ms)
+        return answer
+
+    def is_open(self, lock: int, now_ms: int) -> bool:
+        """Whether the door of a lock stands open."""
+        self._advance(now_ms)
+        return self._locks[lock].open
+
+    def has_item(self, lock: int) -> bool:
+        """Whether there is an item behind the door."""
+        return self._locks[lock].item
+
+    def push_shut(self, lock: int, now_ms: int) -> bool:
+        """Push a door shut. Returns whether it holds: not while the latch is still retracted by a pulse."""
+        self._advance(now_ms)
+        door = self._locks[lock]
+        if self._frozen or not door.open or now_ms < door.pulse_until:
+            return False
+        door.open = False
+        self.truth.closed[lock] += 1
+        self._status = None
+        return True
+
+    def turn_key(self, lock: int, now_ms: int) -> None:
+        """Retract a latch by its emergency key."""
+        self._advance(now_ms)
+        if not self._frozen and not self._locks[lock].open:
+            self._pop(lock)
+
+    def set_item(self, lock: int, *, present: bool, now_ms: int) -> bool:
+        """Put an item in or take it out, through the open door. Returns whether that changed anything."""
+        self._advance(now_ms)
+        door = self._locks[lock]
+        if self._frozen or not door.open or door.item == present:
+            return False
+        door.item = present
+        self.truth.occupancy[lock] += 1
+        self._status = None
+        return True
+
+    def freeze(self, now_ms: int) -> None:
+        """Let nothing move any more; the board goes on answering."""
+        self._advance(now_ms)
+        self._frozen = True
+
+    def _obey(self, request: cu16.Request, now_ms: int) -> bytes:
+        self._advance(now_ms)
+        match request.command:
+            case cu16.STATUS:
+                if self._status is None:
+                    self._status = self._status_reply(cu16.STATUS_REPLY)
+                return self._status
+            case cu16.STATUS_OF_ALL:
+                return self._status_reply(cu16.STATUS_OF_ALL_REPLY)
+            case cu16.UNLOCK:
+                if request.lock < len(self._locks):
+                    self._pulse(request.lock, now_ms)
+                return b""
+            case cu16.PULSE_TIME:
+                units = request.data[0] << 8 | request.data[1]
+                self.pulse_ms = units * cu16.PULSE_UNIT_MS or self.pulse_ms
+                return cu16.pulse_time_reply(self.address, self.pulse_ms)
+            case _:
+                return b""
+
+    def _pulse(self, lock: int, now_ms: int) -> None:
+        self.pulses[lock] += 1
+        door = self._locks[lock]
+        pops_after = self._random.randint(*POP_MS)
+        jams = self._random.random() < self._jam_share
+        if self._frozen or jams:
+            return
+        door.pulse_until = now_ms + self.pulse_ms
+        if not door.open and door.pops_at is None:
+            door.pops_at = now_ms + pops_after
+            self._next_pop = min(door.pops_at, self._next_pop or door.pops_at)
+
+    def _advance(self, now_ms: int) -> None:
+        if self._next_pop is None or now_ms < self._next_pop or self._frozen:
+            return
+        self._next_pop = None
+        for lock, door in enumerate(self._locks):
+            if door.pops_at is None:
+                continue
+            if door.pops_at <= now_ms:
+                self._pop(lock)
+            else:
+                self._next_pop = min(door.pops_at, self._next_pop or door.pops_at)
+
+    def _pop(self, lock: int) -> None:
+        door = self._locks[lock]
+        door.pops_at = None
+        if not door.open:
+            door.open = True
+            self.truth.opened[lock] += 1
+            self._status = None
+
+    def _status_reply(self, kind: int) -> bytes:
+        hooks = (1 << cu16.LOCKS) - 1
+        items = 0
+        for lock, door in enumerate(self._locks):
+            hooks &= ~(door.open << lock)
+            items |= door.item << lock
+        return cu16.status_reply(self.address, hooks, items, kind=kind)

@@ -1,0 +1,159 @@
+"""The cabinet: its boards on their lines, and every door by its number."""
+
+import logging
+from collections.abc import Callable
+from uuid import UUID
+
+from edge_agent.boards.bus import Bus, Listener, Timing
+from edge_agent.boards.link import Link
+from edge_agent.clock import LockerClock
+from edge_agent.config import Board, Config
+from edge_agent.core.doors import BoardDoors, DoorView, Note, Rules
+
+log = logging.getLogger(__name__)
+
+MakeLink = Callable[[str, int], Link]
+"""Makes the line of a port at a baud rate."""
+
+
+class Cabinet:
+    """All doors of one locker. `on_notes` gets what happens, `on_boards` that a board came or went."""
+
+    def __init__(
+        self,
+        config: Config,
+        clock: LockerClock,
+        make_link: MakeLink,
+        on_notes: Callable[[list[Note]], object],
+        on_boards: Callable[[], None],
+    ) -> None:
+        self._clock = clock
+        rules = Rules(
+            debounce_reads=config.doors.debounce_reads,
+            open_detect_ms=config.doors.open_detect_ms,
+            left_open_ms=config.doors.left_open_s * 1000,
+            board_silent_polls=config.doors.board_silent_polls,
+        )
+        ports: dict[str, list[tuple[int, Board]]] = {}
+        for number, board in enumerate(config.boards, start=1):
+            ports.setdefault(board.port, []).append((number, board))
+        self._lines = [
+            _Line(port, boards, config, rules, clock, make_link, on_notes, on_boards)
+            for port, boards in ports.items()
+        ]
+        self._of_door = {
+            door: (line, board) for line in self._lines for board in line.boards for door in board.doors
+        }
+
+    def start(self) -> None:
+        """Open the lines and poll."""
+        for line in self._lines:
+            line.bus.start()
+
+    def stop(self) -> None:
+        """Stop polling and close the lines."""
+        for line in self._lines:
+            line.bus.stop()
+
+    @property
+    def boards_online(self) -> int:
+        """How many boards answer."""
+        return sum(board.watch.online for line in self._lines for board in line.boards)
+
+    @property
+    def line_errors(self) -> int:
+        """Everything that went wrong on the lines since start: sums, resyncs, timeouts, strays, losses."""
+        total = 0
+        for line in self._lines:
+            counters, parser = line.bus.counters, line.bus.parser
+            total += counters.timeouts + counters.strays + counters.losses
+            total += parser.checksum_errors + parser.skipped_bytes
+        return total
+
+    def views(self) -> list[DoorView]:
+        """Return what is known of each door, by number."""
+        views = [view for line in self._lines for board in line.boards for view in board.watch.views()]
+        return sorted(views, key=lambda view: view.number)
+
+    def has(self, door: int) -> bool:
+        """Whether the door is on one of the boards."""
+        return door in self._of_door
+
+    def answers(self, door: int) -> bool:
+        """Whether the door's board answers."""
+        return self._of_door[door][1].watch.online
+
+    async def unlock(self, door: int, gate: Callable[[], bool], command: UUID | None, actor: UUID | None) -> bool:
+        """Pulse a door's lock before the next poll; see `Bus.unlock`. Its opening then is this command's."""
+        line, board = self._of_door[door]
+        fired = await line.bus.unlock(board.address, door - board.watch.first_door, gate)
+        if fired:
+            board.watch.pulsed(door, command, actor, self._clock.t())
+        return fired
+
+
+class _WatchedBoard:
+    def __init__(self, number: int, board: Board, rules: Rules) -> None:
+        self.address = board.address
+        self.inverted = 0 if board.locked_bit else (1 << board.locks) - 1
+        self.doors = range(board.first_door, board.first_door + board.locks)
+        self.watch = BoardDoors(board.first_door, board.locks, rules, item_sensor=board.item_sensor, board=number)
+
+
+class _Line(Listener):
+    """One bus and the boards on it."""
+
+    def __init__(
+        self,
+        port: str,
+        boards: list[tuple[int, Board]],
+        config: Config,
+        rules: Rules,
+        clock: LockerClock,
+        make_link: MakeLink,
+        on_notes: Callable[[list[Note]], object],
+        on_boards: Callable[[], None],
+    ) -> None:
+        self.boards = [_WatchedBoard(number, board, rules) for number, board in boards]
+        self._by_address = {board.address: board for board in self.boards}
+        self._clock = clock
+        self._on_notes = on_notes
+        self._on_boards = on_boards
+        timing = Timing(
+            poll_ms=config.doors.poll_ms,
+            answer_timeout_ms=max(board.answer_timeout_ms for _, board in boards),
+            fast_for_ms=config.doors.open_detect_ms,
+        )
+        self.bus = Bus(make_link(port, boards[0][1].baud), list(self._by_address), timing, self)
+
+    def status(self, board: int, hooks: int, items: int) -> None:
+        """See `Listener`."""
+        watched = self._by_address[board]
+        was_online = watched.watch.online
+        if not was_online:
+            self.bus.set_silent(board, silent=False)
+        self._tell(watched, watched.watch.observe(hooks ^ watched.inverted, items, self._clock.t()), was_online)
+
+    def silent(self, board: int) -> None:
+        """See `Listener`."""
+        watched = self._by_address[board]
+        was_online = watched.watch.online
+        self._tell(watched, watched.watch.silent(self._clock.t()), was_online)
+
+    def gone(self, board: int) -> None:
+        """See `Listener`."""
+        watched = self._by_address[board]
+        was_online = watched.watch.online
+        self._tell(watched, watched.watch.gone(self._clock.t()), was_online)
+
+    def _tell(self, watched: _WatchedBoard, notes: list[Note], was_online: bool) -> None:  # noqa: FBT001
+        if not notes:
+            return
+        self._on_notes(notes)
+        online = watched.watch.online
+        if not online:
+            self.bus.set_silent(watched.address, silent=True)
+        if online != was_online:
+            level, text = (logging.INFO, "answers") if online else (logging.WARNING, "does not answer")
+            log.log(level, "board %s", text, extra={"board": watched.address})
+            self._on_boards()

@@ -1,0 +1,312 @@
+"""A simulated fleet: real agents, boards and people made of software, and an account of what truly happened."""
+
+import asyncio
+import logging
+import resource
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+from uuid import uuid4
+
+from edge_agent.app import Agent, Parts, Summary, disk_thread
+from edge_agent.boards.link import Link, MemoryLink, SerialLink
+from edge_agent.boards.simulated import SimulatedCu16
+from edge_agent.boards.terminal import BoardTerminal
+from edge_agent.clock import LockerClock
+from edge_agent.config import Board, Config, Doors, Hub, Mqtt, Outbox, Telemetry
+from edge_agent.environment import Environment
+from edge_agent.hub_client import hub_client
+from edge_agent.office import Office
+from edge_agent.people import People, Tally
+from edge_agent.signature import KeyFileError, Verify, verifier
+
+log = logging.getLogger(__name__)
+
+TERMINALS_MAX: Final = 200
+"""Lockers beyond it get boards in memory, unless a line is asked for."""
+_LOCKS_PER_BOARD: Final = 16
+_JAM_SHARE: Final = 0.005
+_KEY_WAIT_S: Final = 30.0
+_READY_WAIT_S: Final = 30.0
+_DRAIN_S: Final = 20.0
+_ANSWERS_S: Final = 5.0
+_LAST_READINGS: Final = 4
+_SPREAD_PER_LOCKER_S: Final = 0.004
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `edge-agent simulate` was asked for."""
+
+    lockers: int
+    prefix: str
+    doors: int
+    broker_host: str
+    broker_port: int
+    hub_url: str | None
+    token_file: Path | None
+    hub_key: Path
+    password_file: Path | None
+    data: Path
+    seed: int
+    speed: float
+    seconds: float | None
+    link: str | None
+    poll_ms: int
+    telemetry_period_s: float
+
+
+class OptionsError(ValueError):
+    """The fleet cannot be simulated as asked; the text says why."""
+
+
+async def simulate(options: Options, stop: asyncio.Event) -> dict[str, Any]:
+    """Run the fleet until `stop`, or for `options.seconds`, and return its account (docs: `--json`).
+
+    Raises:
+        OptionsError: the key file or the password file cannot be used.
+    """
+    _allow_many_files()
+    verify = await _hub_key(options.hub_key)
+    passwords = _password_files(options)
+    began = time.monotonic()
+    async with AsyncExitStack() as stack:
+        thread = stack.enter_context(disk_thread())
+        lockers = [
+            _Locker(options, number, verify, thread, passwords, stack) for number in range(options.lockers)
+        ]
+        desk = None
+        if options.hub_url is not None:
+            client = hub_client(options.hub_url, options.token_file, connections_max=512)
+            desk = await stack.enter_async_context(client)
+        office = Office(
+            Random(options.seed),  # noqa: S311 - a simulation that can be repeated
+            options.lockers,
+            options.doors,
+            speed=options.speed,
+            keys_only=desk is None,
+            step_s=max(0.5, 6 * options.poll_ms / 1000),
+        )
+        for locker, occupied in zip(lockers, office.occupied, strict=True):
+            locker.put_in(occupied)
+        people = People(
+            office, [locker.name for locker in lockers], [locker.boards for locker in lockers], desk, _now_ms
+        )
+        agents_stop = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            runs = []
+            for locker in lockers:
+                runs.append(group.create_task(locker.agent.run(agents_stop), name=locker.name))
+                await asyncio.sleep(_SPREAD_PER_LOCKER_S)
+            await _all_ready(lockers, stop)
+            coming = group.create_task(people.come(), name="people")
+            await _until(stop, options.seconds)
+            coming.cancel()
+            await people.go_home(_ANSWERS_S)
+            for locker in lockers:
+                locker.freeze()
+            await asyncio.sleep(_LAST_READINGS * max(options.poll_ms, 100) / 1000)
+            agents_stop.set()
+        seconds = time.monotonic() - began
+        summaries = [run.result() for run in runs]
+        return _account(lockers, summaries, people.tally, seconds)
+
+
+class _Locker:
+    """One simulated locker: its boards, their line, and the agent on it."""
+
+    def __init__(
+        self,
+        options: Options,
+        number: int,
+        verify: Verify,
+        thread: Executor,
+        passwords: dict[str, Path],
+        stack: AsyncExitStack,
+    ) -> None:
+        self.name = f"{options.prefix}-{number + 1:0{max(3, len(str(options.lockers)))}}"
+        random = Random(f"{options.seed}/{self.name}")  # noqa: S311 - a simulation that can be repeated
+        self.boards = [
+            SimulatedCu16(address, min(_LOCKS_PER_BOARD, options.doors - first), random, jam_share=_JAM_SHARE)
+            for address, first in enumerate(range(0, options.doors, _LOCKS_PER_BOARD))
+        ]
+        in_memory = options.link == "memory" or (options.link is None and options.lockers > TERMINALS_MAX)
+        port = f"memory:{self.name}"
+        if not in_memory:
+            terminal = BoardTerminal(self._respond)
+            stack.callback(terminal.close)
+            port = terminal.port
+        config = _config(options, self.name, port, self.boards, passwords.get(self.name))
+        parts = Parts(
+            clock=LockerClock(uuid4()),
+            disk_thread=thread,
+            verify=verify,
+            make_link=self._memory if in_memory else SerialLink,
+            measure=_measure(Environment(random)),
+        )
+        self.agent = Agent(config, parts)
+
+    def put_in(self, doors: set[int]) -> None:
+        """Fill the doors that the office's day begins with."""
+        for index, board in enumerate(self.boards):
+            first = index * _LOCKS_PER_BOARD + 1
+            board.fill(door - first for door in doors if first <= door < first + board.locks)
+
+    def freeze(self) -> None:
+        """Let nothing move any more."""
+        for board in self.boards:
+            board.freeze(_now_ms())
+
+    def edges(self, what: str) -> dict[str, int]:
+        """Return the physical edges by door number: `opened`, `closed` or `occupancy`."""
+        return {
+            str(index * _LOCKS_PER_BOARD + lock + 1): count
+            for index, board in enumerate(self.boards)
+            for lock, count in sorted(getattr(board.truth, what).items())
+        }
+
+    def _respond(self, data: bytes) -> bytes:
+        now_ms = _now_ms()
+        return b"".join(board.receive(data, now_ms) for board in self.boards)
+
+    def _memory(self, port: str, baud: int) -> Link:  # noqa: ARG002 - memory has no speed
+        return MemoryLink(port, self._respond)
+
+
+def _config(
+    options: Options, name: str, port: str, boards: list[SimulatedCu16], password_file: Path | None
+) -> Config:
+    return Config(
+        locker=name,
+        data_dir=str(options.data / name),
+        hub=Hub(public_key_file=str(options.hub_key)),
+        boards=tuple(
+            Board(
+                port=port,
+                address=board.address,
+                locks=board.locks,
+                first_door=index * _LOCKS_PER_BOARD + 1,
+                # Boards of a fleet share one process: what looks like silence may be the neighbours' work.
+                answer_timeout_ms=max(100, min(options.poll_ms * 2, 1000)),
+            )
+            for index, board in enumerate(boards)
+        ),
+        mqtt=Mqtt(
+            host=options.broker_host,
+            port=options.broker_port,
+            password_file=None if password_file is None else str(password_file),
+        ),
+        doors=Doors(poll_ms=options.poll_ms),
+        telemetry=Telemetry(period_s=options.telemetry_period_s),
+        outbox=Outbox(drain_s=_DRAIN_S),
+    )
+
+
+def _measure(environment: Environment) -> Callable[[], Awaitable[dict[str, float]]]:
+    async def measure() -> dict[str, float]:
+        return environment.sample()
+
+    return measure
+
+
+async def _hub_key(path: Path) -> Verify:
+    deadline = time.monotonic() + _KEY_WAIT_S
+    while True:
+        try:
+            return verifier(path)
+        except KeyFileError as error:
+            # The hub makes its key at its first start, which may be happening right now.
+            if path.exists() or time.monotonic() >= deadline:
+                raise OptionsError(str(error)) from None
+        await asyncio.sleep(0.2)
+
+
+def _password_files(options: Options) -> dict[str, Path]:
+    if options.password_file is None:
+        return {}
+    files: dict[str, Path] = {}
+    try:
+        lines = options.password_file.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise OptionsError(f"{options.password_file} cannot be read: {error.strerror}") from None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        name, colon, password = line.partition(":")
+        if not colon:
+            raise OptionsError(f"{options.password_file}, line {number}: not of the form id:password")
+        directory = options.data / name
+        directory.mkdir(parents=True, exist_ok=True)
+        file = directory / "password"
+        file.touch(mode=0o600)
+        file.write_text(password, encoding="utf-8")
+        files[name] = file
+    return files
+
+
+async def _all_ready(lockers: list[_Locker], stop: asyncio.Event) -> None:
+    async def boards() -> None:
+        for locker in lockers:
+            await locker.agent.ready.wait()
+
+    ready = asyncio.create_task(boards(), name="boards ready")
+    stopped = asyncio.create_task(stop.wait(), name="stop")
+    await asyncio.wait({ready, stopped}, timeout=_READY_WAIT_S, return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
+    stopped.cancel()
+
+
+async def _until(stop: asyncio.Event, seconds: float | None) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return
+
+
+def _account(lockers: list[_Locker], summaries: list[Summary], tally: Tally, seconds: float) -> dict[str, Any]:
+    return {
+        "lockers": len(lockers),
+        "seconds": round(seconds, 1),
+        "truth": {
+            locker.name: {
+                "epoch": str(summary.epoch),
+                "first_seq": summary.first_seq,
+                "last_seq": summary.last_seq,
+                "opened": locker.edges("opened"),
+                "closed": locker.edges("closed"),
+                "occupancy": locker.edges("occupancy"),
+            }
+            for locker, summary in zip(lockers, summaries, strict=True)
+        },
+        "telemetry": {
+            "produced": sum(summary.samples_produced for summary in summaries),
+            "dropped": sum(summary.samples_dropped for summary in summaries),
+        },
+        "commands": {
+            "sent": tally.sent,
+            "succeeded": tally.states["succeeded"],
+            "failed": tally.states["failed"],
+            "rejected": tally.states["rejected"],
+            "timed_out": tally.states["timed_out"],
+            "unknown": tally.states["unknown"],
+            "refused": dict(tally.refused),
+            "pulse_ms": [round(value, 3) for value in tally.pulse_ms],
+            "opened_ms": [round(value, 3) for value in tally.opened_ms],
+        },
+        "drained": all(summary.drained for summary in summaries),
+    }
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def _allow_many_files() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,0 +1,6 @@
+"""`hub`, and `python -m hub`."""
+
+from hub.cli import main
+
+if __name__ == "__main__":
+    main()

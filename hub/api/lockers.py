@@ -1,0 +1,188 @@
+"""Lockers, their events and their telemetry."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from hub import clock
+from hub.api.cursors import read_cursor, write_cursor
+from hub.api.problems import Problem
+from hub.api.routes import Route, answer, read_query
+from hub.api.views import (
+    EventPage,
+    EventView,
+    LockerDetail,
+    LockerPage,
+    ReadingPage,
+    ReadingView,
+    command_of_row,
+    command_view,
+    locker_detail,
+    locker_view,
+)
+from hub.config import Commands
+from hub.core.fleet import Fleet, Locker
+from hub.live import Live
+from hub.store.rows import EventsQuery, ReadingsQuery
+from hub.store.timescale import Store
+
+Limit = Annotated[int, Meta(ge=1, le=1000)]
+_COMMANDS_SHOWN = 20
+_EVER = timedelta(days=366 * 8)
+
+
+class LockersParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which lockers: of a site, in a state, or with a text in id, name or site."""
+
+    site: str | None = None
+    state: Literal["online", "offline", "never_seen"] | None = None
+    q: Annotated[str, Meta(max_length=100)] | None = None
+    limit: Limit = 100
+    cursor: str | None = None
+
+
+class EventsParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which events: of a door, of a kind, since and until a time (RFC 3339)."""
+
+    door: Annotated[int, Meta(ge=1, le=999)] | None = None
+    kind: Annotated[str, Meta(max_length=48)] | None = None
+    since: Annotated[datetime, Meta(tz=True)] | None = None
+    until: Annotated[datetime, Meta(tz=True)] | None = None
+    limit: Limit = 100
+    cursor: str | None = None
+
+
+class ReadingsParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which readings: since and until a time (RFC 3339)."""
+
+    since: Annotated[datetime, Meta(tz=True)] | None = None
+    until: Annotated[datetime, Meta(tz=True)] | None = None
+    limit: Limit = 100
+    cursor: str | None = None
+
+
+class Lockers:
+    """The routes of lockers."""
+
+    def __init__(self, fleet: Fleet, store: Store, live: Live, commands: Commands) -> None:
+        self._fleet = fleet
+        self._store = store
+        self._live = live
+        self._commands = commands
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route(
+                "GET", "/api/v1/lockers", "List lockers", self._list,
+                query=LockersParameters, answers={200: LockerPage},
+            ),
+            Route(
+                "GET", "/api/v1/lockers/{locker}", "One locker with its doors and newest commands", self._show,
+                answers={200: LockerDetail}, codes=("locker_unknown", "database_unavailable"),
+            ),
+            Route(
+                "GET", "/api/v1/lockers/{locker}/events", "A locker's ledger, newest first", self._events,
+                query=EventsParameters, answers={200: EventPage},
+                codes=("locker_unknown", "database_unavailable"),
+            ),
+            Route(
+                "GET", "/api/v1/lockers/{locker}/telemetry", "A locker's readings, newest first", self._telemetry,
+                query=ReadingsParameters, answers={200: ReadingPage},
+                codes=("locker_unknown", "database_unavailable"),
+            ),
+        ]  # fmt: skip
+
+    async def _list(self, request: web.Request) -> web.Response:
+        wanted = read_query(request, LockersParameters)
+        after = read_cursor(wanted.cursor, str) or ""
+        found = [
+            self._fleet.lockers[one]
+            for one in sorted(self._fleet.lockers)
+            if one > after and _matches(self._fleet.lockers[one], wanted)
+        ]
+        page = found[: wanted.limit]
+        more = len(found) > len(page)
+        return answer(
+            LockerPage([locker_view(one) for one in page], write_cursor(page[-1].spec.id) if more else None)
+        )
+
+    async def _show(self, request: web.Request) -> web.Response:
+        locker = self._find(request)
+        commands = [command_view(entry, self._commands) for entry in self._live.recent_commands(locker.spec.id)]
+        if len(commands) < _COMMANDS_SHOWN:
+            known = {command.id for command in commands}
+            rows = await self._store.commands_of(locker.spec.id, _COMMANDS_SHOWN)
+            commands += [command_of_row(row, self._commands) for row in rows if row["id"] not in known]
+        return answer(locker_detail(locker, commands[:_COMMANDS_SHOWN]))
+
+    async def _events(self, request: web.Request) -> web.Response:
+        locker = self._find(request)
+        wanted = read_query(request, EventsParameters)
+        since, until = _span(wanted.since, wanted.until)
+        rows = await self._store.events_of(
+            EventsQuery(
+                locker=locker.spec.id,
+                since=since,
+                until=until,
+                limit=wanted.limit + 1,
+                door=wanted.door,
+                kind=wanted.kind,
+                after=read_cursor(wanted.cursor, tuple[datetime, UUID, int]),
+            )
+        )
+        page, more = rows[: wanted.limit], len(rows) > wanted.limit
+        last = page[-1] if more else None
+        after = None if last is None else write_cursor((last["occurred_at"], last["epoch"], last["seq"]))
+        return answer(EventPage([EventView(**row) for row in page], after))
+
+    async def _telemetry(self, request: web.Request) -> web.Response:
+        locker = self._find(request)
+        wanted = read_query(request, ReadingsParameters)
+        since, until = _span(wanted.since, wanted.until)
+        rows = await self._store.readings_of(
+            ReadingsQuery(
+                locker=locker.spec.id,
+                since=since,
+                until=until,
+                limit=wanted.limit + 1,
+                after=read_cursor(wanted.cursor, datetime),
+            )
+        )
+        page, more = rows[: wanted.limit], len(rows) > wanted.limit
+        after = write_cursor(page[-1]["at"]) if more else None
+        return answer(ReadingPage([_reading(row) for row in page], after))
+
+    def _find(self, request: web.Request) -> Locker:
+        name = request.match_info["locker"]
+        locker = self._fleet.lockers.get(name)
+        if locker is None:
+            raise Problem("locker_unknown", f"There is no locker {name[:40]!r} in the registry.")
+        return locker
+
+
+def _matches(locker: Locker, wanted: LockersParameters) -> bool:
+    spec = locker.spec
+    if wanted.site is not None and spec.site != wanted.site:
+        return False
+    if wanted.state is not None and locker.state.value != wanted.state:
+        return False
+    text = (wanted.q or "").casefold()
+    return not text or any(text in part.casefold() for part in (spec.id, spec.name, spec.site))
+
+
+def _span(since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
+    # The end is excluded, and a locker's newest event may be stamped in this very millisecond.
+    end = until or clock.wall() + timedelta(minutes=1)
+    start = since or datetime.now(UTC) - _EVER
+    if start >= end:
+        raise Problem("bad_request", "`since` is not before `until`.")
+    return start, end
+
+
+def _reading(row: dict[str, Any]) -> ReadingView:
+    return ReadingView(**row)

@@ -1,0 +1,93 @@
+"""The operator page: static files, served with a strict policy and validated by hash."""
+
+import hashlib
+import mimetypes
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from hub.api.problems import Problem
+from hub.api.routes import Route
+from hub.errors import ConfigError
+
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+VIEWS: Final = ("/", "/events", "/lockers/{locker}")
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    body: bytes
+    content_type: str
+    etag: str
+
+
+class Page:
+    """All files of the page, read once at the start."""
+
+    def __init__(self, folder: Path) -> None:
+        if not (folder / "index.html").is_file():
+            raise ConfigError(f"the operator page is missing: {folder} has no index.html")
+        self._files = {
+            path.relative_to(folder).as_posix(): _read(path) for path in folder.rglob("*") if path.is_file()
+        }
+
+    def routes(self) -> list[Route]:
+        """Return the routes: one page for every view, and its files."""
+        views = [
+            Route("GET", view, "The operator page", self._index, public=True, documented=False) for view in VIEWS
+        ]
+        files = Route("GET", "/static/{path:.+}", "The page's files", self._file, public=True, documented=False)
+        icon = Route("GET", "/favicon.ico", "The page's icon", self._icon, public=True, documented=False)
+        return [*views, files, icon]
+
+    async def _index(self, request: web.Request) -> web.Response:
+        return _serve(request, self._files["index.html"])
+
+    async def _icon(self, request: web.Request) -> web.Response:
+        return _serve(request, self._find("icon.svg"))
+
+    async def _file(self, request: web.Request) -> web.Response:
+        return _serve(request, self._find(request.match_info["path"]))
+
+    def _find(self, path: str) -> _File:
+        file = self._files.get(path)
+        if file is None:
+            raise Problem("not_found", "The page has no such file.")
+        return file
+
+
+def folder() -> Path:
+    """Return where the page is: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).parent.parent
+    installed = package / "operator"
+    return installed if installed.is_dir() else package.parent / "dashboards" / "operator"
+
+
+def _read(path: Path) -> _File:
+    body = path.read_bytes()
+    content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    if content_type == "text/javascript" or path.suffix in {".js", ".mjs"}:
+        content_type = "text/javascript"
+    return _File(body, content_type, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+
+
+def _serve(request: web.Request, file: _File) -> web.Response:
+    headers = {**HEADERS, "ETag": file.etag}
+    if request.headers.get("If-None-Match") == file.etag:
+        return web.Response(status=304, headers=headers)
+    charset = "utf-8" if file.content_type.startswith("text/") else None
+    response = web.Response(body=file.body, headers=headers, content_type=file.content_type, charset=charset)
+    response.enable_compression()
+    return response

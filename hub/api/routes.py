@@ -1,0 +1,66 @@
+"""What a route is: enough to serve it, to check what comes in, and to document it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+import orjson
+from aiohttp import web
+
+from hub.api.problems import Problem
+
+_Q = TypeVar("_Q")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation of the API.
+
+    `query`, `body` and the values of `answers` are the types that are documented; `codes` are the problems that it
+    may answer with, beside those that every route has.
+    """
+
+    method: str
+    path: str
+    summary: str
+    serve: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    query: type | None = None
+    body: type | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    answers: dict[int, type | None] = field(default_factory=dict)
+    codes: tuple[str, ...] = ()
+    public: bool = False
+    """Served without sign-in."""
+    documented: bool = True
+
+
+def answer(data: object, status: int = 200) -> web.Response:
+    """Return a JSON answer."""
+    return web.Response(
+        body=orjson.dumps(data, option=orjson.OPT_UTC_Z), status=status, content_type="application/json"
+    )
+
+
+def read_query(request: web.Request, kind: type[_Q]) -> _Q:
+    """Read the query string into a struct. Raises Problem bad_request, naming the parameter."""
+    given: dict[str, Any] = {}
+    for key, value in request.query.items():
+        if key in given:
+            raise Problem("bad_request", f"The parameter {key!r} is given twice.")
+        given[key] = value
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Problem("bad_request", f"Query parameter: {error}.") from None
+
+
+async def read_body(request: web.Request, kind: type[_Q], code: str = "bad_request") -> _Q:
+    """Read a JSON body into a struct. Raises Problem not_json, too_large, or `code` with what was wrong."""
+    if request.content_type != "application/json":
+        raise Problem("not_json", f"Content-Type is {request.content_type!r}; application/json is right.")
+    text = await request.read()
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(code, f"The body: {error}.") from None

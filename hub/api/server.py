@@ -1,0 +1,87 @@
+"""The HTTP server: routes, and what every request passes through."""
+
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from hub.api.auth import Auth
+from hub.api.problems import Problem
+from hub.api.routes import Route
+from hub.config import Http
+from hub.errors import ConfigError, StoreError
+from hub.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+# How the router names a route whose parameter has a pattern.
+_PATTERN = re.compile(r"\{(\w+):[^}]+\}")
+_Serve = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def application(routes: list[Route], auth: Auth, metrics: Metrics, config: Http) -> web.Application:
+    """Return the application that serves the routes."""
+    by_resource: dict[tuple[str, str], Route] = {
+        (route.method, _PATTERN.sub(r"{\1}", route.path)): route for route in routes
+    }
+
+    @web.middleware
+    async def guard(request: web.Request, handler: _Serve) -> web.StreamResponse:
+        resource = request.match_info.route.resource
+        path = resource.canonical if resource is not None else ""
+        started = time.perf_counter()
+        status = 500
+        try:
+            response = await _answer(request, handler, auth, by_resource.get((request.method, path)))
+            status = response.status
+            return response
+        finally:
+            labels = (path or "none", request.method if path else "other", str(status))
+            metrics.http_seconds.labels(*labels).observe(time.perf_counter() - started)
+
+    app = web.Application(middlewares=[guard], client_max_size=config.body_bytes_max)
+    for route in routes:
+        app.router.add_route(route.method, route.path, route.serve)
+    return app
+
+
+async def start(app: web.Application, config: Http) -> web.AppRunner:
+    """Listen. Raises ConfigError if the address is taken."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, config.host, config.port, reuse_address=True).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ConfigError(f"cannot listen on {config.host}:{config.port}: {error.strerror or error}") from None
+    return runner
+
+
+async def _answer(request: web.Request, serve: _Serve, auth: Auth, route: Route | None) -> web.StreamResponse:
+    try:
+        auth.check_origin(request)
+        if route is None or not route.public:
+            auth.check_signed_in(request)
+        return await serve(request)
+    except Problem as problem:
+        return problem.response()
+    except StoreError as error:
+        return Problem("database_unavailable", f"{error}.", retry_after_s=2).response()
+    except web.HTTPNotFound:
+        return Problem("not_found", "No route of this hub has that path; see /openapi.json.").response()
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        response = Problem(
+            "method_not_allowed", f"{request.method} does not apply here; {allowed} does."
+        ).response()
+        response.headers["Allow"] = allowed
+        return response
+    except web.HTTPRequestEntityTooLarge as error:
+        return Problem("too_large", f"{error.text}.").response()
+    except web.HTTPException as error:
+        return Problem("bad_request", f"{error.reason}.").response()
+    except Exception:  # noqa: BLE001 - see below
+        # The one place where a mistake of ours meets a caller: it is logged whole, and the caller learns no more.
+        _log.exception("A request failed", extra={"path": request.path, "method": request.method})
+        return Problem("internal", "It is in the hub's log.").response()

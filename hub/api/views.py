@@ -1,0 +1,256 @@
+"""What API clients and viewers see of lockers, doors, events and commands; see docs/api.md.
+
+Dataclasses, because orjson writes them as they are and msgspec makes their JSON Schema.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from hub import clock
+from hub.config import Commands
+from hub.core.commands import Entry
+from hub.core.fleet import Door, Locker
+from wire.messages import Events
+
+
+@dataclass(frozen=True, slots=True)
+class BoardsView:
+    """Lock boards that the agent has, and that answer."""
+
+    total: int
+    online: int
+
+
+@dataclass(frozen=True, slots=True)
+class DoorCounts:
+    """Doors by state."""
+
+    total: int
+    open: int
+    closed: int
+    unknown: int
+    out_of_service: int
+
+
+@dataclass(frozen=True, slots=True)
+class LockerView:
+    """A locker in a list."""
+
+    id: str
+    name: str
+    site: str
+    state: Literal["online", "offline", "never_seen"]
+    since: datetime | None
+    last_heard: datetime | None
+    agent: str | None
+    session: int | None
+    boards: BoardsView
+    door_counts: DoorCounts
+
+
+@dataclass(frozen=True, slots=True)
+class DoorView:
+    """A door. `state` is unknown while its locker or board does not answer; `last_known` keeps what was seen."""
+
+    number: int
+    label: str
+    size: str
+    row: int
+    column: int
+    state: Literal["open", "closed", "unknown"]
+    since: datetime | None
+    last_known: Literal["open", "closed", "unknown"]
+    occupied: bool | None
+    service: Literal["in", "out"]
+    service_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandView:
+    """A command as it stands. `stages_ms` count from acceptance; a stage not reached is left out."""
+
+    id: UUID
+    locker: str
+    kind: str
+    door: int | None
+    actor: UUID | None
+    reason: str | None
+    state: Literal["sent", "rejected", "succeeded", "failed", "unknown", "timed_out"]
+    detail: str | None
+    outcome: Literal["opened", "closed", "open_not_detected"] | None
+    late: bool
+    accepted_at: datetime
+    budget_ms: int
+    deadline_ms: int
+    stages_ms: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class LockerDetail:
+    """A locker with its doors and newest commands."""
+
+    id: str
+    name: str
+    site: str
+    state: Literal["online", "offline", "never_seen"]
+    since: datetime | None
+    last_heard: datetime | None
+    agent: str | None
+    session: int | None
+    boards: BoardsView
+    door_counts: DoorCounts
+    doors: list[DoorView]
+    commands: list[CommandView]
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """One entry of a locker's ledger."""
+
+    locker: str
+    epoch: UUID
+    seq: int
+    kind: str
+    door: int | None
+    occurred_at: datetime
+    received_at: datetime
+    clock: str
+    actor: UUID | None
+    command: UUID | None
+    transaction: UUID | None
+    data: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingView:
+    """One telemetry reading; what was not measured is null."""
+
+    locker: str
+    at: datetime
+    temperature_c: float | None
+    humidity_pct: float | None
+    supply_v: float | None
+    battery_pct: float | None
+    rssi_dbm: float | None
+    cpu_temp_c: float | None
+    cpu_pct: float | None
+    memory_pct: float | None
+    disk_free_mb: float | None
+    outbox_events: int | None
+    board_errors: int | None
+    extra: dict[str, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LockerPage:
+    """Lockers by id, and where to go on."""
+
+    items: list[LockerView]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Events, newest first, and where to go on."""
+
+    items: list[EventView]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingPage:
+    """Readings, newest first, and where to go on."""
+
+    items: list[ReadingView]
+    next: str | None
+
+
+def locker_view(locker: Locker) -> LockerView:
+    """Show a locker in a list."""
+    return LockerView(
+        id=locker.spec.id,
+        name=locker.spec.name,
+        site=locker.spec.site,
+        state=locker.state.value,
+        since=locker.since,
+        last_heard=locker.heard_at,
+        agent=locker.agent,
+        session=locker.session or None,
+        boards=BoardsView(locker.boards_total, locker.boards_online if locker.reachable else 0),
+        door_counts=DoorCounts(**locker.door_counts()),
+    )
+
+
+def door_view(locker: Locker, door: Door) -> DoorView:
+    """Show a door."""
+    spec = door.spec
+    return DoorView(
+        number=spec.number,
+        label=spec.label,
+        size=spec.size,
+        row=spec.row,
+        column=spec.column,
+        state=locker.door_state(door).value,
+        since=door.since,
+        last_known=door.known.value,
+        occupied=door.occupied,
+        service="in" if spec.in_service else "out",
+        service_reason=spec.service_reason,
+    )
+
+
+def locker_detail(locker: Locker, commands: list[CommandView]) -> LockerDetail:
+    """Show a locker with everything."""
+    view = locker_view(locker)
+    return LockerDetail(
+        **{name: getattr(view, name) for name in LockerView.__slots__},
+        doors=[door_view(locker, door) for _, door in sorted(locker.doors.items())],
+        commands=commands,
+    )
+
+
+def command_view(entry: Entry, config: Commands) -> CommandView:
+    """Show a command of this hub's memory."""
+    order = entry.order
+    return CommandView(
+        id=entry.id,
+        locker=order.locker,
+        kind=order.kind,
+        door=order.door,
+        actor=order.actor,
+        reason=order.reason,
+        state=entry.state.value,
+        detail=entry.detail,
+        outcome=None if entry.outcome is None else entry.outcome.value,
+        late=entry.late,
+        accepted_at=entry.accepted_at,
+        budget_ms=config.open_budget_ms,
+        deadline_ms=round(entry.deadline_ms),
+        stages_ms={stage: round(ms, 3) for stage, ms in entry.stages_ms.items()},
+    )
+
+
+def command_of_row(row: dict[str, Any], config: Commands) -> CommandView:
+    """Show a command from the database."""
+    return CommandView(**row, budget_ms=config.open_budget_ms)
+
+
+def event_of_batch(locker: str, batch: Events, place: int, occurred_ms: int, received_ms: int) -> EventView:
+    """Show one event of a message that was just taken."""
+    event = batch.events[place]
+    return EventView(
+        locker=locker,
+        epoch=batch.epoch,
+        seq=batch.first + place,
+        kind=event.kind,
+        door=event.door,
+        occurred_at=clock.from_ms(occurred_ms),
+        received_at=clock.from_ms(received_ms),
+        clock=(event.clock or batch.clock).value,
+        actor=event.actor,
+        command=event.command,
+        transaction=event.transaction,
+        data=event.data,
+    )

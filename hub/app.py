@@ -1,0 +1,375 @@
+"""The composition root: builds the hub, opens it, runs it, stops it. Nothing else knows everything.
+
+What is opened last is closed first: taking stops before writing, and writing before the database is closed.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from aiohttp import web
+
+from hub import clock
+from hub.api.auth import Auth
+from hub.api.commands import Commands
+from hub.api.lockers import Lockers
+from hub.api.openapi import document
+from hub.api.page import Page, folder
+from hub.api.server import application, start
+from hub.api.service import Service
+from hub.api.socket import Socket
+from hub.api.views import EventView
+from hub.config import Config, read_secret
+from hub.core.accounting import Accounts
+from hub.core.clocks import Clocks
+from hub.core.fleet import Fleet
+from hub.core.ledger import Ledger
+from hub.dispatch import Dispatch
+from hub.errors import StoreUnavailable
+from hub.intake import Intake, IntakeParts
+from hub.live import Live
+from hub.metrics import Metrics
+from hub.mqtt import Link
+from hub.quarantine import Quarantine, QuarantineSink
+from hub.receipts import Receipts
+from hub.signing import CommandKey, load_key
+from hub.sinks import CommandSink, EventSink, ReadingSink
+from hub.store.batch import Batcher
+from hub.store.rows import CommandRow, EventsQuery, EventUnit, Quarantined, ReadingUnit
+from hub.store.timescale import Store
+from wire import __version__
+from wire.messages import PROTOCOL, HubState, encode
+from wire.topics import HUB_STATE, Channel, subscription
+
+_log = logging.getLogger(__name__)
+
+_SWEEP_S: Final = 1.0
+_LAG_PROBE_S: Final = 0.25
+_PARTITIONS_EVERY_S: Final = 6 * 3600.0
+_EVENTS_SHOWN: Final = 100
+_EVENTS_BACK: Final = timedelta(days=90)
+_EVENTS_AHEAD: Final = timedelta(minutes=1)
+_NOBODY: Final = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A running hub, for those who start one."""
+
+    accounts: Accounts
+    fleet: Fleet
+    store: Store
+    dispatch: Dispatch
+    metrics: Metrics
+    links: tuple[Link, Link]
+
+
+async def run(config: Config, stop: asyncio.Event) -> None:
+    """Run a hub until `stop` is set, then drain it. Raises ConfigError, StoreError for what cannot start."""
+    async with running(config):
+        await stop.wait()
+        _log.info("Stopping: no more is taken, what was taken is written")
+
+
+@asynccontextmanager
+async def running(config: Config) -> AsyncIterator[Hub]:
+    """Run a hub for as long as the block runs, and drain it afterwards."""
+    build = _Build(config, load_key(Path(config.commands.key_file)))
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(build.store)
+        await build.load()
+        writers = await stack.enter_async_context(_tasks(build.writers()))
+        stack.push_async_callback(_drained, writers, build, config.service.drain_s)
+        await stack.enter_async_context(_tasks(build.sources()))
+        stack.push_async_callback(build.settle)
+        runner = await start(build.application(), config.http)
+        stack.push_async_callback(runner.cleanup)
+        stack.push_async_callback(build.socket.close)
+        _log.info("The hub is up", extra={"page": page_url(config), "hub": build.id, "version": __version__})
+        yield Hub(build.accounts, build.fleet, store, build.dispatch, build.metrics, (build.ingest, build.command))
+
+
+def page_url(config: Config) -> str:
+    """Return where the page is."""
+    return f"http://{config.http.host}:{config.http.port}"
+
+
+class _Build:
+    """Every part of a hub, put together."""
+
+    def __init__(self, config: Config, key: CommandKey) -> None:
+        self.config = config
+        self.id = str(uuid4())
+        self.announcement = UUID(self.id)
+        self.metrics = metrics = Metrics(__version__)
+        self.accounts = Accounts()
+        self.clocks = Clocks()
+        self.fleet = Fleet(silent_after_ms=config.intake.silent_after_s * 1000)
+        self.ledger = Ledger(config.intake.cursors_max)
+        self.store = Store(
+            config.dsn(),
+            connections_max=config.database.connections_max,
+            statement_timeout_ms=config.database.statement_timeout_ms,
+            connect_timeout_s=config.database.connect_timeout_s,
+        )
+        intake = config.intake
+        limits = {"flush_rows_max": intake.flush_rows_max, "flush_age_ms_max": intake.flush_age_ms_max}
+        self.quarantined: Batcher[Quarantined] = Batcher(
+            "quarantine",
+            QuarantineSink(self.store, metrics),
+            metrics,
+            queue_rows_max=intake.quarantine_queue_rows_max,
+            **limits,
+        )
+        self.quarantine = Quarantine(
+            self.quarantined, metrics, payload_bytes_max=intake.quarantine_payload_bytes_max
+        )
+        self.receipts = Receipts(metrics)
+        self.events: Batcher[EventUnit] = Batcher(
+            "event",
+            EventSink(self.store, self.ledger, self.accounts, self.receipts, self.quarantine, metrics),
+            metrics,
+            queue_rows_max=intake.event_queue_rows_max,
+            **limits,
+        )
+        self.readings: Batcher[ReadingUnit] = Batcher(
+            "reading",
+            ReadingSink(self.store, self.accounts, self.quarantine, metrics),
+            metrics,
+            queue_rows_max=intake.reading_queue_rows_max,
+            **limits,
+        )
+        self.commands: Batcher[CommandRow] = Batcher(
+            "command",
+            CommandSink(self.store, metrics),
+            metrics,
+            queue_rows_max=intake.command_queue_rows_max,
+            **limits,
+        )
+        self.live = Live(config.live, config.commands, self.fleet, metrics)
+        self.live.load_with(self._events_of)
+        self.dispatch = Dispatch(
+            config.commands, key, self.fleet, self.clocks, self.live, self.commands, self.quarantine, metrics
+        )
+        self.intake = Intake(
+            IntakeParts(
+                accounts=self.accounts,
+                fleet=self.fleet,
+                clocks=self.clocks,
+                ledger=self.ledger,
+                events=self.events,
+                readings=self.readings,
+                quarantine=self.quarantine,
+                receipts=self.receipts,
+                dispatch=self.dispatch,
+                live=self.live,
+                metrics=metrics,
+            )
+        )
+        self.ingest = self._ingest_link()
+        self.command = self._command_link()
+        self.receipts.use(self.ingest)
+        self.dispatch.use(self.command)
+        self.socket = Socket(self.live, config.live, __version__, self.id)
+        metrics.count_accounts(self.accounts, lambda: (self.events.in_flight, self.readings.in_flight))
+        for state in ("online", "offline", "never_seen"):
+            metrics.lockers.labels(state)
+
+    async def load(self) -> None:
+        """Take over what the database knows."""
+        self.ledger.load(await self.store.cursors())
+        self.registry_version = await self.store.registry_version()
+        self.fleet.load(await self.store.registry())
+        self.live.start([EventView(**row) for row in await self.store.events_newest(_EVENTS_SHOWN)])
+
+    def application(self) -> web.Application:
+        """Return the HTTP application."""
+        config = self.config
+        auth = Auth(config.http)
+        routes = [
+            *auth.routes(),
+            *Lockers(self.fleet, self.store, self.live, config.commands).routes(),
+            *Commands(self.dispatch, self.store, config.commands, config.http.wait_s_max).routes(),
+            *self.socket.routes(),
+            *Page(folder()).routes(),
+        ]
+        checks = {"database": self.store.ping, "broker": self._check_broker}
+        service = Service(self.metrics, checks, lambda: document(routes, __version__), __version__)
+        routes += service.routes()
+        return application(routes, auth, self.metrics, config.http)
+
+    def writers(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Return the tasks that write; they end when their queue is closed and empty."""
+        return {
+            "write.event": self.events.run(),
+            "write.reading": self.readings.run(),
+            "write.command": self.commands.run(),
+            "write.quarantine": self.quarantined.run(),
+        }
+
+    def sources(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Return the tasks that take things in and go round; they end when they are cancelled."""
+        return {
+            "link.command": self.command.run(),
+            "link.ingest": self.ingest.run(),
+            "dispatch.deadlines": self.dispatch.run(),
+            "live.diffs": self.live.run(),
+            "fleet.sweep": self._sweep(),
+            "registry.follow": self._follow_registry(),
+            "loop.lag": self._probe_lag(),
+            "partitions": self._make_partitions(),
+        }
+
+    async def settle(self) -> None:
+        """Let commands in flight end, for as long as their deadline allows at the most, and say goodbye."""
+        await self.dispatch.drain(self.config.commands.open_deadline_ms / 1000)
+        if self.command.connected:
+            self.command.publish(HUB_STATE, self._state(online=False), retain=True)
+
+    async def _check_broker(self) -> None:
+        for link in (self.ingest, self.command):
+            if not link.connected:
+                raise StoreUnavailable(f"the {link.name} link to the broker is down")
+
+    def _ingest_link(self) -> Link:
+        channels = (Channel.EVENTS, Channel.TELEMETRY, Channel.PRESENCE)
+        return Link(
+            "ingest",
+            self.config.mqtt,
+            self.metrics,
+            username=self.config.mqtt.ingest_username,
+            password=self._password(),
+            filters=[subscription(channel) for channel in channels],
+            receive=self.intake.receive,
+            connected=self._announce,
+        )
+
+    def _command_link(self) -> Link:
+        return Link(
+            "command",
+            self.config.mqtt,
+            self.metrics,
+            username=self.config.mqtt.command_username,
+            password=self._password(),
+            filters=[subscription(Channel.REPLIES)],
+            receive=self.dispatch.receive,
+            connected=self._announce,
+            will=(HUB_STATE, self._state(online=False)),
+        )
+
+    def _password(self) -> str | None:
+        path = self.config.mqtt.password_file
+        return None if path is None else read_secret(path, "mqtt.password_file")
+
+    def _announce(self) -> None:
+        # Agents answer with their presence, which is the hub's clock, so both links have to be up to use it.
+        if self.ingest.connected and self.command.connected:
+            self.command.publish(HUB_STATE, self._state(online=True), retain=True)
+
+    def _state(self, *, online: bool) -> bytes:
+        return encode(
+            HubState(
+                v=PROTOCOL, id=self.announcement if online else _NOBODY, online=online, version=__version__,
+                spread_s=self.config.service.spread_s,
+            )
+        )  # fmt: skip
+
+    async def _sweep(self) -> None:
+        while True:
+            self.fleet.sweep(now_ms=clock.now_ms(), at=clock.wall())
+            self.live.wake()
+            lockers, doors = self.fleet.counts()
+            for state, count in lockers.items():
+                self.metrics.lockers.labels(state).set(count)
+            for state, count in doors.items():
+                self.metrics.doors.labels(state).set(count)
+            await asyncio.sleep(_SWEEP_S)
+
+    async def _follow_registry(self) -> None:
+        while True:
+            await asyncio.sleep(self.config.service.registry_poll_s)
+            try:
+                version = await self.store.registry_version()
+                if version != self.registry_version:
+                    known = set(self.fleet.lockers)
+                    self.fleet.load(await self.store.registry())
+                    self.registry_version = version
+                    self.live.wake()
+                    if self.fleet.lockers.keys() - known:
+                        # What a new locker said before it was known went into quarantine: let all say it again.
+                        self.announcement = uuid4()
+                        self._announce()
+            except StoreUnavailable as error:
+                _log.warning("The registry cannot be read; trying again", extra={"error": str(error)})
+
+    async def _make_partitions(self) -> None:
+        while True:
+            try:
+                await self.store.make_partitions()
+            except StoreUnavailable as error:
+                _log.warning("No partitions could be made; trying again later", extra={"error": str(error)})
+            await asyncio.sleep(_PARTITIONS_EVERY_S)
+
+    async def _probe_lag(self) -> None:
+        while True:
+            before = clock.now_ms()
+            await asyncio.sleep(_LAG_PROBE_S)
+            self.metrics.loop_lag.observe(max(0.0, clock.now_ms() - before - _LAG_PROBE_S * 1000) / 1000)
+
+    async def _events_of(self, locker: str) -> list[EventView]:
+        now = clock.wall()
+        try:
+            rows = await self.store.events_of(
+                EventsQuery(locker, now - _EVENTS_BACK, now + _EVENTS_AHEAD, _EVENTS_SHOWN)
+            )
+        except StoreUnavailable:
+            # The view begins empty; what happens from now on is shown all the same.
+            return []
+        return [EventView(**row) for row in rows]
+
+
+@asynccontextmanager
+async def _tasks(coroutines: dict[str, Coroutine[Any, Any, None]]) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Run named tasks beside the block. One that fails ends the block; the end of the block cancels the rest."""
+    failed: list[BaseException] = []
+    owner = asyncio.current_task()
+    assert owner is not None, "runs inside a task"  # noqa: S101
+
+    def watch(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("A task failed", exc_info=error, extra={"task": task.get_name()})
+            failed.append(error)
+            owner.cancel()
+
+    tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in coroutines.items()]
+    for task in tasks:
+        task.add_done_callback(watch)
+    try:
+        yield tasks
+    except asyncio.CancelledError:
+        if failed:
+            owner.uncancel()
+            raise failed[0] from None
+        raise
+    finally:
+        for task in tasks:
+            task.remove_done_callback(watch)
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _drained(writers: list[asyncio.Task[None]], build: _Build, drain_s: float) -> None:
+    """Close the queues and wait until they are written, for `drain_s` at the most."""
+    batchers = (build.events, build.readings, build.commands, build.quarantined)
+    for batcher in batchers:
+        batcher.close()
+    _, late = await asyncio.wait(writers, timeout=drain_s)
+    if late:
+        left = {batcher.name: batcher.in_flight for batcher in batchers if batcher.in_flight}
+        _log.warning("The database did not take everything in time; lockers will send events again", extra=left)

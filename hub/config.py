@@ -1,0 +1,250 @@
+"""Every setting of the hub: one frozen Config, from TOML, with HUB_* environment variables over it.
+
+`HUB_MQTT_HOST` is `host` of `[mqtt]`. Every limit and budget has its unit in its name. A key that is not known is
+an error, with the nearest known one.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from hub.errors import ConfigError
+
+ENVIRONMENT_PREFIX: Final = "HUB_"
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Positive = Annotated[int, Meta(ge=1, le=10_000_000)]
+Milliseconds = Annotated[int, Meta(ge=1, le=3_600_000)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The broker. The hub connects twice, so that commands and ingest do not wait for each other."""
+
+    host: str = "127.0.0.1"
+    port: Port = 1883
+    version: Literal["auto", "5", "3.1.1"] = "auto"
+    ingest_username: str = "hub-ingest"
+    command_username: str = "hub-command"
+    password_file: str | None = None
+    """One line: the password of both accounts."""
+    tls_ca_file: str | None = None
+    """Set it to speak TLS, trusting this authority."""
+    keepalive_s: Annotated[int, Meta(ge=2, le=600)] = 10
+    connect_timeout_s: Seconds = 10.0
+    reconnect_s_max: Seconds = 30.0
+
+
+class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """PostgreSQL, with TimescaleDB or without."""
+
+    dsn: str | None = None
+    dsn_file: str | None = None
+    """A file whose one line is the DSN; for a password that should not stand in an environment."""
+    connections_max: Annotated[int, Meta(ge=4, le=100)] = 8
+    statement_timeout_ms: Milliseconds = 10_000
+    connect_timeout_s: Annotated[int, Meta(ge=1, le=60)] = 5
+
+
+class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The page, the API, the metrics. Other machines are let in only with a token."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    token_file: str | None = None
+    """A file whose one line is the operators' token; without it only this machine is served."""
+    allowed_hosts: list[str] = []
+    """Names under which browsers may reach the hub, beside its own address (DNS rebinding)."""
+    body_bytes_max: Positive = 65_536
+    wait_s_max: Seconds = 10.0
+    """The longest that `?wait=` waits."""
+
+
+class Commands(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Budgets (what is promised and measured) and deadlines (after which no door opens)."""
+
+    key_file: str = "command_key.pem"
+    """The Ed25519 key that signs commands; made by `hub key make`."""
+    open_budget_ms: Milliseconds = 200
+    open_deadline_ms: Milliseconds = 2000
+    door_seen_budget_ms: Milliseconds = 1500
+    grace_ms: Milliseconds = 1000
+    """How long after its deadline a command's reply is still awaited."""
+    in_flight_max: Positive = 1000
+    remembered_max: Positive = 20_000
+    per_locker_per_minute: Positive = 120
+    fleet_per_minute: Positive = 6000
+
+
+class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The way in."""
+
+    event_queue_rows_max: Positive = 50_000
+    reading_queue_rows_max: Positive = 50_000
+    quarantine_queue_rows_max: Positive = 1000
+    command_queue_rows_max: Positive = 10_000
+    flush_rows_max: Positive = 5000
+    flush_age_ms_max: Milliseconds = 10
+    quarantine_payload_bytes_max: Positive = 16_384
+    cursors_max: Positive = 100_000
+    silent_after_s: Seconds = 45.0
+    """A locker that was not heard for so long is shown offline."""
+
+
+class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The websocket."""
+
+    viewers_max: Positive = 500
+    views_per_viewer_max: Positive = 16
+    viewer_queue_frames_max: Positive = 32
+    diff_interval_ms: Milliseconds = 250
+    send_timeout_s: Seconds = 5.0
+
+
+class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The process."""
+
+    spread_s: Annotated[float, Meta(ge=0, le=3600)] = 5.0
+    """Over how long agents spread what they send when the hub comes back."""
+    drain_s: Seconds = 8.0
+    """How long a stopping hub writes what it has taken."""
+    registry_poll_s: Seconds = 2.0
+
+
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Logs go to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+    """auto: readable on a terminal, one line of JSON elsewhere."""
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of it."""
+
+    mqtt: Mqtt = Mqtt()
+    database: Database = Database()
+    http: Http = Http()
+    commands: Commands = Commands()
+    intake: Intake = Intake()
+    live: Live = Live()
+    service: Service = Service()
+    log: Log = Log()
+
+    def dsn(self) -> str:
+        """Return the database's DSN, from its file if there is one."""
+        if self.database.dsn_file is not None:
+            return read_secret(self.database.dsn_file, "database.dsn_file")
+        if self.database.dsn is None:
+            raise ConfigError("database.dsn is missing: postgresql://user:password@host/database, or use dsn_file")
+        return self.database.dsn
+
+
+def load(path: Path | None, environment: Mapping[str, str]) -> Config:
+    """Read the file, put the environment over it, and check all of it.
+
+    Raises:
+        ConfigError: what is wrong, where, and what would be right.
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        tree = _read_toml(path)
+    _check_keys(tree, str(path))
+    for section, key, value in _from_environment(environment):
+        tree.setdefault(section, {})[key] = value
+    try:
+        config = msgspec.convert(tree, Config, strict=True)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path or 'the environment'}: {error}") from None
+    _check_sense(config)
+    return config
+
+
+def sections() -> dict[str, dict[str, msgspec.structs.FieldInfo]]:
+    """Return every setting: section, key, its field."""
+    return {
+        section.name: {field.name: field for field in msgspec.structs.fields(section.type)}
+        for section in msgspec.structs.fields(Config)
+    }
+
+
+def read_secret(path: str, setting: str) -> str:
+    """Return the first line of a secret's file."""
+    try:
+        text = Path(path).read_text().strip()
+    except OSError as error:
+        raise ConfigError(f"{setting}: cannot read {path}: {error.strerror}") from None
+    if not text:
+        raise ConfigError(f"{setting}: {path} is empty; its first line should be the secret")
+    return text.splitlines()[0]
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+
+
+def _check_keys(tree: dict[str, Any], where: str) -> None:
+    known = sections()
+    for section, body in tree.items():
+        if section not in known:
+            raise ConfigError(f"{where}: unknown section [{section}]{_nearest(section, known)}")
+        if not isinstance(body, dict):
+            raise ConfigError(f"{where}: {section} is a section: write [{section}] and its keys below it")
+        for key in body:
+            if key not in known[section]:
+                raise ConfigError(f"{where}: unknown key {section}.{key}{_nearest(key, known[section])}")
+
+
+def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
+    known = {
+        f"{ENVIRONMENT_PREFIX}{section}_{key}".upper(): (section, key, field)
+        for section, keys in sections().items()
+        for key, field in keys.items()
+    }
+    for name, text in environment.items():
+        if not name.startswith(ENVIRONMENT_PREFIX):
+            continue
+        if name not in known:
+            raise ConfigError(f"unknown environment variable {name}{_nearest(name, known)}")
+        section, key, field = known[name]
+        try:
+            if field.type == list[str]:
+                value: Any = [part.strip() for part in text.split(",") if part.strip()]
+            else:
+                # An environment variable is always text; here, and only here, "8080" may stand for 8080.
+                value = msgspec.convert(text, field.type, strict=False)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{name}: {error}") from None
+        yield section, key, value
+
+
+def _check_sense(config: Config) -> None:
+    if config.database.dsn is not None and config.database.dsn_file is not None:
+        raise ConfigError("database.dsn and database.dsn_file are both set; one of them is right")
+    if config.http.token_file is None and not is_loopback(config.http.host):
+        raise ConfigError(
+            f"http.host = {config.http.host!r} lets other machines open doors, so http.token_file must name a file "
+            "with a token (or bind to 127.0.0.1)"
+        )
+    if config.commands.open_deadline_ms < config.commands.open_budget_ms:
+        raise ConfigError("commands.open_deadline_ms must not be below commands.open_budget_ms")
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host name or address can only be this machine."""
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+def _nearest(word: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(known))}"

@@ -1,0 +1,265 @@
+"""The last known state of each locker and door.
+
+What is shown is derived, never a stored flag: a locker is online while its session is and it was heard within
+`silent_after_ms`; a door is open or closed only while its locker is online and its board answers, and unknown
+otherwise. Times: `now_ms` is the hub's monotonic clock, `at` the wall clock.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from wire.messages import Event, EventKind, Presence
+
+
+class LockerState(StrEnum):
+    """Whether a locker's agent can be reached."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    NEVER_SEEN = "never_seen"
+
+
+class DoorState(StrEnum):
+    """What the latch's sensor says."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class DoorSpec:
+    """A door as the registry has it. `row` and `column` place it in the front view, from 1."""
+
+    number: int
+    label: str
+    size: str
+    row: int
+    column: int
+    in_service: bool = True
+    service_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LockerSpec:
+    """A locker as the registry has it."""
+
+    id: str
+    tenant: str
+    name: str
+    site: str
+    doors: tuple[DoorSpec, ...]
+
+
+@dataclass(slots=True)
+class Door:
+    """One door: what the registry says, and what was seen last."""
+
+    spec: DoorSpec
+    seen: DoorState = DoorState.UNKNOWN
+    known: DoorState = DoorState.UNKNOWN
+    """The last state that was not unknown."""
+    since: datetime | None = None
+    occupied: bool | None = None
+
+
+@dataclass(slots=True)
+class Locker:
+    """One locker: registry, presence, doors."""
+
+    spec: LockerSpec
+    doors: dict[int, Door]
+    online: bool = False
+    """What the newest session said of itself."""
+    reachable: bool = False
+    """Online, and heard of late."""
+    session: int = 0
+    since: datetime | None = None
+    heard_at: datetime | None = None
+    heard_ms: float | None = None
+    heard_shown_ms: float = 0.0
+    agent: str | None = None
+    boards_total: int = 0
+    boards_online: int = 0
+
+    @property
+    def state(self) -> LockerState:
+        """The state to show."""
+        if self.reachable:
+            return LockerState.ONLINE
+        return LockerState.OFFLINE if self.heard_at is not None or self.session else LockerState.NEVER_SEEN
+
+    def door_state(self, door: Door) -> DoorState:
+        """Return the state of a door to show: silence is not "closed"."""
+        return door.seen if self.reachable else DoorState.UNKNOWN
+
+    def door_counts(self) -> dict[str, int]:
+        """Count the doors by state."""
+        counts = {"total": len(self.doors), "open": 0, "closed": 0, "unknown": 0, "out_of_service": 0}
+        for door in self.doors.values():
+            counts[self.door_state(door).value] += 1
+            counts["out_of_service"] += not door.spec.in_service
+        return counts
+
+
+@dataclass(slots=True)
+class Changes:
+    """What is to be drawn again since the last `take_changes`."""
+
+    lockers: set[str] = field(default_factory=set)
+    doors: dict[str, set[int]] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        """Say whether anything changed."""
+        return bool(self.lockers or self.doors or self.removed)
+
+
+_HEARD_SHOWN_EVERY_MS = 5000
+"""That a locker was heard again is worth drawing this often."""
+_SHOWN = {"open": DoorState.OPEN, "closed": DoorState.CLOSED, "unknown": DoorState.UNKNOWN}
+_EDGE = {EventKind.DOOR_OPENED.value: DoorState.OPEN, EventKind.DOOR_CLOSED.value: DoorState.CLOSED}
+
+
+class Fleet:
+    """All lockers of the registry."""
+
+    def __init__(self, *, silent_after_ms: float) -> None:
+        self._silent_after_ms = silent_after_ms
+        self._changes = Changes()
+        self.lockers: dict[str, Locker] = {}
+
+    def load(self, specs: Iterable[LockerSpec]) -> None:
+        """Follow the registry: add, change and remove lockers; what is known of the others stays."""
+        wanted = {spec.id: spec for spec in specs}
+        for gone in self.lockers.keys() - wanted.keys():
+            del self.lockers[gone]
+            self._changes.removed.add(gone)
+            self._changes.lockers.discard(gone)
+            self._changes.doors.pop(gone, None)
+        for spec in wanted.values():
+            locker = self.lockers.get(spec.id)
+            if locker is None:
+                doors = {door.number: Door(door) for door in spec.doors}
+                self.lockers[spec.id] = Locker(spec, doors)
+                self._touch(spec.id)
+            elif locker.spec != spec:
+                locker.spec = spec
+                known = locker.doors
+                locker.doors = {door.number: known.get(door.number) or Door(door) for door in spec.doors}
+                for door_spec in spec.doors:
+                    locker.doors[door_spec.number].spec = door_spec
+                self._touch_all_doors(locker)
+
+    def heard(self, locker_id: str, *, now_ms: float, at: datetime) -> None:
+        """Note a sign of life that came now (not one that the broker had kept)."""
+        locker = self.lockers[locker_id]
+        locker.heard_ms = now_ms
+        locker.heard_at = at
+        if now_ms - locker.heard_shown_ms >= _HEARD_SHOWN_EVERY_MS:
+            locker.heard_shown_ms = now_ms
+            self._touch(locker_id)
+        if locker.online and not locker.reachable:
+            self._set_reachable(locker, reachable=True, at=at)
+
+    def presence(self, locker_id: str, presence: Presence, *, at: datetime) -> bool:
+        """Apply a session's word. Returns False for one of an older session, which changes nothing."""
+        locker = self.lockers[locker_id]
+        if presence.session < locker.session:
+            return False
+        locker.session = presence.session
+        locker.online = presence.online
+        locker.agent = presence.agent
+        locker.boards_total = presence.boards
+        locker.boards_online = presence.boards_online if presence.online else 0
+        self._touch(locker_id)
+        if not presence.online and locker.reachable:
+            self._set_reachable(locker, reachable=False, at=at)
+        return True
+
+    def event(self, locker_id: str, event: Event, *, at: datetime) -> None:
+        """Apply one new ledger event that occurred `at`. Kinds that say nothing of a door are ignored."""
+        locker = self.lockers[locker_id]
+        shown = _EDGE.get(event.kind)
+        if shown is not None:
+            self._see(locker, event.door, shown, at)
+        elif event.kind == EventKind.OCCUPANCY_CHANGED:
+            occupied = (event.data or {}).get("occupied")
+            door = locker.doors.get(event.door or 0)
+            if door is not None and isinstance(occupied, bool):
+                door.occupied = occupied
+                self._touch(locker_id, door.spec.number)
+        elif event.kind == EventKind.SNAPSHOT:
+            self._snapshot(locker, event, at)
+        elif event.kind == EventKind.BOARD_OFFLINE:
+            for number in _doors_of(event):
+                self._see(locker, number, DoorState.UNKNOWN, at)
+
+    def sweep(self, *, now_ms: float, at: datetime) -> None:
+        """Turn lockers that have been silent for too long unreachable. Call it once a second or so."""
+        for locker in self.lockers.values():
+            silent = locker.heard_ms is None or now_ms - locker.heard_ms > self._silent_after_ms
+            if locker.reachable and silent:
+                self._set_reachable(locker, reachable=False, at=at)
+
+    def take_changes(self) -> Changes:
+        """Return what changed since the last call."""
+        changes, self._changes = self._changes, Changes()
+        return changes
+
+    def counts(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Count lockers and doors by state."""
+        lockers = {state.value: 0 for state in LockerState}
+        doors = {state.value: 0 for state in DoorState}
+        for locker in self.lockers.values():
+            lockers[locker.state.value] += 1
+            for door in locker.doors.values():
+                doors[locker.door_state(door).value] += 1
+        return lockers, doors
+
+    def _snapshot(self, locker: Locker, event: Event, at: datetime) -> None:
+        for item in _list_of_doors(event):
+            match item:
+                case [int(number), str(state), *rest] if number in locker.doors and state in _SHOWN:
+                    door = locker.doors[number]
+                    if door.seen is not _SHOWN[state]:
+                        self._see(locker, number, _SHOWN[state], at)
+                    door.occupied = rest[0] if rest and isinstance(rest[0], bool) else None
+                    self._touch(locker.spec.id, number)
+                case _:
+                    continue
+
+    def _see(self, locker: Locker, number: int | None, state: DoorState, at: datetime) -> None:
+        door = locker.doors.get(number or 0)
+        if door is None:
+            return
+        door.seen = state
+        if state is not DoorState.UNKNOWN:
+            door.known = state
+        door.since = at
+        self._touch(locker.spec.id, door.spec.number)
+
+    def _set_reachable(self, locker: Locker, *, reachable: bool, at: datetime) -> None:
+        locker.reachable = reachable
+        locker.since = at
+        self._touch_all_doors(locker)
+
+    def _touch(self, locker_id: str, door: int | None = None) -> None:
+        self._changes.lockers.add(locker_id)
+        if door is not None:
+            self._changes.doors.setdefault(locker_id, set()).add(door)
+
+    def _touch_all_doors(self, locker: Locker) -> None:
+        self._touch(locker.spec.id)
+        self._changes.doors.setdefault(locker.spec.id, set()).update(locker.doors)
+
+
+def _doors_of(event: Event) -> list[int]:
+    return [number for number in _list_of_doors(event) if type(number) is int]
+
+
+def _list_of_doors(event: Event) -> list[object]:
+    doors = (event.data or {}).get("doors")
+    return doors if isinstance(doors, list) else []

@@ -1,0 +1,56 @@
+"""The hub's errors.
+
+    HubError
+    ├── ConfigError        a setting is missing, unknown or out of its range
+    ├── LinkError          the broker cannot be reached, or refuses us
+    ├── EmbeddedError      the demo's own database or broker could not start
+    └── StoreError
+        ├── StoreUnavailable   the database cannot be reached now; the same call may go through later
+        ├── StoreRejected      the database does not accept these rows; the same call never goes through
+        ├── CursorConflict     a ledger stands elsewhere than this hub believed (`keys`)
+        └── MigrationError     the schema is not what this version needs
+
+A refused command is a value (hub.core.commands.Refusal); what breaks the protocol is a wire.errors.WireError.
+"""
+
+from uuid import UUID
+
+
+class HubError(Exception):
+    """The root of all errors that the hub raises on purpose; the text is for people."""
+
+
+class ConfigError(HubError):
+    """A setting is missing, unknown or out of its range."""
+
+
+class LinkError(HubError):
+    """The broker cannot be reached, or refuses us."""
+
+
+class EmbeddedError(HubError):
+    """The demo's own database or broker could not start."""
+
+
+class StoreError(HubError):
+    """Something about the database."""
+
+
+class StoreUnavailable(StoreError):  # noqa: N818 - a state of the world, as in "503 Service Unavailable"
+    """The database cannot be reached now; the same call may go through later."""
+
+
+class StoreRejected(StoreError):  # noqa: N818 - what the database did
+    """The database does not accept these rows; the same call never goes through."""
+
+
+class CursorConflict(StoreError):  # noqa: N818 - the established word for it
+    """Ledgers stand elsewhere than this hub believed; nothing was written."""
+
+    def __init__(self, keys: set[tuple[str, UUID]]) -> None:
+        super().__init__(f"{len(keys)} ledger cursors were advanced by someone else")
+        self.keys = keys
+
+
+class MigrationError(StoreError):
+    """The schema is not what this version needs."""

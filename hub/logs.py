@@ -1,0 +1,43 @@
+"""Structured logs on standard error: one line of JSON each, or readable on a terminal."""
+
+import logging
+import sys
+from typing import Any, Literal
+
+import orjson
+import structlog
+
+
+def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
+    """Send the standard library's logging through structlog. Fields go in `extra=`."""
+    console = form == "console" or (form == "auto" and sys.stderr.isatty())
+    shared: list[structlog.types.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: structlog.types.Processor
+    if console:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    else:
+        shared.append(structlog.processors.format_exc_info)
+        renderer = structlog.processors.JSONRenderer(serializer=_dumps)
+    output = logging.StreamHandler(sys.stderr)
+    output.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [output]
+    root.setLevel(level.upper())
+    # Each message of these libraries repeats what the hub says itself, or is written for their own developers.
+    for name in ("gmqtt", "asyncio", "aiohttp.access"):
+        logging.getLogger(name).setLevel(logging.WARNING if level == "debug" else logging.ERROR)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+
+
+def _dumps(event: Any, **_: Any) -> str:  # noqa: ANN401 - structlog's own signature
+    return orjson.dumps(event, default=str).decode()

@@ -1,0 +1,39 @@
+"""Tell lockers what is committed, and what to send again."""
+
+from hub.core.ledger import Key
+from hub.errors import LinkError
+from hub.metrics import Metrics
+from hub.mqtt import Link
+from wire.messages import PROTOCOL, Receipt, encode
+from wire.topics import Channel, topic_of
+
+
+class Receipts:
+    """Sends receipts. One that cannot go out now is not kept: the locker asks again by sending again."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._link: Link | None = None
+        self._upto = metrics.receipts.labels("upto")
+        self._expected = metrics.receipts.labels("expected")
+        self._unsent = metrics.receipts.labels("unsent")
+
+    def use(self, link: Link) -> None:
+        """Send over this link."""
+        self._link = link
+
+    def upto(self, key: Key, seq: int) -> None:
+        """Tell a locker that all up to `seq` is committed."""
+        self._send(key, Receipt(v=PROTOCOL, epoch=key[1], upto=seq))
+        self._upto.inc()
+
+    def expected(self, key: Key, seq: int) -> None:
+        """Ask a locker to send again from `seq`."""
+        self._send(key, Receipt(v=PROTOCOL, epoch=key[1], expected=seq))
+        self._expected.inc()
+
+    def _send(self, key: Key, receipt: Receipt) -> None:
+        assert self._link is not None, "the composition root gives the link"  # noqa: S101
+        try:
+            self._link.publish(topic_of(key[0], Channel.RECEIPTS), encode(receipt))
+        except LinkError:
+            self._unsent.inc()

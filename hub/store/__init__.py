@@ -1,0 +1,1 @@
+"""The database: batches in, named queries out. The only package that imports psycopg."""

@@ -1,0 +1,152 @@
+"""Bring a database's schema forward: numbered .sql files, each in a transaction of its own.
+
+A file `NNNN_name.sql` is for every database; `NNNN_name.timescaledb.sql` and `NNNN_name.plain.sql` are two forms
+of one step. Which form a database has is decided at its first migration and kept.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from hub.errors import MigrationError, StoreUnavailable
+from hub.store.statements import statement
+
+TIMESCALEDB: Final = "timescaledb"
+PLAIN: Final = "plain"
+TIMESCALEDB_VERSION_MIN: Final = (2, 28, 3)
+"""Older ones lose or keep rows wrongly when single rows are erased from compressed chunks."""
+
+_FOLDER: Final = Path(__file__).with_name("migrations")
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file."""
+
+    number: int
+    name: str
+    form: str | None
+    """TIMESCALEDB, PLAIN, or None for both."""
+    sql: str
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of its text, in hex."""
+        return sha256(self.sql.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """What a run of `migrate` found and did."""
+
+    form: str
+    applied: tuple[str, ...]
+    at: int
+    """The number of the newest migration in the database."""
+
+
+def migrations() -> list[Migration]:
+    """Return all migrations in order."""
+    found = []
+    for path in sorted(_FOLDER.glob("*.sql")):
+        stem, _, form = path.name.removesuffix(".sql").partition(".")
+        number, _, name = stem.partition("_")
+        found.append(Migration(int(number), name, form or None, path.read_text()))
+    return found
+
+
+def migrate(dsn: str) -> Migrated:
+    """Apply what is missing. Safe to run at any time, and from several places at once.
+
+    Raises:
+        MigrationError: the database is newer than this version, or a migration that was applied has changed.
+        StoreUnavailable: the database cannot be reached.
+    """
+    try:
+        with psycopg.connect(dsn, autocommit=True, application_name="lockerhub migrate") as conn:
+            conn.execute(statement("migration_lock"))
+            try:
+                return _migrate(conn)
+            finally:
+                conn.execute(statement("migration_unlock"))
+    except psycopg.OperationalError as error:
+        raise StoreUnavailable(str(error).strip().split("\n", 1)[0]) from error
+
+
+def check(dsn: str) -> int:
+    """Return how many migrations are missing. Raises as `migrate` does."""
+    try:
+        with psycopg.connect(dsn, autocommit=True, application_name="lockerhub check") as conn:
+            if not _one(conn, "migration_exists"):
+                return len({migration.number for migration in migrations()})
+            applied = _applied(conn)
+            return len({m.number for m in migrations()} - applied.keys())
+    except psycopg.OperationalError as error:
+        raise StoreUnavailable(str(error).strip().split("\n", 1)[0]) from error
+
+
+def _migrate(conn: psycopg.Connection) -> Migrated:
+    conn.execute(statement("migration_table"))
+    applied = _applied(conn)
+    form = _form(conn, applied)
+    done = []
+    for migration in migrations():
+        if migration.form not in {None, form} or migration.number in applied:
+            continue
+        with conn.transaction():
+            conn.execute(migration.sql.encode())
+            conn.execute(
+                statement("migration_add"),
+                {"number": migration.number, "name": _label(migration), "sha256": migration.digest},
+            )
+        done.append(f"{migration.number:04d} {_label(migration)}")
+    newest = max(migration.number for migration in migrations())
+    return Migrated(form, tuple(done), newest)
+
+
+def _applied(conn: psycopg.Connection) -> dict[int, str]:
+    known = {(m.number, _label(m)): m.digest for m in migrations()}
+    applied: dict[int, str] = {}
+    for number, name, digest in conn.execute(statement("migrations_applied")).fetchall():
+        if (number, name) not in known:
+            raise MigrationError(
+                f"the database has migration {number:04d} {name}, which this version does not know: "
+                "run the version that made it, or a newer one"
+            )
+        if known[number, name] != digest:
+            raise MigrationError(
+                f"migration {number:04d} {name} is not the text that was applied to this database: "
+                "migrations are never edited, a change is a new one"
+            )
+        applied[number] = name
+    return applied
+
+
+def _form(conn: psycopg.Connection, applied: dict[int, str]) -> str:
+    for name in applied.values():
+        _, _, form = name.partition(".")
+        if form:
+            return form
+    found = conn.execute(statement("timescaledb_available")).fetchone()
+    if found is None:
+        return PLAIN
+    version = found[1] or found[0]
+    if tuple(int(part) for part in version.split(".")[:3]) < TIMESCALEDB_VERSION_MIN:
+        return PLAIN
+    try:
+        conn.execute(statement("timescaledb_create"))
+    except psycopg.errors.InsufficientPrivilege:
+        return PLAIN
+    return TIMESCALEDB
+
+
+def _label(migration: Migration) -> str:
+    return migration.name if migration.form is None else f"{migration.name}.{migration.form}"
+
+
+def _one(conn: psycopg.Connection, name: str) -> object:
+    row = conn.execute(statement(name)).fetchone()
+    return None if row is None else row[0]

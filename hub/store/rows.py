@@ -1,0 +1,102 @@
+"""What is handed to the store: units that are written whole or not at all."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from hub.core.commands import Entry
+from hub.core.ledger import Key
+
+
+@dataclass(frozen=True, slots=True)
+class EventUnit:
+    """The new events of one message, already in COPY form.
+
+    `first_seq` is the number of the first row (or of the first missing one, if there is a gap), `next_seq` the
+    locker's cursor afterwards. `topic` and `payload` are kept for quarantine, should the rows be refused.
+    """
+
+    key: Key
+    first_seq: int
+    next_seq: int
+    rows: list[bytes]
+    gap: tuple[int, int] | None
+    received_ms: int
+    topic: str
+    payload: bytes
+
+    @property
+    def count(self) -> int:
+        """How many records it settles."""
+        return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingUnit:
+    """The samples of one message, already in COPY form."""
+
+    rows: list[bytes]
+    received_ms: int
+    topic: str
+    payload: bytes
+
+    @property
+    def count(self) -> int:
+        """How many records it settles."""
+        return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A message, or as much of it as is kept, that was not acceptable."""
+
+    received_at: datetime
+    topic: str
+    reason: str
+    detail: str
+    payload: bytes
+    payload_bytes: int
+
+    @property
+    def count(self) -> int:
+        """One record."""
+        return 1
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """One command as it stands; a later row of the same id replaces an earlier one."""
+
+    entry: Entry
+    state: str
+    outcome: str | None
+    stages_ms: dict[str, float]
+
+    @property
+    def count(self) -> int:
+        """One record."""
+        return 1
+
+
+@dataclass(frozen=True, slots=True)
+class EventsQuery:
+    """A page of one locker's events, newest first. `after` is (occurred_at, epoch, seq) of the last row seen."""
+
+    locker: str
+    since: datetime
+    until: datetime
+    limit: int
+    door: int | None = None
+    kind: str | None = None
+    after: tuple[datetime, UUID, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingsQuery:
+    """A page of one locker's telemetry, newest first. `after` is the time of the last row seen."""
+
+    locker: str
+    since: datetime
+    until: datetime
+    limit: int
+    after: datetime | None = None

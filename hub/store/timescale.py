@@ -1,0 +1,338 @@
+"""The database behind the hub: TimescaleDB, or a plain PostgreSQL with the same tables."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final, Self
+from uuid import UUID
+
+import orjson
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from hub.core.fleet import DoorSpec, LockerSpec
+from hub.core.ledger import Key
+from hub.errors import CursorConflict, StoreRejected, StoreUnavailable
+from hub.store.binary import HEADER, TRAILER
+from hub.store.rows import CommandRow, EventsQuery, EventUnit, Quarantined, ReadingsQuery, ReadingUnit
+from hub.store.statements import statement
+
+_CONNECTIONS_MIN: Final = 2
+
+
+class Store:
+    """A pool of connections and every query of the hub. Errors are StoreUnavailable or StoreRejected."""
+
+    def __init__(
+        self, dsn: str, *, connections_max: int, statement_timeout_ms: int, connect_timeout_s: int
+    ) -> None:
+        set_json_dumps(orjson.dumps)
+        set_json_loads(orjson.loads)
+        self._pool = AsyncConnectionPool(
+            dsn,
+            min_size=_CONNECTIONS_MIN,
+            max_size=max(connections_max, _CONNECTIONS_MIN),
+            open=False,
+            timeout=connect_timeout_s,
+            check=AsyncConnectionPool.check_connection,
+            name="store",
+            kwargs={
+                "row_factory": dict_row,
+                "application_name": "lockerhub",
+                "connect_timeout": connect_timeout_s,
+                "options": f"-c timezone=UTC -c statement_timeout={statement_timeout_ms}"
+                f" -c lock_timeout={statement_timeout_ms // 2}"
+                " -c idle_in_transaction_session_timeout=30000",
+                # A peer that is gone without a word is noticed within about ten seconds.
+                "keepalives_idle": 5,
+                "keepalives_interval": 2,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 10_000,
+            },
+        )
+
+    async def __aenter__(self) -> Self:
+        """Open the pool. Connections are made in the background, and again whenever they are lost."""
+        await self._pool.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close all connections."""
+        await self._pool.close(timeout=2)
+
+    async def ping(self) -> None:
+        """Raise StoreUnavailable unless the database answers and has its schema."""
+        await self._fetch("registry_version")
+
+    async def write_events(self, units: Sequence[EventUnit]) -> None:
+        """Store events and advance their ledgers' cursors, all or nothing.
+
+        Raises:
+            CursorConflict: a ledger stands elsewhere; the keys are told.
+            StoreRejected: a row is not acceptable.
+            StoreUnavailable: try again later.
+        """
+        spans = _spans(units)
+        async with self._transaction() as conn:
+            await self._advance(conn, spans)
+            for unit in units:
+                if unit.gap is not None:
+                    await conn.execute(
+                        statement("gap_add"),
+                        {
+                            "locker": unit.key[0],
+                            "epoch": unit.key[1],
+                            "from_seq": unit.gap[0],
+                            "to_seq": unit.gap[1],
+                        },
+                    )
+            await _copy(conn, "copy_event", [row for unit in units for row in unit.rows])
+
+    async def skip_events(self, unit: EventUnit, why: Quarantined) -> None:
+        """Advance a ledger over events that the database refuses, and keep their message in quarantine."""
+        async with self._transaction() as conn:
+            await self._advance(conn, _spans([unit]))
+            await conn.execute(statement("quarantine_add"), _quarantine_row(why))
+
+    async def write_readings(self, units: Sequence[ReadingUnit]) -> None:
+        """Store telemetry, all or nothing."""
+        async with self._transaction() as conn:
+            await _copy(conn, "copy_reading", [row for unit in units for row in unit.rows])
+
+    async def write_commands(self, rows: Sequence[CommandRow]) -> None:
+        """Store commands as they stand; the last row of an id wins."""
+        newest = {row.entry.id: row for row in rows}
+        async with self._transaction() as conn, conn.cursor() as cursor:
+            await cursor.executemany(statement("command_put"), [_command_row(row) for row in newest.values()])
+
+    async def write_quarantine(self, rows: Sequence[Quarantined]) -> None:
+        """Keep messages that were not acceptable."""
+        async with self._transaction() as conn, conn.cursor() as cursor:
+            await cursor.executemany(statement("quarantine_add"), [_quarantine_row(row) for row in rows])
+
+    async def cursors(self) -> list[tuple[Key, int]]:
+        """Return the next number of every ledger."""
+        rows = await self._fetch("cursors")
+        return [((row["locker_id"], row["epoch"]), row["next_seq"]) for row in rows]
+
+    async def cursors_of(self, keys: Sequence[Key]) -> dict[Key, int]:
+        """Return the next number of some ledgers; an unknown one stands at 1."""
+        rows = await self._fetch(
+            "cursors_of", {"lockers": [key[0] for key in keys], "epochs": [key[1] for key in keys]}
+        )
+        found = {(row["locker_id"], row["epoch"]): row["next_seq"] for row in rows}
+        return {key: found.get(key, 1) for key in keys}
+
+    async def registry_version(self) -> int:
+        """Return a number that changes whenever a locker or a door does."""
+        rows = await self._fetch("registry_version")
+        return int(rows[0]["version"])
+
+    async def registry(self) -> list[LockerSpec]:
+        """Return all lockers with their doors."""
+        return [
+            LockerSpec(row["id"], row["tenant_id"], row["name"], row["site"], tuple(map(_door, row["doors"])))
+            for row in await self._fetch("registry")
+        ]
+
+    async def add_locker(self, spec: LockerSpec) -> bool:
+        """Add a locker and its doors. Returns False, and changes nothing, if the id is taken."""
+        async with self._transaction() as conn:
+            added = await conn.execute(
+                statement("locker_add"), {"id": spec.id, "name": spec.name, "site": spec.site}
+            )
+            if added.rowcount == 0:
+                return False
+            async with conn.cursor() as cursor:
+                await cursor.executemany(
+                    statement("door_add"),
+                    [
+                        {
+                            "locker": spec.id,
+                            "number": door.number,
+                            "label": door.label,
+                            "size": door.size,
+                            "row": door.row,
+                            "column": door.column,
+                        }
+                        for door in spec.doors
+                    ],
+                )
+        return True
+
+    async def command(self, command: UUID) -> DictRow | None:
+        """Return a stored command."""
+        rows = await self._fetch("command", {"id": command})
+        return rows[0] if rows else None
+
+    async def commands_of(self, locker: str, limit: int) -> list[DictRow]:
+        """Return a locker's newest commands."""
+        return await self._fetch("commands_of", {"locker": locker, "limit": limit})
+
+    async def events_of(self, query: EventsQuery) -> list[DictRow]:
+        """Return a page of a locker's events, newest first."""
+        at, epoch, seq = query.after or (None, None, None)
+        return await self._fetch(
+            "events_of",
+            {
+                "locker": query.locker,
+                "since": query.since,
+                "until": query.until,
+                "door": query.door,
+                "kind": query.kind,
+                "after_at": at,
+                "after_epoch": epoch,
+                "after_seq": seq,
+                "limit": query.limit,
+            },
+        )
+
+    async def events_newest(self, limit: int) -> list[DictRow]:
+        """Return the fleet's newest events of the last day."""
+        return await self._fetch("events_newest", {"limit": limit})
+
+    async def readings_of(self, query: ReadingsQuery) -> list[DictRow]:
+        """Return a page of a locker's telemetry, newest first."""
+        return await self._fetch(
+            "readings_of",
+            {
+                "locker": query.locker,
+                "since": query.since,
+                "until": query.until,
+                "after_at": query.after,
+                "limit": query.limit,
+            },
+        )
+
+    async def door_edges(self, key: Key, first_seq: int, last_seq: int) -> dict[tuple[int, str], int]:
+        """Count a ledger range's door and item edges by (door, kind)."""
+        rows = await self._fetch("door_edges", _range(key, first_seq, last_seq))
+        return {(row["door"], row["kind"]): row["count"] for row in rows}
+
+    async def ledger_range(self, key: Key, first_seq: int, last_seq: int) -> tuple[int, int]:
+        """Return (rows, distinct numbers) of a ledger range."""
+        rows = await self._fetch("ledger_range", _range(key, first_seq, last_seq))
+        return rows[0]["rows"], rows[0]["numbers"]
+
+    async def readings_since(self, lockers: Sequence[str], since: datetime) -> int:
+        """Count the readings of some lockers that were received since a time."""
+        rows = await self._fetch("readings_since", {"lockers": list(lockers), "since": since})
+        return int(rows[0]["count"])
+
+    async def make_partitions(self) -> None:
+        """Make the coming months' partitions, on a database that needs them."""
+        await self._fetch("make_partitions")
+
+    async def _fetch(self, name: str, parameters: dict[str, Any] | None = None) -> list[DictRow]:
+        async with self._transaction() as conn:
+            return await (await conn.execute(statement(name), parameters)).fetchall()
+
+    async def _advance(self, conn: psycopg.AsyncConnection[DictRow], spans: dict[Key, tuple[int, int]]) -> None:
+        new = {key: span for key, span in spans.items() if span[0] == 1}
+        old = {key: span for key, span in spans.items() if span[0] != 1}
+        advanced = 0
+        if new:
+            # A ledger that begins usually has no row yet, unless a first commit's answer was lost.
+            added = await conn.execute(statement("cursor_add"), _cursor_columns(new))
+            advanced += added.rowcount
+        if old:
+            updated = await conn.execute(statement("cursor_advance"), _cursor_columns(old))
+            advanced += updated.rowcount
+        if advanced != len(spans):
+            await conn.rollback()
+            raise CursorConflict(set(spans))
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
+        try:
+            # The pool commits when the block ends well, and rolls back when it does not.
+            async with self._pool.connection() as conn:
+                yield conn  # type: ignore[misc]  # the pool's type does not know of its row factory
+        except (psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError) as error:
+            raise StoreRejected(_first_line(error)) from error
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            raise StoreUnavailable(_first_line(error)) from error
+
+
+async def _copy(conn: psycopg.AsyncConnection[DictRow], name: str, rows: list[bytes]) -> None:
+    if not rows:
+        return
+    async with conn.cursor() as cursor, cursor.copy(statement(name)) as copy:
+        await copy.write(b"".join((HEADER, *rows, TRAILER)))
+
+
+def _spans(units: Sequence[EventUnit]) -> dict[Key, tuple[int, int]]:
+    """Return each ledger's (from, to) over units that are in order; raise CursorConflict if they are not."""
+    spans: dict[Key, tuple[int, int]] = {}
+    broken: set[Key] = set()
+    for unit in units:
+        span = spans.get(unit.key)
+        if span is not None and span[1] != unit.first_seq:
+            broken.add(unit.key)
+        spans[unit.key] = (unit.first_seq if span is None else span[0], unit.next_seq)
+    if broken:
+        raise CursorConflict(broken)
+    return spans
+
+
+def _cursor_columns(spans: dict[Key, tuple[int, int]]) -> dict[str, list[Any]]:
+    return {
+        "lockers": [key[0] for key in spans],
+        "epochs": [key[1] for key in spans],
+        "olds": [span[0] for span in spans.values()],
+        "nexts": [span[1] for span in spans.values()],
+    }
+
+
+def _range(key: Key, first_seq: int, last_seq: int) -> dict[str, Any]:
+    return {"locker": key[0], "epoch": key[1], "first_seq": first_seq, "last_seq": last_seq}
+
+
+def _door(row: tuple[str, str, str, str, str, str, str | None]) -> DoorSpec:
+    number, label, size, grid_row, grid_column, in_service, reason = row
+    return DoorSpec(
+        int(number),
+        label,
+        size,
+        int(grid_row),
+        int(grid_column),
+        in_service in {"t", True},
+        reason,
+    )
+
+
+def _command_row(row: CommandRow) -> dict[str, Any]:
+    entry = row.entry
+    return {
+        "id": entry.id,
+        "locker": entry.order.locker,
+        "kind": entry.order.kind,
+        "door": entry.order.door,
+        "actor": entry.order.actor,
+        "reason": entry.order.reason,
+        "accepted_at": entry.accepted_at,
+        "deadline_ms": round(entry.deadline_ms),
+        "state": row.state,
+        "detail": entry.detail,
+        "outcome": row.outcome,
+        "late": entry.late,
+        "stages_ms": psycopg.types.json.Jsonb({k: round(v, 3) for k, v in row.stages_ms.items()}),
+    }
+
+
+def _quarantine_row(row: Quarantined) -> dict[str, Any]:
+    return {
+        "received_at": row.received_at,
+        "topic": row.topic,
+        "reason": row.reason,
+        "detail": row.detail,
+        "payload": row.payload,
+        "payload_bytes": row.payload_bytes,
+    }
+
+
+def _first_line(error: Exception) -> str:
+    # psycopg puts the row's values into further lines; they belong neither into logs nor into answers.
+    return str(error).strip().split("\n", 1)[0] or type(error).__name__
