@@ -4,14 +4,19 @@ import argparse
 import asyncio
 import json
 import logging
+import math
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from edge_agent import __version__, logs
+from edge_agent.app import Agent, disk_thread, parts_of_machine
 from edge_agent.config import Config, ConfigError, load
+from edge_agent.disk import DiskError
+from edge_agent.signature import KeyFileError, verifier
+from wire.topics import is_locker_id
 
 if TYPE_CHECKING:
     from edge_agent.simulate import Options
@@ -21,6 +26,7 @@ log = logging.getLogger(__name__)
 _OK: Final = 0
 _FAILED: Final = 1
 _BAD_CONFIG: Final = 2
+_T = TypeVar("_T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,8 +41,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _simulate(parsed)
 
 
-def _with_config(path: Path, act: "type[object] | object") -> int:
-    raise NotImplementedError
+def _with_config(path: Path, act: Callable[[Config], int]) -> int:
+    try:
+        return act(load(path))
+    except (ConfigError, KeyFileError) as error:
+        print(f"edge-agent: {error}", file=sys.stderr)
+        return _BAD_CONFIG
+
+
+def _check(config: Config) -> int:
+    verifier(Path(config.hub.public_key_file))
+    doors, boards = config.door_count, len(config.boards)
+    print(f"{config.locker}: {doors} doors on {boards} boards, broker {config.mqtt.host}:{config.mqtt.port}; fine")
+    return _OK
+
+
+def _run(config: Config) -> int:
+    logs.set_up(config.log.level)
+
+    async def agent(stop: asyncio.Event) -> object:
+        with disk_thread() as thread:
+            return await Agent(config, parts_of_machine(config, thread)).run(stop)
+
+    status = _OK
+    try:
+        asyncio.run(_until_signal(agent))
+    except* OSError as group:
+        for error in group.exceptions:
+            log.error("the agent cannot go on", extra={"why": str(error)})  # noqa: TRY400 - the text says it all
+        status = _FAILED
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_simulate(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--lockers", type=_whole(1, 99_999), default=25, help="how many (default: %(default)s)")
-    add("--prefix", default="locker", help="their ids are PREFIX-001 and on (default: %(default)s)")
+    add("--prefix", type=_prefix, default="locker", help="their ids are PREFIX-001 and on (default: %(default)s)")
     add("--doors", type=_whole(1, 160), default=16, help="doors of each (default: %(default)s)")
     add("--broker", type=_address, default=("127.0.0.1", 1883), metavar="HOST:PORT")
     add("--hub-url", help="where people ask for doors; without it everybody has a key")
@@ -75,16 +109,82 @@ def _add_simulate(command: argparse.ArgumentParser) -> None:
 
 
 def _simulate(parsed: argparse.Namespace) -> int:
-    # Only here: a locker has no HTTP client.
-    from edge_agent.disk import DiskError  # noqa: PLC0415
+    # Only here: a locker needs no HTTP client.
     from edge_agent.simulate import OptionsError, simulate  # noqa: PLC0415
 
     logs.set_up(parsed.log_level)
+    account: dict[str, Any] = {}
     try:
         account = asyncio.run(_until_signal(lambda stop: simulate(_options(parsed), stop)))
-    except (OptionsError, DiskError, KeyError) as error:
-        print(f"edge-agent simulate: {error}", file=sys.stderr)
+    except* (OptionsError, DiskError) as group:
+        for error in group.exceptions:
+            print(f"edge-agent simulate: {error}", file=sys.stderr)
+    if not account:
         return _BAD_CONFIG
     if parsed.json:
         print(json.dumps(account, separators=(",", ":")))
     return _OK if account["drained"] else _FAILED
+
+
+def _options(parsed: argparse.Namespace) -> "Options":
+    from edge_agent.simulate import Options  # noqa: PLC0415
+
+    host, port = parsed.broker
+    return Options(
+        lockers=parsed.lockers,
+        prefix=parsed.prefix,
+        doors=parsed.doors,
+        broker_host=host,
+        broker_port=port,
+        hub_url=parsed.hub_url,
+        token_file=parsed.token_file,
+        hub_key=parsed.hub_key,
+        password_file=parsed.password_file,
+        data=parsed.data,
+        seed=parsed.seed,
+        speed=parsed.speed,
+        seconds=parsed.seconds,
+        link=parsed.link,
+        poll_ms=parsed.poll_ms,
+        telemetry_period_s=parsed.telemetry_period_s,
+    )
+
+
+async def _until_signal(work: Callable[[asyncio.Event], Awaitable[_T]]) -> _T:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return await work(stop)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or not 1 <= int(port) <= 65535:  # noqa: PLR2004 - TCP's highest port
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def _prefix(text: str) -> str:
+    if not is_locker_id(f"{text}-00001"):
+        raise argparse.ArgumentTypeError(f"{text!r} makes no locker ids: 1 to 26 of a-z, 0-9 and - are needed")
+    return text

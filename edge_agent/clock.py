@@ -73,10 +73,10 @@ def kernel_clock_synced() -> bool:
     """Say whether the kernel's clock is disciplined (adjtimex(2)); False where it cannot tell."""
     if _libc is None:
         return False
-    # struct timex is 208 bytes on 64-bit Linux, 128 on 32-bit; only `modes` (0: read) and `status` matter.
+    # struct timex: modes (0: read), four longs, then status; it has at most 208 bytes.
     block = (ctypes.c_char * 256)()
     state = _libc.adjtimex(block)
-    status_at = 5 * ctypes.sizeof(ctypes.c_long) if ctypes.sizeof(ctypes.c_long) == 8 else 16  # noqa: PLR2004
+    status_at = 5 * ctypes.sizeof(ctypes.c_long)
     status = ctypes.c_int.from_buffer(block, status_at).value
     return bool(0 <= state < _TIME_ERROR and not status & _STA_UNSYNC)
 

@@ -33,7 +33,9 @@ class HubClient:
         self._session = session
         self._url = url.rstrip("/")
 
-    async def open_door(self, locker: str, door: int, *, actor: UUID, reason: str, key: UUID | None = None) -> Answer:
+    async def open_door(
+        self, locker: str, door: int, *, actor: UUID, reason: str, key: UUID | None = None
+    ) -> Answer:
         """Order a door open and wait for its sensor. `key` makes a repetition of the same wish harmless."""
         body = {"kind": "open", "door": door, "actor": str(actor), "reason": reason}
         try:

@@ -60,7 +60,14 @@ class Office:
     """
 
     def __init__(
-        self, random: Random, lockers: int, doors: int, *, speed: float, keys_only: bool = False, step_s: float = 0.5
+        self,
+        random: Random,
+        lockers: int,
+        doors: int,
+        *,
+        speed: float,
+        keys_only: bool = False,
+        step_s: float = 0.5,
     ) -> None:
         self._random = random
         self._lockers = lockers

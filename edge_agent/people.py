@@ -19,7 +19,9 @@ PEOPLE_MAX: Final = 512
 LATENCIES_MAX: Final = 100_000
 _RETRY_S: Final = 1.0
 _RETRIES_MAX: Final = 30
-_RETRIED: Final = frozenset({"door_busy", "locker_offline", "locker_clock_unknown", "unreachable", "locker_unknown"})
+_RETRIED: Final = frozenset(
+    {"door_busy", "locker_offline", "locker_clock_unknown", "unreachable", "locker_unknown"}
+)
 _PUSH_AGAIN_S: Final = 0.3
 _LOOKS: Final = 5
 _LOOK_AGAIN_S: Final = 0.1

@@ -77,9 +77,7 @@ async def simulate(options: Options, stop: asyncio.Event) -> dict[str, Any]:
     began = time.monotonic()
     async with AsyncExitStack() as stack:
         thread = stack.enter_context(disk_thread())
-        lockers = [
-            _Locker(options, number, verify, thread, passwords, stack) for number in range(options.lockers)
-        ]
+        lockers = [_Locker(options, number, verify, thread, passwords, stack) for number in range(options.lockers)]
         desk = None
         if options.hub_url is not None:
             client = hub_client(options.hub_url, options.token_file, connections_max=512)

@@ -81,7 +81,11 @@ class Link:
         client = self._client
         if client is None or not self.connected:
             raise LinkError(f"the {self.name} link to the broker is down")
-        client.publish(topic, payload, qos=qos, retain=retain)
+        try:
+            client.publish(topic, payload, qos=qos, retain=retain)
+        except OverflowError:
+            # The broker's Receive Maximum: so many publications are out and none is acknowledged.
+            raise LinkError(f"the broker has not acknowledged what the {self.name} link sent before") from None
 
     async def run(self) -> None:
         """Keep the link up until cancelled."""

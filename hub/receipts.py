@@ -1,4 +1,7 @@
-"""Tell lockers what is committed, and what to send again."""
+"""Tell lockers what is committed, and what to send again.
+
+At QoS 0: a receipt is cumulative, and a locker that misses one sends its batch again and gets the next.
+"""
 
 from hub.core.ledger import Key
 from hub.errors import LinkError
@@ -34,6 +37,6 @@ class Receipts:
     def _send(self, key: Key, receipt: Receipt) -> None:
         assert self._link is not None, "the composition root gives the link"  # noqa: S101
         try:
-            self._link.publish(topic_of(key[0], Channel.RECEIPTS), encode(receipt))
+            self._link.publish(topic_of(key[0], Channel.RECEIPTS), encode(receipt), qos=0)
         except LinkError:
             self._unsent.inc()

@@ -42,12 +42,9 @@ class SimulatedCu16:
         locks: how many of the 16 have a latch; the others read as locked.
         random: decides on pops and jams, so that a seed gives the same board again.
         jam_share: the share of pulses whose latch sticks.
-        items: locks, from 0, that have an item at the start.
     """
 
-    def __init__(
-        self, address: int, locks: int, random: Random, *, jam_share: float = 0.0, items: Iterable[int] = ()
-    ) -> None:
+    def __init__(self, address: int, locks: int, random: Random, *, jam_share: float = 0.0) -> None:
         self.address = address
         self.locks = locks
         self.truth = Truth()
@@ -57,12 +54,16 @@ class SimulatedCu16:
         self._random = random
         self._jam_share = jam_share
         self._locks = [_Lock() for _ in range(locks)]
-        for lock in items:
-            self._locks[lock].item = True
         self._frozen = False
         self._next_pop: int | None = None
         self._parser = cu16.RequestParser()
         self._status: bytes | None = None
+
+    def fill(self, locks: Iterable[int]) -> None:
+        """Put items behind closed doors before anything begins; these are no edges."""
+        for lock in locks:
+            self._locks[lock].item = True
+        self._status = None
 
     def receive(self, data: bytes, now_ms: int) -> bytes:
         """Take bytes from the line and return what the board says to them."""

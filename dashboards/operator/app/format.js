@@ -108,6 +108,25 @@ export function outcome(command) {
   return OUTCOMES[command.state]?.(command, what) + late;
 }
 
+/** The same in few words, for a list. @param {Command} command */
+export function outcomeBrief(command) {
+  const detail = command.detail ? `: ${command.detail}` : "";
+  const words = {
+    sent: "Sent, not answered yet",
+    rejected: `Refused by the locker${detail}`,
+    succeeded: command.kind === "locate" ? "Done" : SEEN[command.outcome ?? ""],
+    failed: `Failed${detail}`,
+    unknown: `Nobody knows whether it acted${detail}`,
+    timed_out: `No answer within ${budget(command.deadline_ms)}`,
+  };
+  return `${words[command.state]}${command.late ? " (late)" : ""}`;
+}
+
+/** A limit, which is a round number: "200 ms", "2 s". @param {number} ms */
+export function budget(ms) {
+  return ms >= 1000 ? `${ms / 1000} s` : `${ms} ms`;
+}
+
 /** The tone of a command's outcome. @param {Command} command @returns {Tone} */
 export function outcomeTone(command) {
   if (command.state === "failed" || command.state === "unknown" || command.state === "timed_out") return "serious";
@@ -131,6 +150,14 @@ const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const COUNT = new Intl.NumberFormat(undefined);
+
+/** @type {Record<string, string>} */
+const SEEN = {
+  "": "Unlocked",
+  opened: "Opened",
+  closed: "Opened, closed again",
+  open_not_detected: "Unlocked, not seen to open",
+};
 
 /** @typedef {Record<string, unknown>} Data */
 
@@ -193,13 +220,13 @@ const OUTCOMES = {
   rejected: (command) => `The locker refused${command.detail ? `: ${command.detail}` : "."}`,
   succeeded: (command, what) => {
     if (command.kind === "locate") return "The locker is showing itself.";
-    if (command.outcome === "opened") return `${what} is open.`;
-    if (command.outcome === "closed") return `${what} was opened and is closed again.`;
+    if (command.outcome === "opened") return `${what} opened.`;
+    if (command.outcome === "closed") return `${what} opened, and is closed again.`;
     if (command.outcome === "open_not_detected") return `${what} was unlocked, but nobody saw it open. It may be stuck.`;
     return `${what} is unlocked. Waiting for it to open.`;
   },
   failed: (command, what) => `${what} was not ${command.kind === "open" ? "opened" : "found"}${command.detail ? `: ${command.detail}` : "."}`,
   unknown: (command, what) =>
     `Nobody can know whether ${what.toLowerCase()} acted. Look at it before you try again.${command.detail ? ` (${command.detail})` : ""}`,
-  timed_out: (command) => `No answer within ${millis(command.deadline_ms)}. A late answer would still be shown here.`,
+  timed_out: (command) => `No answer within ${budget(command.deadline_ms)}. A late answer would still be shown here.`,
 };

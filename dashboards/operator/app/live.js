@@ -13,6 +13,8 @@ const RETRY_MAX_MS = 15_000;
 const RETRY_MIN_MS = 200;
 /** A view that is left stays subscribed for a while: coming back costs nothing. */
 const LINGER_MS = 20_000;
+/** More views than this do not linger; the hub allows each viewer 16. */
+const VIEWS_MAX = 8;
 /** After this silence the hub is asked for a snapshot: a quiet fleet answers, a dead connection does not. */
 const PROBE_AFTER_MS = 8_000;
 /** An unanswered question makes the page stale after this, and is given up after that. */
@@ -99,18 +101,13 @@ export class Live {
       this.#store.open(name);
       this.#send("subscribe", name);
     }
+    this.#letGo(Live.clock());
   }
 
   /** To be called once a second: lets views go, and finds out whether silence is quiet or loss. */
   tick() {
     const now = Live.clock();
-    for (const [name, letGoAt] of this.#views) {
-      if (letGoAt !== 0 && letGoAt <= now) {
-        this.#views.delete(name);
-        this.#store.close(name);
-        this.#send("unsubscribe", name);
-      }
-    }
+    this.#letGo(now);
     if (this.phase !== "live" && this.phase !== "stale") return;
     if (now - this.heardAt < PROBE_AFTER_MS) return;
     if (this.#probedAt < this.heardAt) {
@@ -121,6 +118,17 @@ export class Live {
       this.#lost();
     } else if (now - this.#probedAt >= STALE_AFTER_MS) {
       this.#become("stale");
+    }
+  }
+
+  /** @param {number} now */
+  #letGo(now) {
+    for (const [name, letGoAt] of this.#views) {
+      if (letGoAt !== 0 && (letGoAt <= now || this.#views.size > VIEWS_MAX)) {
+        this.#views.delete(name);
+        this.#store.close(name);
+        this.#send("unsubscribe", name);
+      }
     }
   }
 

@@ -26,7 +26,7 @@ export class Doors extends View {
         <div class="cabinet" role="group" aria-label="Doors" @keydown=${(/** @type {KeyboardEvent} */ e) => this.#walk(e, places)}
           ${placed({
             "grid-template-columns": `repeat(${columns}, minmax(var(--door-least), 1fr))`,
-            "grid-template-rows": rows.map((units) => `${Math.round(units * 44)}px`).join(" "),
+            "grid-template-rows": rows.map((units) => `${Math.round(units * 48)}px`).join(" "),
           })}>
           ${repeat(places, (place) => place.door.number, ({ door, row, column }) => this.#door(door, row, column, door.number === current))}
         </div>

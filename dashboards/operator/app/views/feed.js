@@ -71,13 +71,12 @@ class Feed extends View {
     const date = day(event.occurred_at, now);
     const newDay = date !== (newer ? day(newer.occurred_at, now) : "");
     const unsure = event.clock === "unset";
-    return html`<li class="entry" data-tone=${tone} data-kind=${event.kind}>
+    return html`<li class=${named ? "entry entry-named" : "entry"} data-tone=${tone} data-kind=${event.kind}>
       ${newDay ? html`<span class="entry-day">${date || "Today"}</span>` : nothing}
       <time datetime=${event.occurred_at} title=${moment(event.occurred_at)}>${unsure ? "≈ " : ""}${clock(event.occurred_at)}</time>
       ${toneMark(tone)}
-      <span class="entry-text">${text}
-        ${named ? html`<a class="entry-locker" href=${lockerAddress(event.locker)}>${event.locker}</a>` : nothing}
-      </span>
+      ${named ? html`<a class="entry-locker" href=${lockerAddress(event.locker)}>${event.locker}</a>` : nothing}
+      <span class="entry-text">${text}</span>
     </li>`;
   }
 

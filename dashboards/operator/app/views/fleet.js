@@ -136,7 +136,7 @@ export class Fleet extends View {
           <span class="tile-count">${loading ? "–" : number(counts[state])}</span>
           <span class="tile-label">${TILES[state].mark()}${TILES[state].label}</span>
           ${state === "open"
-            ? html`<span class="tile-more">${counts.openDoors ? some(counts.openDoors, "door") : nothing}</span>`
+            ? html`<span class="tile-more">${counts.openDoors > counts.open ? some(counts.openDoors, "door") : nothing}</span>`
             : nothing}
         </a>`,
       )}

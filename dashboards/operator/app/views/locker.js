@@ -2,7 +2,8 @@
 
 import { html, nothing, repeat } from "../../vendor/lit.js";
 import { View } from "../element.js";
-import { LOCKER_WORDS, ago, clock, millis, moment, order, outcome, outcomeTone, some, trouble } from "../format.js";
+import { LOCKER_WORDS, age, ago, clock, millis, moment, order, outcomeBrief, outcomeTone, some, trouble } from "../format.js";
+import { addressOf } from "../select.js";
 import { CommandDialog } from "./command-dialog.js";
 import "./doors.js";
 import "./feed.js";
@@ -35,7 +36,7 @@ export class LockerPage extends View {
         </div>
         <p class="locker-state" data-state=${locker.state}>
           ${lockerMark(locker.state)}<strong>${LOCKER_WORDS[locker.state]}</strong>
-          <span class="quiet">${locker.since ? `since ${ago(locker.since, this.app.now())}` : nothing}</span>
+          <span class="quiet">${locker.since ? `for ${age(locker.since, this.app.now())}` : nothing}</span>
         </p>
         <button class="button" @click=${this.#locate} title="The locker blinks or beeps">${icon("locate")}Locate</button>
       </header>
@@ -68,7 +69,7 @@ export class LockerPage extends View {
   }
 
   #back() {
-    return html`<a class="back" href="/">${icon("back")}Fleet</a>`;
+    return html`<a class="back" href=${addressOf(this.app.filter)}>${icon("back")}Fleet</a>`;
   }
 
   /** @param {string} view */
@@ -84,10 +85,7 @@ export class LockerPage extends View {
   /** @param {Locker} locker */
   #doorSummary(locker) {
     const { total, open, unknown, out_of_service: out } = locker.door_counts;
-    const parts = [some(total, "door")];
-    if (unknown) parts.push(`${unknown} unknown`);
-    if (out) parts.push(`${out} out of service`);
-    return html`${open ? html`<span class="open">${open} open</span>, ` : nothing}${parts.join(", ")}`;
+    return html`${some(total, "door")}${open ? html`, <span class="open">${open} open</span>` : nothing}${unknown ? `, ${unknown} unknown` : nothing}${out ? `, ${out} out of service` : nothing}`;
   }
 
   /** @param {Locker} locker */
@@ -109,7 +107,7 @@ export class LockerPage extends View {
       <summary>
         ${toneMark(tone)}
         <span class="command-entry-what"><strong>${order(command)}</strong>${command.reason ? html` <span class="quiet">${command.reason}</span>` : nothing}
-          <span class="command-entry-outcome" data-tone=${tone}>${outcome(command)}</span></span>
+          <span class="command-entry-outcome" data-tone=${tone}>${outcomeBrief(command)}</span></span>
         <span class="command-entry-time"><time datetime=${command.accepted_at} title=${moment(command.accepted_at)}>${clock(command.accepted_at)}</time>
           <span class="quiet">${pulsed === undefined ? nothing : millis(pulsed)}</span></span>
       </summary>

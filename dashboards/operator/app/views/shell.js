@@ -15,6 +15,13 @@ import "./sign-in.js";
 /** @import {Phase} from "../live.js" */
 
 export class Shell extends View {
+  /** What sticks to the top grows with banners; what sticks below it follows. */
+  #heights = new ResizeObserver(([entry]) => {
+    const height = entry.borderBoxSize[0].blockSize;
+    document.documentElement.style.setProperty("--top-height", `${height}px`);
+  });
+  /** @type {Element | null} */
+  #measured = null;
   /** The last time at which the page was live, by the hub's clock. */
   #liveUntilMs = 0;
 
@@ -33,7 +40,7 @@ export class Shell extends View {
     document.body.dataset.fresh = phase === "live" ? "yes" : "no";
     return html`
       <a class="skip" href="#content" @click=${this.#skip}>Skip to the content</a>
-      <header class="bar">
+      <div class="top"><header class="bar">
         <a class="name" href="/" aria-label="Lockerhub, fleet">${logo()}<span>Lockerhub</span></a>
         ${this.#navigation()}
         <span class="spring"></span>
@@ -44,13 +51,19 @@ export class Shell extends View {
         </button>
         ${app.canSignOut ? html`<button class="button quiet-button" @click=${this.#signOut}>Sign out</button>` : nothing}
       </header>
-      ${this.#strips()}
+      ${this.#strips()}</div>
       <p class="unseen" role="status" aria-live="polite">${SPOKEN[phase]}</p>
       <main id="content" tabindex="-1">${this.#view()}</main>
     `;
   }
 
   updated() {
+    const top = this.querySelector(".top");
+    if (top !== this.#measured) {
+      this.#heights.disconnect();
+      this.#measured = top;
+      if (top) this.#heights.observe(top);
+    }
     const route = this.app?.router.route;
     if (!route) return;
     const place = route.name === "locker" ? (this.app.store.detail(route.id)?.locker.name ?? route.id) : TITLES[route.name];
@@ -66,9 +79,9 @@ export class Shell extends View {
     </nav>`;
   }
 
-  #connection() {
+  #words() {
     const { live } = this.app;
-    const words = {
+    return {
       live: "Live",
       connecting: "Connecting…",
       stale: `No data for ${live.silentS} s`,
@@ -76,9 +89,13 @@ export class Shell extends View {
       incompatible: "Page too old",
       stopped: "Not connected",
     }[live.phase];
+  }
+
+  #connection() {
+    const { live } = this.app;
     const tone = live.phase === "live" || live.phase === "connecting" ? "normal" : "caution";
     return html`<span class="connection" data-phase=${live.phase} title=${live.hubVersion ? `Hub ${live.hubVersion}` : ""}>
-      ${toneMark(tone)}<span class="connection-words">${words}</span>
+      ${toneMark(tone)}<span class="connection-words">${this.#words()}</span>
     </span>`;
   }
 
@@ -95,9 +112,10 @@ export class Shell extends View {
     const { live, pausedAtMs, store } = this.app;
     const since = this.#liveUntilMs ? ` What you see is from ${clock(this.#liveUntilMs)}.` : "";
     return html`
-      ${live.phase === "waiting" || live.phase === "stale"
+      ${live.phase === "waiting" || live.phase === "stale" || (live.phase === "connecting" && this.#liveUntilMs)
         ? html`<p class="banner banner-caution">${toneMark("caution")}
-            <span>${live.phase === "stale" ? "The hub is silent." : "The connection is lost."}${since}</span>
+            <span>${live.phase === "stale" ? "The hub is silent." : "The connection is lost."}${since}
+              <span class="narrow-only">${this.#words()}.</span></span>
             <button class="button" @click=${() => live.retry()}>Try now</button>
           </p>`
         : nothing}

@@ -2,7 +2,7 @@
 
 import { html, nothing } from "../../vendor/lit.js";
 import { placed } from "../element.js";
-import { millis, settled } from "../format.js";
+import { budget, millis, settled } from "../format.js";
 import { timeAxis } from "../geometry.js";
 
 /** @import {Command} from "../types.js" */
@@ -10,7 +10,7 @@ import { timeAxis } from "../geometry.js";
 /** @type {readonly (readonly [keyof Command["stages_ms"], string])[]} */
 const STAGES = [
   ["published", "Published"],
-  ["received", "Received by the locker"],
+  ["received", "Received"],
   ["started", "Started"],
   ["pulsed", "Lock pulsed"],
   ["replied", "Replied"],
@@ -25,7 +25,7 @@ export function waterfall(command) {
   let from = 0;
   return html`<div class="waterfall">
     <ol aria-label="Stages of the command">
-      ${stageRow("Accepted by the hub", 0, 0, axis)}
+      ${stageRow("Accepted", 0, 0, axis)}
       ${stages.map(([name, label]) => {
         const ms = reached[name];
         const row = stageRow(label, from, ms, axis, settled(command));
@@ -35,8 +35,8 @@ export function waterfall(command) {
     </ol>
     <div class="wf-axis" aria-hidden="true"><div class="wf-scale">
       ${axis.ticks.map((ms) => html`<span class="wf-tick" ${placed({ left: percent(axis.at(ms)) })}>${ms < 1000 ? ms : `${ms / 1000} s`}</span>`)}
-      <span class="wf-budget" ${placed({ left: percent(axis.at(command.budget_ms)) })}></span>
-    </div></div>
+      <span class="wf-budget" ${placed({ left: percent(axis.at(command.budget_ms)) })}><span>budget</span></span>
+    </div><span class="wf-unit">ms, logarithmic</span></div>
     <p class="wf-verdict">${verdict(command)}</p>
   </div>`;
 }
@@ -60,12 +60,12 @@ function stageRow(label, from, ms, axis, over = true) {
 /** @param {Command} command */
 function verdict(command) {
   const ms = command.stages_ms?.pulsed;
-  const budget = millis(command.budget_ms);
-  if (command.kind !== "open") return `Answer budget ${budget}.`;
-  if (ms === undefined) return `Budget: ${budget} until the lock is pulsed.`;
+  const limit = budget(command.budget_ms);
+  if (command.kind !== "open") return `Answer budget: ${limit}.`;
+  if (ms === undefined) return `Budget: ${limit} until the lock is pulsed.`;
   return ms <= command.budget_ms
-    ? `Lock pulsed after ${millis(ms)}, within the budget of ${budget}.`
-    : `Lock pulsed after ${millis(ms)}: over the budget of ${budget}.`;
+    ? `Lock pulsed after ${millis(ms)}, within the budget of ${limit}.`
+    : `Lock pulsed after ${millis(ms)}: over the budget of ${limit}.`;
 }
 
 /** @param {number} share */

@@ -1,0 +1,106 @@
+"""A browser, and a page that must ask nobody but its hub and must not complain."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import pytest
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+
+from tests.dashboards.fake_hub import FakeHub
+
+FLAGS: Final = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--disable-extensions",
+    "--no-first-run",
+    "--metrics-recording-only",
+    "--mute-audio",
+    "--disable-features=Translate,OptimizationHints,MediaRouter,AutofillServerCommunication",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
+]
+
+
+@dataclass
+class Window:
+    """One page, everything that it complained about, and everybody that it asked."""
+
+    page: Page
+    hub: FakeHub
+    complaints: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+    # Parts of complaints that a test provokes: the browser itself reports every answer of 400 and above.
+    expected: list[str] = field(default_factory=list)
+
+    async def go(self, path: str = "/") -> Page:
+        """Load an address of the page."""
+        await self.page.goto(self.hub.base + path)
+        return self.page
+
+    def check(self) -> None:
+        """Fail for anything unexpected."""
+        unexpected = [text for text in self.complaints if not any(part in text for part in self.expected)]
+        assert unexpected == []
+        assert self.outside == []
+
+    def watch(self) -> None:
+        """Begin to listen."""
+        own = (self.hub.base, self.hub.base.replace("http", "ws"), "data:", "blob:")
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._note)
+        self.page.on("request", lambda asked: None if asked.url.startswith(own) else self.outside.append(asked.url))
+        self.page.on(
+            "websocket", lambda asked: None if asked.url.startswith(own) else self.outside.append(asked.url)
+        )
+
+    def _note(self, message: ConsoleMessage) -> None:
+        # "verbose" is advice of the browser's own, and not shown to anyone by default.
+        if message.type != "verbose":
+            self.complaints.append(message.text)
+
+
+Open = Callable[..., Awaitable[Window]]
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Return a running Chromium."""
+    chromium = os.environ.get("PLAYWRIGHT_CHROMIUM") or shutil.which("chromium")
+    if chromium is None:
+        reason = "The operator page is not tested: there is no chromium; install it or set PLAYWRIGHT_CHROMIUM."
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    async with async_playwright() as playwright:
+        running = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield running
+        await running.close()
+
+
+@pytest.fixture
+async def window(browser: Browser) -> AsyncIterator[Open]:
+    """Return what opens a window on a hub; each is checked for complaints at the end."""
+    opened: list[Window] = []
+
+    async def open_window(hub: FakeHub, *, width: int = 1280, height: int = 800, scheme: str = "light") -> Window:
+        context = await browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if scheme == "dark" else "light",
+            reduced_motion="reduce",
+        )
+        one = Window(await context.new_page(), hub)
+        one.watch()
+        opened.append(one)
+        return one
+
+    yield open_window
+    for one in opened:
+        one.check()
+        await one.page.context.close()
