@@ -45,14 +45,15 @@ def _with_config(path: Path, act: Callable[[Config], int]) -> int:
     try:
         return act(load(path))
     except (ConfigError, KeyFileError) as error:
-        print(f"edge-agent: {error}", file=sys.stderr)
+        sys.stderr.write(f"edge-agent: {error}\n")
         return _BAD_CONFIG
 
 
 def _check(config: Config) -> int:
     verifier(Path(config.hub.public_key_file))
     doors, boards = config.door_count, len(config.boards)
-    print(f"{config.locker}: {doors} doors on {boards} boards, broker {config.mqtt.host}:{config.mqtt.port}; fine")
+    broker = f"{config.mqtt.host}:{config.mqtt.port}"
+    sys.stdout.write(f"{config.locker}: {doors} doors on {boards} boards, broker {broker}; fine\n")
     return _OK
 
 
@@ -118,11 +119,11 @@ def _simulate(parsed: argparse.Namespace) -> int:
         account = asyncio.run(_until_signal(lambda stop: simulate(_options(parsed), stop)))
     except* (OptionsError, DiskError) as group:
         for error in group.exceptions:
-            print(f"edge-agent simulate: {error}", file=sys.stderr)
+            sys.stderr.write(f"edge-agent simulate: {error}\n")
     if not account:
         return _BAD_CONFIG
     if parsed.json:
-        print(json.dumps(account, separators=(",", ":")))
+        sys.stdout.write(json.dumps(account, separators=(",", ":")) + "\n")
     return _OK if account["drained"] else _FAILED
 
 

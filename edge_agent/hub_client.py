@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -55,13 +54,10 @@ class HubClient:
 
 
 @asynccontextmanager
-async def hub_client(url: str, token_file: Path | None, *, connections_max: int) -> AsyncIterator[HubClient]:
-    """Open a client. The token file, if any, is read once."""
-    headers = {}
-    if token_file is not None:
-        headers["Authorization"] = f"Bearer {token_file.read_text(encoding='utf-8').strip()}"
+async def hub_client(url: str, token: str | None, *, connections_max: int) -> AsyncIterator[HubClient]:
+    """Open a client; `token` is what the hub's token file holds, None where it needs none."""
     async with aiohttp.ClientSession(
-        headers=headers,
+        headers={} if token is None else {"Authorization": f"Bearer {token}"},
         timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
         connector=aiohttp.TCPConnector(limit=connections_max),
     ) as session:

@@ -23,6 +23,7 @@ _RETRIED: Final = frozenset(
     {"door_busy", "locker_offline", "locker_clock_unknown", "unreachable", "locker_unknown"}
 )
 _PUSH_AGAIN_S: Final = 0.3
+_PUSHES: Final = 10
 _LOOKS: Final = 5
 _LOOK_AGAIN_S: Final = 0.1
 
@@ -78,6 +79,7 @@ class People:
         self._now_ms = now_ms
         self._at_doors: set[tuple[int, int]] = set()
         self._asking: set[asyncio.Task[None]] = set()
+        self._going_home = False
         self._visits: set[asyncio.Task[None]] = set()
 
     async def come(self) -> None:
@@ -95,7 +97,11 @@ class People:
                 self._begin(visit)
 
     async def go_home(self, patience_s: float) -> None:
-        """Let whoever waits for an answer get it, `patience_s` at the most, and everybody leave things as they are."""
+        """Let nobody in any more, and everybody leave things as they are.
+
+        Whoever waits for the hub's answer gets it first, `patience_s` at the most.
+        """
+        self._going_home = True
         for task in self._visits - self._asking:
             task.cancel()
         if self._asking:
@@ -125,12 +131,13 @@ class People:
             board.turn_key(lock, self._now_ms())
         else:
             await self._ask(visit, self._desk)
+        if self._going_home:
+            return
         if await self._opens(board, lock):
             await asyncio.sleep(visit.item_after_s)
             board.set_item(lock, present=visit.leaves_item, now_ms=self._now_ms())
             await asyncio.sleep(visit.close_after_s)
-            while board.is_open(lock, self._now_ms()) and not board.push_shut(lock, self._now_ms()):
-                await asyncio.sleep(_PUSH_AGAIN_S)
+            await self._push_shut(board, lock)
         occupied = self._office.occupied[visit.locker]
         (occupied.add if board.has_item(lock) else occupied.discard)(visit.door)
         # The next one steps up when this one has left.
@@ -142,6 +149,13 @@ class People:
                 return True
             await asyncio.sleep(_LOOK_AGAIN_S)
         return False
+
+    async def _push_shut(self, board: SimulatedCu16, lock: int) -> None:
+        # A latch that is still pulsed does not hold; a second later it does.
+        for _ in range(_PUSHES):
+            if board.push_shut(lock, self._now_ms()):
+                return
+            await asyncio.sleep(_PUSH_AGAIN_S)
 
     async def _ask(self, visit: Visit, desk: Desk) -> None:
         task = asyncio.current_task()
@@ -162,7 +176,7 @@ class People:
                     self.tally.count(answer.command)
                     return
                 self.tally.refused[answer.code] += 1
-                if answer.code not in _RETRIED:
+                if answer.code not in _RETRIED or self._going_home:
                     return
                 self._asking.discard(task)
                 await asyncio.sleep(_RETRY_S)

@@ -22,7 +22,7 @@ from edge_agent.config import Board, Config, Doors, Hub, Mqtt, Outbox, Telemetry
 from edge_agent.environment import Environment
 from edge_agent.hub_client import hub_client
 from edge_agent.office import Office
-from edge_agent.people import People, Tally
+from edge_agent.people import PEOPLE_MAX, People, Tally
 from edge_agent.signature import KeyFileError, Verify, verifier
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,8 @@ TERMINALS_MAX: Final = 200
 """Lockers beyond it get boards in memory, unless a line is asked for."""
 _LOCKS_PER_BOARD: Final = 16
 _JAM_SHARE: Final = 0.005
-_KEY_WAIT_S: Final = 30.0
+_KEY_LOOKS: Final = 100
+_KEY_LOOK_AGAIN_S: Final = 0.2
 _READY_WAIT_S: Final = 30.0
 _DRAIN_S: Final = 20.0
 _ANSWERS_S: Final = 5.0
@@ -74,13 +75,14 @@ async def simulate(options: Options, stop: asyncio.Event) -> dict[str, Any]:
     _allow_many_files()
     verify = await _hub_key(options.hub_key)
     passwords = _password_files(options)
+    token = None if options.token_file is None else _text_of(options.token_file).strip()
     began = time.monotonic()
     async with AsyncExitStack() as stack:
         thread = stack.enter_context(disk_thread())
         lockers = [_Locker(options, number, verify, thread, passwords, stack) for number in range(options.lockers)]
         desk = None
         if options.hub_url is not None:
-            client = hub_client(options.hub_url, options.token_file, connections_max=512)
+            client = hub_client(options.hub_url, token, connections_max=PEOPLE_MAX)
             desk = await stack.enter_async_context(client)
         office = Office(
             Random(options.seed),  # noqa: S311 - a simulation that can be repeated
@@ -213,26 +215,23 @@ def _measure(environment: Environment) -> Callable[[], Awaitable[dict[str, float
 
 
 async def _hub_key(path: Path) -> Verify:
-    deadline = time.monotonic() + _KEY_WAIT_S
-    while True:
+    # The hub makes its key at its first start, which may be happening right now.
+    for _ in range(_KEY_LOOKS):
         try:
             return verifier(path)
-        except KeyFileError as error:
-            # The hub makes its key at its first start, which may be happening right now.
-            if path.exists() or time.monotonic() >= deadline:
-                raise OptionsError(str(error)) from None
-        await asyncio.sleep(0.2)
+        except KeyFileError:
+            await asyncio.sleep(_KEY_LOOK_AGAIN_S)
+    try:
+        return verifier(path)
+    except KeyFileError as error:
+        raise OptionsError(str(error)) from None
 
 
 def _password_files(options: Options) -> dict[str, Path]:
     if options.password_file is None:
         return {}
     files: dict[str, Path] = {}
-    try:
-        lines = options.password_file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise OptionsError(f"{options.password_file} cannot be read: {error.strerror}") from None
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_text_of(options.password_file).splitlines(), start=1):
         if not line.strip():
             continue
         name, colon, password = line.partition(":")
@@ -245,6 +244,13 @@ def _password_files(options: Options) -> dict[str, Path]:
         file.write_text(password, encoding="utf-8")
         files[name] = file
     return files
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise OptionsError(f"{path} cannot be read: {error.strerror}") from None
 
 
 async def _all_ready(lockers: list[_Locker], stop: asyncio.Event) -> None:

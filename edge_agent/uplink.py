@@ -1,4 +1,4 @@
-"""The agent's side of the link: presence, snapshot, ledger, telemetry and replies over one session after another."""
+"""The agent's side of the link: presence, snapshot, ledger, telemetry and replies, session after session."""
 
 import asyncio
 import contextlib

@@ -85,8 +85,9 @@ async def running(config: Config) -> AsyncIterator[Hub]:
         store = await stack.enter_async_context(build.store)
         await build.load()
         writers = await stack.enter_async_context(_tasks(build.writers()))
-        stack.push_async_callback(_drained, writers, build, config.service.drain_s)
         await stack.enter_async_context(_tasks(build.sources()))
+        # Receipts go out while the queues drain, so the links outlive the queues.
+        stack.push_async_callback(_drained, writers, build, config.service.drain_s)
         stack.push_async_callback(build.settle)
         runner = await start(build.application(), config.http)
         stack.push_async_callback(runner.cleanup)
@@ -227,10 +228,11 @@ class _Build:
         }
 
     async def settle(self) -> None:
-        """Let commands in flight end, for as long as their deadline allows at the most, and say goodbye."""
+        """Let commands in flight end, within their deadline; say goodbye; take no more."""
         await self.dispatch.drain(self.config.commands.open_deadline_ms / 1000)
         if self.command.connected:
             self.command.publish(HUB_STATE, self._state(online=False), retain=True)
+        self.ingest.stop_taking()
 
     async def _check_broker(self) -> None:
         for link in (self.ingest, self.command):

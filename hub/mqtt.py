@@ -87,6 +87,13 @@ class Link:
             # The broker's Receive Maximum: so many publications are out and none is acknowledged.
             raise LinkError(f"the broker has not acknowledged what the {self.name} link sent before") from None
 
+    def stop_taking(self) -> None:
+        """Unsubscribe; the link can still publish."""
+        if self._client is not None and self.connected:
+            for topic_filter in self._filters:
+                self._client.unsubscribe(topic_filter)
+        self._filters = ()
+
     async def run(self) -> None:
         """Keep the link up until cancelled."""
         backoff_s = _BACKOFF_S

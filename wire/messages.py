@@ -22,6 +22,8 @@ MESSAGE_BYTES_MAX: Final = 256 * 1024
 BATCH_EVENTS_MAX: Final = 500
 BATCH_SAMPLES_MAX: Final = 500
 DATA_BYTES_MAX: Final = 4096
+DATA_DEPTH_MAX: Final = 32
+DATA_INT_MAX: Final = 2**63 - 1
 SIGNATURE_BYTES: Final = 64
 
 _AT_MS_MAX: Final = 253_402_300_799_999  # the last millisecond of year 9999: PostgreSQL and Python both hold it
@@ -254,17 +256,34 @@ def decode_events(payload: bytes) -> Events:
 
 
 def data_bytes(data: dict[str, Any], *, where: str = "$.data") -> bytes:
-    """Return an event's `data` as JSON that PostgreSQL's jsonb can hold.
+    """Return an event's `data` as JSON that everyone behind the hub can hold: jsonb, browsers, API clients.
 
     Raises:
-        WireError: it is longer than DATA_BYTES_MAX, or has a NUL character, which jsonb cannot store.
+        WireError: it is longer than DATA_BYTES_MAX, deeper than DATA_DEPTH_MAX, has an integer of more than
+            64 bits, or a NUL character, which jsonb cannot store.
     """
+    _check_data(data, where, 1)
     encoded = _encoder.encode(data)
     if len(encoded) > DATA_BYTES_MAX:
         raise WireError(Reason.SCHEMA, f"{len(encoded)} bytes, {DATA_BYTES_MAX} at the most - at `{where}`")
-    if b"\\u0000" in encoded:
-        raise WireError(Reason.SCHEMA, f"a NUL character cannot be stored - at `{where}`")
     return encoded
+
+
+def _check_data(value: Any, where: str, depth: int) -> None:  # noqa: ANN401 - any JSON
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise WireError(Reason.SCHEMA, f"a NUL character cannot be stored - at `{where}`")
+    elif isinstance(value, int):
+        if not -DATA_INT_MAX - 1 <= value <= DATA_INT_MAX:
+            raise WireError(Reason.SCHEMA, f"an integer has 64 bits at the most - at `{where}`")
+    elif isinstance(value, dict | list):
+        if depth > DATA_DEPTH_MAX:
+            raise WireError(Reason.SCHEMA, f"nested deeper than {DATA_DEPTH_MAX} - at `{where}`")
+        for part in value:
+            _check_data(part, where, depth + 1)
+        if isinstance(value, dict):
+            for part in value.values():
+                _check_data(part, where, depth + 1)
 
 
 _signed_encoder = msgspec.json.Encoder(order="deterministic")

@@ -1,4 +1,4 @@
-"""A CU16 with its latches, doors and item sensors, made of software: bytes in, bytes out. Pure; time is an argument.
+"""A CU16 with its latches, doors and item sensors, made of software: bytes in, bytes out; time is an argument.
 
 A pulse retracts a latch for `pulse_ms`; the ejector's spring then pops the door open 80 to 250 ms after the pulse
 began, and only an open door lets the hook go. Pushed shut after the pulse, the latch holds again without power.

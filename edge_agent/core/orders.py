@@ -88,6 +88,15 @@ def judge(
     repeat = earlier(command.id)
     if repeat is not None:
         return repeat
+    return _judge_new(command, situation)
+
+
+def too_late(command: Command, now_ms: int) -> bool:
+    """Say whether the command's deadline has passed; the millisecond of the deadline itself is in time."""
+    return now_ms > command.not_after
+
+
+def _judge_new(command: Command, situation: Situation) -> Accept | Reject:
     if command.boot != situation.boot:
         return Reject(Refusal.WRONG_BOOT)
     if too_late(command, situation.now_ms):
@@ -99,8 +108,3 @@ def judge(
     if not situation.door_answers(command.door):
         return Reject(Refusal.BOARD_OFFLINE)
     return Accept(command.door)
-
-
-def too_late(command: Command, now_ms: int) -> bool:
-    """Say whether the command's deadline has passed; the millisecond of the deadline itself is in time."""
-    return now_ms > command.not_after

@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 from aiohttp import web
 
@@ -37,8 +38,10 @@ def application(routes: list[Route], auth: Auth, metrics: Metrics, config: Http)
             status = response.status
             return response
         finally:
-            labels = (path or "none", request.method if path else "other", str(status))
-            metrics.http_seconds.labels(*labels).observe(time.perf_counter() - started)
+            # A websocket's hours would drown what requests take.
+            if status != HTTPStatus.SWITCHING_PROTOCOLS:
+                labels = (path or "none", request.method if path else "other", str(status))
+                metrics.http_seconds.labels(*labels).observe(time.perf_counter() - started)
 
     app = web.Application(middlewares=[guard], client_max_size=config.body_bytes_max)
     for route in routes:

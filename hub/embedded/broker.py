@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
@@ -83,10 +84,14 @@ class EmbeddedBroker:
 
 
 class _Broker(Broker):  # type: ignore[misc] # amqtt is untyped here
-    """amqtt with the two things that it lacks: a limit on what waits, and no delay of small packets."""
+    """amqtt with what it lacks: a limit on what waits, no delay of small packets, safe subscribing at once."""
 
     deliveries_max: int
     dropped = 0
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config)
+        self._subscriptions = _SteadyDict()
 
     @property
     def port(self) -> int:
@@ -111,6 +116,13 @@ class _Broker(Broker):  # type: ignore[misc] # amqtt is untyped here
 
     def _waiting(self) -> int:
         return len(self._tasks_queue) + int(self._broadcast_queue.qsize())
+
+
+class _SteadyDict(dict[str, Any]):
+    """amqtt awaits while it goes through its subscriptions, and meanwhile others subscribe."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(super().__iter__()))
 
 
 def _drop_finished(tasks: "deque[asyncio.Task[Any]]") -> None:

@@ -61,8 +61,9 @@ class Window:
         )
 
     def _note(self, message: ConsoleMessage) -> None:
-        # "verbose" is advice of the browser's own, and not shown to anyone by default.
-        if message.type != "verbose":
+        # The browser's own advice has the level "verbose", and is not shown to anyone by default.
+        # What a page says of a hub that the test has stopped is no complaint.
+        if not self.hub.closed and message.type in {"error", "warning", "log", "info", "debug", "trace", "assert"}:
             self.complaints.append(message.text)
 
 

@@ -41,6 +41,7 @@ class FakeHub:
     closed_to_viewers: bool = False
     mute: bool = False
     base: str = ""
+    closed: bool = False
     posted: list[tuple[str, Json, str]] = field(default_factory=list)
     heard: list[Json] = field(default_factory=list)
     _sockets: dict[web.WebSocketResponse, set[str]] = field(default_factory=dict)
@@ -126,6 +127,7 @@ class FakeHub:
         try:
             yield self
         finally:
+            self.closed = True
             await self.cut()
             await runner.cleanup()
 

@@ -27,7 +27,7 @@ async def test_it_lists_every_locker_and_counts_the_states(window: Open) -> None
 async def test_a_tile_filters_and_the_address_remembers_it(window: Open) -> None:
     async with fleet(25).serve() as hub:
         page = await (await window(hub)).go()
-        await page.get_by_role("link", name="Offline").click()
+        await page.locator(".tile-offline").click()
         await expect(page.locator("[data-locker]")).to_have_count(2)
         assert page.url == f"{hub.base}/?state=offline"
         await page.reload()

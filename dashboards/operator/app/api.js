@@ -56,15 +56,15 @@ export class Api {
   }
 
   /**
-   * One page of a locker's history, newest first.
+   * One page of a locker's history, newest first. A cursor goes with the `until` of its first page.
    * @param {string} lockerId
    * @param {{until?: string, cursor?: string, limit: number}} page
    * @returns {Promise<{items: LockerEvent[], next: string | null}>}
    */
   events(lockerId, { until, cursor, limit }) {
     const query = new URLSearchParams({ limit: String(limit) });
+    if (until) query.set("until", until);
     if (cursor) query.set("cursor", cursor);
-    else if (until) query.set("until", until);
     return this.#call("GET", `/api/v1/lockers/${encodeURIComponent(lockerId)}/events?${query}`);
   }
 

@@ -56,8 +56,7 @@ export function rows(lockers, filter) {
   if (!filter.grouped) return found.map((locker) => ({ type: "locker", id: locker.id }));
   /** @type {Row[]} */
   const out = [];
-  /** @type {Extract<Row, {type: "site"}> | null} */
-  let heading = null;
+  let heading = /** @type {Extract<Row, {type: "site"}> | null} */ (null);
   for (const locker of found) {
     if (heading?.site !== locker.site) {
       heading = { type: "site", site: locker.site, total: 0, abnormal: 0 };

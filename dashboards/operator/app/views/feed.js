@@ -25,6 +25,9 @@ const TOPICS = {
   device: { label: "Device", has: (event) => /^(board|tamper|power|battery|temperature|agent|outbox)\.|^snapshot$/.test(event.kind) },
 };
 
+/** @type {{events: LockerEvent[], until: string, next: string | null, busy: boolean, done: boolean, problem: string}} */
+const NOTHING_OLDER = { events: [], until: "", next: null, busy: false, done: false, problem: "" };
+
 class Feed extends View {
   static properties = { topic: { state: true }, q: { state: true }, older: { state: true } };
 
@@ -32,8 +35,7 @@ class Feed extends View {
     super();
     this.topic = "all";
     this.q = "";
-    /** @type {{events: LockerEvent[], next: string | null, busy: boolean, done: boolean, problem: string}} */
-    this.older = { events: [], next: null, busy: false, done: false, problem: "" };
+    this.older = NOTHING_OLDER;
   }
 
   /** @param {string} view @param {LockerEvent[]} events @param {boolean} named whether the locker is told */
@@ -119,7 +121,7 @@ export class LockerFeed extends Feed {
   /** @param {Map<string, unknown>} changed */
   willUpdate(changed) {
     super.willUpdate(changed);
-    if (changed.has("lockerId")) this.older = { events: [], next: null, busy: false, done: false, problem: "" };
+    if (changed.has("lockerId")) this.older = NOTHING_OLDER;
   }
 
   render() {
@@ -146,21 +148,22 @@ export class LockerFeed extends Feed {
     const before = this.older;
     this.older = { ...before, busy: true, problem: "" };
     try {
-      const last = all[all.length - 1];
-      const page = await this.app.api.events(id, {
-        cursor: before.next ?? undefined,
-        until: last?.occurred_at,
-        limit: OLDER_PAGE,
-      });
+      const until = before.until || justAfter(all[all.length - 1].occurred_at);
+      const page = await this.app.api.events(id, { until, cursor: before.next ?? undefined, limit: OLDER_PAGE });
       if (id !== this.lockerId) return;
       const known = new Set(before.events.map(eventKey));
       const events = [...before.events, ...page.items.filter((event) => !known.has(eventKey(event)))].slice(0, OLDER_MAX);
-      this.older = { events, next: page.next, busy: false, done: !page.next || events.length >= OLDER_MAX, problem: "" };
+      this.older = { events, until, next: page.next, busy: false, done: !page.next || events.length >= OLDER_MAX, problem: "" };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       this.older = { ...before, busy: false, problem: `${error.problem.title}. ${error.problem.detail}` };
     }
   }
+}
+
+/** Stamps are cut to milliseconds; what shares the last one must not be missed. @param {string} at */
+function justAfter(at) {
+  return new Date(Date.parse(at) + 1).toISOString();
 }
 
 customElements.define("lh-events", Events);

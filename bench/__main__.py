@@ -1,0 +1,44 @@
+"""`scripts/bench`: measure, report on standard error, and with --json print one object, last on standard output."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from bench import ingest
+from bench.processes import BenchError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one benchmark; 0 when it was measured and nothing was lost or stored twice."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        report: dict[str, Any] = parsed.measure(parsed)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    for key, value in report.items():
+        print(f"{key:<28} {json.dumps(value)}", file=sys.stderr)
+    if parsed.json:
+        print(json.dumps(report))
+    return 1 if report.get("lost") or report.get("duplicate") else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    benchmarks = parser.add_subparsers(required=True, metavar="benchmark")
+    one = benchmarks.add_parser("ingest", help="messages and events a second, and the CPU each costs")
+    one.add_argument("--seconds", type=float, default=10.0, help="of each phase, after its warm-up (default: 10)")
+    one.add_argument("--lockers", type=int, default=500, help="connections (default: 500)")
+    one.add_argument("--only", choices=("telemetry", "events_pipelined", "events_batch_1", "events_batch_100"))
+    one.set_defaults(
+        measure=lambda given: ingest.measure(seconds=given.seconds, lockers=given.lockers, only=given.only)
+    )
+    for benchmark in (one,):
+        benchmark.add_argument("--json", action="store_true", help="print one JSON object, last on standard output")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

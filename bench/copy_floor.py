@@ -1,0 +1,84 @@
+"""The floor under ingest, and the check above it: the same rows by COPY alone, and what is in the database."""
+
+import time
+from dataclasses import dataclass
+from typing import Final, TypeVar
+from uuid import UUID, uuid4
+
+import psycopg
+
+from bench.messages import events_around_first
+from hub.store.binary import HEADER, TRAILER, event_rows
+from hub.store.statements import statement
+from wire.messages import decode_events
+
+ROWS_A_COPY: Final = 5000
+"""As many as the hub puts into one batch at the most."""
+_COPIES: Final = 60
+_K = TypeVar("_K")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the database has of what was sent."""
+
+    stored: int
+    lost: int
+    duplicate: int
+
+
+def copy_rows_per_s(dsn: str, lockers: list[str]) -> float:
+    """Put event rows into `event` by the hub's own COPY, one transaction each, and return rows a second.
+
+    The rows are made before the clock starts; they have epochs of their own.
+    """
+    batches = []
+    at_ms = time.time_ns() // 1_000_000
+    ledgers = [(locker, *_around(at_ms), [1]) for locker in lockers]
+    for _ in range(_COPIES):
+        rows: list[bytes] = []
+        while len(rows) < ROWS_A_COPY:
+            for locker, head, tail, seq in ledgers:
+                batch = decode_events(head + b"%d" % seq[0] + tail)
+                rows += event_rows(
+                    batch, skip=0, tenant="default", locker=locker, occurred=[at_ms], received_ms=at_ms
+                )
+                seq[0] += 1
+        batches.append(b"".join((HEADER, *rows[:ROWS_A_COPY], TRAILER)))
+    with psycopg.connect(dsn) as connection:
+        began = time.perf_counter()
+        for data in batches:
+            with connection.cursor() as cursor, cursor.copy(statement("copy_event")) as copy:
+                copy.write(data)
+            connection.commit()
+        return _COPIES * ROWS_A_COPY / (time.perf_counter() - began)
+
+
+def find_events(dsn: str, sent: dict[tuple[str, UUID], int]) -> Found:
+    """Hold ledgers against the table: `sent` is the last number of each (locker, epoch)."""
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute(
+            "SELECT locker_id, epoch, count(*), count(DISTINCT seq) FROM event"
+            " WHERE epoch = ANY (%s) GROUP BY locker_id, epoch",
+            (sorted({epoch for _, epoch in sent}),),
+        ).fetchall()
+    return _found(sent, {(locker, epoch): (count, numbers) for locker, epoch, count, numbers in rows})
+
+
+def find_readings(dsn: str, sent: dict[str, int]) -> Found:
+    """Hold samples against the table: `sent` is the last number of each locker, kept in `outbox_events`."""
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute(
+            "SELECT locker_id, count(*), count(DISTINCT outbox_events) FROM reading GROUP BY locker_id"
+        ).fetchall()
+    return _found(sent, {locker: (count, numbers) for locker, count, numbers in rows})
+
+
+def _found(sent: dict[_K, int], there: dict[_K, tuple[int, int]]) -> Found:
+    lost = sum(max(0, last - there.get(key, (0, 0))[1]) for key, last in sent.items())
+    stored = sum(numbers for _, numbers in there.values())
+    return Found(stored, lost, sum(count - numbers for count, numbers in there.values()))
+
+
+def _around(at_ms: int) -> tuple[bytes, bytes]:
+    return events_around_first(epoch=uuid4(), boot=uuid4(), t=1, at_ms=at_ms, events=1)

@@ -1,0 +1,120 @@
+"""The page's pure modules, called in the browser that they run in."""
+
+import json
+from typing import Any
+
+import pytest
+from playwright.async_api import Page
+
+from tests.dashboards.conftest import Open
+from tests.dashboards.fake_hub import command, event, fleet
+from wire.messages import EventKind
+
+pytestmark = pytest.mark.services
+
+
+async def test_every_kind_of_event_has_its_sentence(window: Open) -> None:
+    events = [event("a", 1, kind, 3) for kind in EventKind]
+    said = await call(window, "format", "({ sentence }, events) => events.map((one) => sentence(one).text)", events)
+    assert len(set(said)) == len(said)
+    for kind, sentence in zip(EventKind, said, strict=True):
+        assert sentence
+        assert kind not in sentence
+
+
+async def test_every_outcome_of_a_command_has_its_words(window: Open) -> None:
+    states = ["sent", "rejected", "succeeded", "failed", "unknown", "timed_out"]
+    commands = [
+        {**command("a", "open", 3), "state": state, "outcome": outcome}
+        for state in states
+        for outcome in (None, "opened", "closed", "open_not_detected")
+    ]
+    said = await call(
+        window,
+        "format",
+        "({ outcome, outcomeBrief }, all) => all.map((one) => [outcome(one), outcomeBrief(one)])",
+        commands,
+    )
+    assert all(text and "undefined" not in text for texts in said for text in texts)
+
+
+async def test_ages_and_durations_are_short(window: Open) -> None:
+    seconds = [0, 1.9, 2, 99, 100, 5399, 5400, 129_599, 129_600]
+    spans = await call(window, "format", "({ span }, all) => all.map((s) => span(s * 1000))", seconds)
+    assert spans == ["now", "now", "2 s", "99 s", "2 min", "90 min", "2 h", "36 h", "2 d"]
+    millis = await call(window, "format", "({ millis }, all) => all.map(millis)", [0, 0.94, 9.96, 240, 1240])
+    assert millis == ["0.0 ms", "0.9 ms", "10 ms", "240 ms", "1.24 s"]
+
+
+async def test_the_store_takes_frames_in_order_only(window: Open) -> None:
+    lockers = [{**one, "doors": None} for one in fleet(2).details.values()]
+    steps = """({ Store }, lockers) => {
+      const store = new Store();
+      const frame = (type, seq, data) => store.apply({ type, view: "fleet", seq, data });
+      const said = [frame("snapshot", 1, { lockers })];
+      store.open("fleet");
+      said.push(frame("diff", 1, { lockers: [] }), frame("snapshot", 4, { lockers }));
+      said.push(frame("diff", 4, { removed: [lockers[0].id] }), frame("diff", 5, { removed: [lockers[0].id] }));
+      store.publish();
+      said.push(store.lockers.size, frame("diff", 7, { lockers }), frame("diff", 8, { lockers }));
+      store.publish();
+      said.push(store.lockers.size, frame("snapshot", 8, { lockers }), store.waiting);
+      store.publish();
+      said.push(store.lockers.size, store.waiting, store.publish());
+      return said;
+    }"""
+    assert await call(window, "store", steps, lockers) == [
+        *["ignored", "ignored", "applied", "ignored", "applied"],
+        *[1, "gap", "ignored", 1, "applied", 1, 2, 0, False],
+    ]
+
+
+async def test_feeds_and_commands_are_bounded(window: Open) -> None:
+    steps = """({ Store, FEED_EVENTS_MAX, COMMANDS_MAX }, [event, command, locker]) => {
+      const store = new Store();
+      store.open("events");
+      store.open("locker:a");
+      store.apply({ type: "snapshot", view: "events", seq: 0, data: { events: [] } });
+      store.apply({ type: "snapshot", view: "locker:a", seq: 0, data: locker });
+      for (let n = 1; n <= 700; n += 1) {
+        store.apply({ type: "diff", view: "events", seq: n, data: { events: [{ ...event, seq: n }], skipped: 1 } });
+        const accepted_at = new Date(n * 1000).toISOString();
+        store.apply({ type: "diff", view: "locker:a", seq: n, 
+          data: { commands: [{ ...command, id: `${n}`, accepted_at }] } });
+      }
+      store.publish();
+      const feed = store.feed("events");
+      const { commands } = store.detail("a");
+      return [feed.events.length === FEED_EVENTS_MAX, feed.events[0].seq, feed.skipped,
+        commands.length === COMMANDS_MAX, commands[0].id];
+    }"""
+    data = [event("a", 1, "door.opened", 1), command("a", "open", 1), fleet(1).details["hamburg-01"]]
+    assert await call(window, "store", steps, data) == [True, 700, 700, True, "700"]
+
+
+async def test_an_address_keeps_the_whole_filter(window: Open) -> None:
+    steps = """({ addressOf, filterFrom, NO_FILTER }) => {
+      const all = { q: "a b&c", state: "open", site: "Köln #1", sort: "heard", grouped: true };
+      const back = (filter) => filterFrom(new URL(addressOf(filter), location.origin).searchParams);
+      return [back(all), all, back(NO_FILTER), { ...NO_FILTER }, filterFrom(new URLSearchParams("state=x&sort=y"))];
+    }"""
+    kept, all_of_it, nothing, no_filter, nonsense = await call(window, "select", steps, None)
+    assert kept == all_of_it
+    assert nothing == nonsense == no_filter
+
+
+async def test_arrow_keys_reach_across_holes(window: Open) -> None:
+    places = [
+        {"row": row, "column": column, "door": {"number": 10 * row + column}} for row in (1, 2) for column in (1, 3)
+    ]
+    places.append({"row": 5, "column": 2, "door": {"number": 52}})
+    steps = """({ neighbour }, places) => [["ArrowRight", 11], ["ArrowDown", 11], ["ArrowDown", 21],
+      ["ArrowLeft", 11], ["ArrowUp", 52], ["Enter", 11], ["ArrowUp", 99]].map(([key, from]) => neighbour(places, from, key))"""
+    assert await call(window, "geometry", steps, places) == [13, 21, 52, None, 21, None, 11]
+
+
+async def call(window: Open, module: str, function: str, argument: object) -> Any:  # noqa: ANN401 - JSON comes back
+    async with fleet(0).serve() as hub:
+        page: Page = await (await window(hub)).go()
+        program = f"async (given) => ({function})(await import('/static/app/{module}.js'), JSON.parse(given))"
+        return await page.evaluate(program, json.dumps(argument))
