@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from bench import ingest
+from bench import command, ingest
 from bench.processes import BenchError
 
 
@@ -35,7 +35,16 @@ def _parser() -> argparse.ArgumentParser:
     one.set_defaults(
         measure=lambda given: ingest.measure(seconds=given.seconds, lockers=given.lockers, only=given.only)
     )
-    for benchmark in (one,):
+    other = benchmarks.add_parser("command", help="from HTTP request to 'pulse sent', idle and under load")
+    other.add_argument("--commands", type=int, default=600, help="while nothing else goes on (default: 600)")
+    other.add_argument("--loaded-commands", type=int, default=400, help="under telemetry (default: 400)")
+    other.add_argument("--rate", type=float, default=10_000, help="telemetry messages a second (default: 10000)")
+    other.set_defaults(
+        measure=lambda given: command.measure(
+            idle=given.commands, loaded=given.loaded_commands, rate_per_s=given.rate
+        )
+    )
+    for benchmark in (one, other):
         benchmark.add_argument("--json", action="store_true", help="print one JSON object, last on standard output")
     return parser
 

@@ -69,7 +69,9 @@ def find_readings(dsn: str, sent: dict[str, int]) -> Found:
     """Hold samples against the table: `sent` is the last number of each locker, kept in `outbox_events`."""
     with psycopg.connect(dsn) as connection:
         rows = connection.execute(
-            "SELECT locker_id, count(*), count(DISTINCT outbox_events) FROM reading GROUP BY locker_id"
+            "SELECT locker_id, count(*), count(DISTINCT outbox_events) FROM reading"
+            " WHERE locker_id = ANY (%s) GROUP BY locker_id",
+            (list(sent),),
         ).fetchall()
     return _found(sent, {locker: (count, numbers) for locker, count, numbers in rows})
 

@@ -91,7 +91,8 @@ class LockerConnection:
                 self.unacknowledged -= 1
             elif packet.kind == PUBLISH:
                 message = read_publish(packet)
-                answers += puback(message.packet_id)
+                if message.packet_id:
+                    answers += puback(message.packet_id)
                 receipts.append(decode_receipt(message.payload))
         if answers:
             self.send(answers)

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from bench.http_connection import HttpConnection
 from bench.processes import HOST, BenchError, Child, child, cpu_s, free_port, listens, run
+from hub.signing import public_path
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 LOCKERS_A_CALL: Final = 500
@@ -75,8 +76,13 @@ class Rig:
 
     @property
     def key_file(self) -> Path:
-        """The key that signs commands; its public half is beside it."""
+        """The key that signs commands."""
         return self.directory / "command_key.pem"
+
+    @property
+    def public_key_file(self) -> Path:
+        """Its public half, for agents."""
+        return public_path(self.key_file)
 
     @property
     def hub_password(self) -> str:
@@ -162,8 +168,8 @@ class Rig:
 
 
 @contextmanager
-def rig(lockers: list[str]) -> Iterator[Rig]:
-    """Start broker and database, and make accounts and registry entries for the lockers."""
+def rig(lockers: list[str], *, doors: int = 16) -> Iterator[Rig]:
+    """Start broker and database, and make accounts and registry entries for lockers of so many doors."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lockerhub-bench-")))
         # PostgreSQL and Mosquitto run as users of their own, who must be able to pass.
@@ -175,7 +181,8 @@ def rig(lockers: list[str]) -> Iterator[Rig]:
         running.run_hub_command("migrate")
         running.run_hub_command("key", "make", str(running.key_file))
         for first in range(0, len(lockers), LOCKERS_A_CALL):
-            running.run_hub_command("locker", "add", *lockers[first : first + LOCKERS_A_CALL])
+            some = lockers[first : first + LOCKERS_A_CALL]
+            running.run_hub_command("locker", "add", "--doors", str(doors), *some)
         yield running
 
 

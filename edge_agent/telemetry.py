@@ -1,10 +1,10 @@
 """What a locker measures about itself: taken on a period, kept in a bounded ring while nobody listens."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import psutil
@@ -12,7 +12,7 @@ import psutil
 from edge_agent.clock import LockerClock
 from wire.messages import PROTOCOL, Sample, Telemetry, encode
 
-log = logging.getLogger(__name__)
+_DRAIN_EVERY_S: Final = 1.0
 
 Measure = Callable[[], Awaitable[dict[str, float]]]
 """Returns fields of `Sample` by name; what cannot be measured is left out."""
@@ -76,7 +76,7 @@ async def send_forever(
         await publish(encode(message))
         ring.hand_over(samples)
         if len(ring):
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(_DRAIN_EVERY_S)
 
 
 class Machine:

@@ -39,8 +39,8 @@ HOMES = {
 # What a core may not touch: time, chance, the machine, the network, other tasks.
 IMPURE = {
     "asyncio", "concurrent", "contextvars", "fcntl", "glob", "http", "io", "logging", "multiprocessing", "os",
-    "pathlib", "platform", "queue", "random", "secrets", "select", "selectors", "shutil", "signal", "socket", "sqlite3",
-    "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib",
+    "pathlib", "platform", "queue", "random", "secrets", "select", "selectors", "shutil", "signal", "socket",
+    "sqlite3", "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib",
 }  # fmt: skip
 VAGUE = re.compile(r"(^|_)(utils?|helpers?|managers?|handlers?|common|misc)(_|$)")
 SQL = re.compile(

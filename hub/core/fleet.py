@@ -79,7 +79,7 @@ class Locker:
     since: datetime | None = None
     heard_at: datetime | None = None
     heard_ms: float | None = None
-    heard_shown_ms: float = 0.0
+    heard_shown_ms: float = float("-inf")
     agent: str | None = None
     boards_total: int = 0
     boards_online: int = 0
@@ -144,7 +144,8 @@ class Fleet:
             if locker is None:
                 doors = {door.number: Door(door) for door in spec.doors}
                 self.lockers[spec.id] = Locker(spec, doors)
-                self._touch(spec.id)
+                self._changes.removed.discard(spec.id)
+                self._touch_all_doors(self.lockers[spec.id])
             elif locker.spec != spec:
                 locker.spec = spec
                 known = locker.doors

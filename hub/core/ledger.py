@@ -98,14 +98,15 @@ class Ledger:
     def _cursor(self, key: Key) -> _Cursor:
         cursor = self._cursors.get(key)
         if cursor is None:
-            cursor = self._cursors[key] = _Cursor()
-            self._forget()
+            cursor = _Cursor()
+            self._forget(room_for=1)
+            self._cursors[key] = cursor
         else:
             self._cursors.move_to_end(key)
         return cursor
 
-    def _forget(self) -> None:
-        while len(self._cursors) > self._cursors_max:
+    def _forget(self, room_for: int = 0) -> None:
+        while len(self._cursors) + room_for > self._cursors_max:
             settled = next((k for k, c in self._cursors.items() if c.next_seq == c.committed_next), None)
             if settled is None:
                 return

@@ -164,16 +164,19 @@ class Batcher(Generic[_U]):
                 await self._persist(partial(self._sink.write, pending))
             except CursorConflict as error:
                 self._failures.inc()
-                pending = await self._persist(partial(self._sink.conflict, pending, error))
+                writable = await self._persist(partial(self._sink.conflict, pending, error))
+                self._settled(_records(pending) - _records(writable))
+                pending = writable
             except StoreRejected as error:
                 self._failures.inc()
                 await self._isolate(pending, error)
                 return
             else:
-                self._batch_rows.observe(sum(unit.count for unit in pending))
+                self._batch_rows.observe(_records(pending))
                 self._batch_seconds.observe(time.monotonic() - started)
                 self._last_commit.set_to_current_time()
                 await self._sink.committed(pending)
+                self._settled(_records(pending))
                 return
 
     async def _isolate(self, batch: Sequence[_U], error: StoreRejected) -> None:
@@ -186,7 +189,15 @@ class Batcher(Generic[_U]):
         try:
             await self._persist(partial(self._sink.rejected, batch[0], error))
         except CursorConflict as conflict:
-            await self._persist(partial(self._sink.conflict, batch, conflict))
+            writable = await self._persist(partial(self._sink.conflict, batch, conflict))
+            if writable:
+                await self._isolate(writable, error)
+                return
+        self._settled(_records(batch))
+
+    def _settled(self, count: int) -> None:
+        # At once, and not when the whole batch is through: the books balance at every moment.
+        self._writing_rows -= count
 
     async def _persist(self, attempt: Callable[[], Awaitable[_R]]) -> _R:
         """Try again for as long as the database is away."""
@@ -201,3 +212,7 @@ class Batcher(Generic[_U]):
                 )
             await asyncio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter
             pause_s = min(pause_s * 2, self._retry_s_max)
+
+
+def _records(units: Sequence[Unit]) -> int:
+    return sum(unit.count for unit in units)

@@ -79,12 +79,18 @@ async def test_a_diff_changes_its_row_and_the_counts(window: Open) -> None:
 
 async def test_rows_hold_still_while_they_are_pointed_at(window: Open) -> None:
     async with fleet(25).serve() as hub:
-        page = await (await window(hub)).go()
+        one = await window(hub)
+        await one.page.clock.install()
+        page = await one.go()
         rows = page.locator("[data-locker]")
         await rows.nth(3).hover()
         await hub.change_locker("berlin-08", state="offline")
         row = page.locator("[data-locker=berlin-08]")
         await expect(row).to_contain_text("Offline")
+        # Long enough for a list that nobody points at to be sorted anew.
+        await page.clock.fast_forward(3_000)
+        await hub.change_door("berlin-16", 1, state="open")
+        await expect(page.locator("[data-locker=berlin-16]")).to_contain_text("1 open")
         assert await row.get_attribute("data-index") == "7"
         await page.mouse.move(300, 20)
         await expect(row).to_have_attribute("data-index", "0")

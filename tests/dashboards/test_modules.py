@@ -79,7 +79,7 @@ async def test_feeds_and_commands_are_bounded(window: Open) -> None:
       for (let n = 1; n <= 700; n += 1) {
         store.apply({ type: "diff", view: "events", seq: n, data: { events: [{ ...event, seq: n }], skipped: 1 } });
         const accepted_at = new Date(n * 1000).toISOString();
-        store.apply({ type: "diff", view: "locker:a", seq: n, 
+        store.apply({ type: "diff", view: "locker:a", seq: n,
           data: { commands: [{ ...command, id: `${n}`, accepted_at }] } });
       }
       store.publish();
@@ -109,7 +109,8 @@ async def test_arrow_keys_reach_across_holes(window: Open) -> None:
     ]
     places.append({"row": 5, "column": 2, "door": {"number": 52}})
     steps = """({ neighbour }, places) => [["ArrowRight", 11], ["ArrowDown", 11], ["ArrowDown", 21],
-      ["ArrowLeft", 11], ["ArrowUp", 52], ["Enter", 11], ["ArrowUp", 99]].map(([key, from]) => neighbour(places, from, key))"""
+      ["ArrowLeft", 11], ["ArrowUp", 52], ["Enter", 11], ["ArrowUp", 99]]
+      .map(([key, from]) => neighbour(places, from, key))"""
     assert await call(window, "geometry", steps, places) == [13, 21, 52, None, 21, None, 11]
 
 

@@ -36,8 +36,8 @@ kinds = st.sampled_from([kind.value for kind in EventKind]) | st.from_regex(
     r"[a-z][a-z0-9_]{0,20}(\.[a-z][a-z0-9_]{0,20})?", fullmatch=True
 )
 # Everything but surrogates, which UTF-8 has not, and the control characters.
-texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cc",)), max_size=200)
-versions = st.text(st.characters(codec="utf-8", exclude_categories=("Cc",)), max_size=64)
+texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=200)
+versions = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=64)
 counts = st.integers(0, 2**31 - 1)
 micros = st.integers(0, 2**53 - 1)
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -43,7 +44,7 @@ from wire.messages import (
     signing_bytes,
 )
 
-DECODERS = {
+DECODERS: dict[type[Message], Callable[[bytes], Message]] = {
     Events: decode_events,
     Telemetry: decode_telemetry,
     Reply: decode_reply,
@@ -55,7 +56,7 @@ DECODERS = {
 
 
 def read(kind: type[Message], text: bytes) -> Message:
-    return DECODERS[kind](text)  # type: ignore[operator]  # mypy joins the decoders to `object`
+    return DECODERS[kind](text)
 
 
 def fits(message: Message) -> bool:

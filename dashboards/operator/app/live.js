@@ -42,7 +42,8 @@ export class Live {
   /** @type {WebSocket | null} */
   #socket = null;
   #tries = 0;
-  #probedAt = 0;
+  /** When the hub was asked whether it is still there; null when no answer is awaited. @type {number | null} */
+  #probedAt = null;
   #retryTimer = 0;
   /** Subscribed views, with the time at which each is let go (0: wanted). @type {Map<string, number>} */
   #views = new Map();
@@ -110,7 +111,7 @@ export class Live {
     this.#letGo(now);
     if (this.phase !== "live" && this.phase !== "stale") return;
     if (now - this.heardAt < PROBE_AFTER_MS) return;
-    if (this.#probedAt < this.heardAt) {
+    if (this.#probedAt === null) {
       this.#probedAt = now;
       const lightest = [...this.#views.keys()].pop();
       if (lightest) this.#send("resync", lightest);
@@ -155,6 +156,7 @@ export class Live {
       return;
     }
     this.heardAt = Live.clock();
+    this.#probedAt = null;
     const sent = Date.parse(frame.at ?? frame.now ?? "");
     if (!Number.isNaN(sent)) this.skewMs = sent - Date.now();
     if (frame.type === "hello") this.#greet(frame);
@@ -191,6 +193,7 @@ export class Live {
   #drop() {
     const socket = this.#socket;
     this.#socket = null;
+    this.#probedAt = null;
     socket?.close();
     this.#store.disconnected();
   }

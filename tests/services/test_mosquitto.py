@@ -1,9 +1,8 @@
-"""What is shipped to run Lockerhub elsewhere, tried with the real programs: broker, compose file, dashboards."""
+"""The broker as it is shipped: who may come in, who may say what to whom, and what is too large."""
 
 import asyncio
 
 import aiomqtt
-import psycopg
 import pytest
 
 from tests.services.conftest import MosquittoBroker
@@ -96,9 +95,3 @@ async def test_a_message_of_the_protocols_size_passes_and_a_larger_one_does_not(
 def test_the_broker_starts_without_complaint_but_the_one_that_is_meant(mosquitto_broker: MosquittoBroker) -> None:
     complaints = [line for line in mosquitto_broker.log.read_text().splitlines() if "Warning" in line]
     assert all("lh/v1/hub/state" in line for line in complaints)
-
-
-def test_each_kind_of_database_is_what_it_says(postgres_dsn: str, request: pytest.FixtureRequest) -> None:
-    with psycopg.connect(postgres_dsn) as connection:
-        row = connection.execute("SHOW shared_preload_libraries").fetchone()
-    assert row == ("timescaledb" if "timescaledb" in request.node.name else "",)

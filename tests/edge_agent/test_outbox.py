@@ -1,0 +1,149 @@
+"""The ledger on disk: dense, durable, kept until confirmed and some days longer, renumbered when rolled back."""
+
+import asyncio
+import shutil
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from edge_agent.clock import LockerClock, Stamp
+from edge_agent.core.doors import Note
+from edge_agent.outbox import TAIL_EVENTS_MAX
+from wire.messages import Clock, Event, EventKind
+
+if TYPE_CHECKING:
+    from tests.edge_agent.conftest import Files
+
+DAY_MS = 86_400_000
+
+
+class SetClock(LockerClock):
+    """A clock that says what it is told."""
+
+    def __init__(self, boot: int = 77, *, t: int = 1000, at: int = 2_000_000_000_000) -> None:
+        super().__init__(UUID(int=boot))
+        self.now = Stamp(t, at, Clock.SYNCED)
+
+    def t(self) -> int:
+        return self.now.t
+
+    def stamp(self) -> Stamp:
+        return self.now
+
+
+def notes(count: int, *, t: int = 5) -> list[Note]:
+    return [Note(t, EventKind.DOOR_OPENED, door) for door in range(1, count + 1)]
+
+
+async def test_numbers_are_dense_from_one(files: "Files") -> None:
+    _, state, outbox, _ = files.open()
+    assert state.next_seq == 1
+    posts = [outbox.post(notes(2)) for _ in range(5)]
+    assert await asyncio.gather(*posts) == [1, 3, 5, 7, 9]
+    assert (outbox.last_seq, outbox.unacked, outbox.oldest_seq) == (10, 10, 1)
+
+
+async def test_what_was_appended_is_there_after_a_crash(files: "Files", clock: LockerClock) -> None:
+    _, state, outbox, _ = files.open()
+    await outbox.post(notes(3))
+    # The first file is never closed: what a crash leaves behind.
+    _, again, reopened, _ = files.open()
+    assert (again.epoch, again.next_seq, reopened.last_seq) == (state.epoch, 4, 3)
+    first, events = await reopened.read(2, 10, clock.stamp())
+    assert (first, [event.door for event in events]) == (2, [2, 3])
+    assert await reopened.post(notes(1)) == 4
+
+
+async def test_a_new_file_is_a_new_epoch(files: "Files") -> None:
+    _, state, _, _ = files.open()
+    await files.close()
+    shutil.rmtree(files.directory)
+    assert files.open()[1].epoch != state.epoch
+
+
+async def test_confirmed_events_are_not_waiting_after_a_restart(files: "Files") -> None:
+    _, _, outbox, _ = files.open()
+    await outbox.post(notes(5))
+    outbox.ack(3)
+    outbox.ack(2)
+    await files.close()
+    _, state, again, _ = files.open()
+    assert (state.acked_seq, again.unacked) == (3, 2)
+
+
+async def test_a_batch_is_read_from_memory_as_from_disk(files: "Files", clock: LockerClock) -> None:
+    _, _, outbox, _ = files.open()
+    for _ in range(TAIL_EVENTS_MAX // 100 + 2):
+        await outbox.post(notes(100))
+    _, _, reopened, _ = files.open()
+    for start in (1, 57, outbox.last_seq - TAIL_EVENTS_MAX, outbox.last_seq - 3, outbox.last_seq + 1):
+        assert await outbox.read(start, 100, clock.stamp()) == await reopened.read(start, 100, clock.stamp())
+
+
+async def test_a_batch_stays_below_the_size_of_a_message(files: "Files", clock: LockerClock) -> None:
+    _, _, outbox, _ = files.open()
+    big = [Note(1, EventKind.SNAPSHOT, data={"text": "x" * 4000}) for _ in range(100)]
+    await outbox.post(big)
+    _, events = await outbox.read(1, 500, clock.stamp())
+    assert 40 < len(events) < 60
+    first, rest = await outbox.read(1 + len(events), 500, clock.stamp())
+    assert first == 1 + len(events)
+    assert len(rest) == min(len(events), 100 - len(events))
+
+
+async def test_an_event_says_its_boot_and_clock_where_they_differ(files: "Files") -> None:
+    early = SetClock(boot=1, t=50, at=1_999_000_000_000)
+    early.now = with_clock(early.now, clock=Clock.HOLDOVER)
+    _, _, outbox, _ = files.open(early)
+    await outbox.post(notes(1, t=40))
+    late = SetClock(boot=2)
+    _, _, reopened, _ = files.open(late)
+    await reopened.post(notes(1, t=990))
+    _, (old, new) = await reopened.read(1, 10, late.stamp())
+    assert (old.boot, old.clock, old.t, old.at) == (UUID(int=1), Clock.HOLDOVER, 40, 1_998_999_999_990)
+    assert new == Event(t=990, at=1_999_999_999_990, kind="door.opened", door=1)
+
+
+def with_clock(stamp: Stamp, *, clock: Clock) -> Stamp:
+    return Stamp(stamp.t, stamp.at, clock)
+
+
+async def test_only_confirmed_events_are_pruned_and_only_old_ones(files: "Files") -> None:
+    clock = SetClock()
+    _, _, outbox, _ = files.open(clock)
+    await outbox.post(notes(4))
+    clock.now = Stamp(1000, clock.now.at + 8 * DAY_MS, Clock.SYNCED)
+    await outbox.post(notes(4))
+    assert await outbox.prune(7, 1000) == 0
+    outbox.ack(6)
+    assert await outbox.prune(7, 1000) == 4
+    assert outbox.oldest_seq == 5
+    # Memory still has them, as long as nobody restarts; the disk does not.
+    first, events = await files.open(clock)[2].read(1, 3, clock.stamp())
+    assert (first, len(events), outbox.unacked) == (5, 3, 2)
+    assert await outbox.prune(7, 1) == 1
+    assert await outbox.prune(0, 1000) == 1
+    assert (outbox.oldest_seq, outbox.unacked) == (7, 2)
+    outbox.ack(8)
+    assert await outbox.prune(0, 0) == 2
+    assert outbox.oldest_seq == outbox.last_seq + 1 == 9
+    assert files.open(clock)[1].oldest_seq == 9
+
+
+async def test_a_rolled_back_file_goes_on_in_a_new_epoch(files: "Files", clock: LockerClock) -> None:
+    _, state, outbox, _ = files.open()
+    await outbox.post(notes(5))
+    outbox.ack(2)
+    await outbox.new_epoch()
+    assert outbox.epoch != state.epoch
+    assert (outbox.last_seq, outbox.acked_seq, outbox.oldest_seq) == (3, 0, 1)
+    first, events = await outbox.read(1, 10, clock.stamp())
+    assert (first, [event.door for event in events]) == (1, [3, 4, 5])
+    assert await outbox.post(notes(1)) == 4
+    again = files.open()[1]
+    assert (again.epoch, again.next_seq, again.acked_seq) == (outbox.epoch, 5, 0)
+
+
+async def test_sessions_count_up_over_restarts(files: "Files") -> None:
+    _, _, outbox, _ = files.open()
+    assert [await outbox.next_session() for _ in range(2)] == [1, 2]
+    assert await files.open()[2].next_session() == 3

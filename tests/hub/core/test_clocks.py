@@ -1,0 +1,146 @@
+"""The locker's clock: whatever the delays and up to 100 ppm of drift, it is never late, nor far behind."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from uuid import UUID
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from hub.core.clocks import DRIFT_PPM, WINDOW_MS, Clocks, LockerClock
+
+BOOT = UUID(int=1)
+LOCKER_DRIFT_PPM = 100
+
+
+@dataclass(frozen=True)
+class Boot:
+    """A locker's true clock from one start on, exact."""
+
+    id: UUID
+    started_h: int
+    ppm: int
+
+    def t(self, h: int) -> Fraction:
+        return Fraction(h - self.started_h) * (1_000_000 + self.ppm) / 1_000_000
+
+
+@dataclass(frozen=True)
+class Sent:
+    boot: Boot
+    sent_h: int
+
+    @property
+    def t(self) -> int:
+        return int(self.boot.t(self.sent_h))
+
+
+class ClockMachine(RuleBasedStateMachine):
+    """Messages are sent, delayed, overtaken; the locker restarts; the hub asks at any time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.h = 1_000_000
+        self.clock = LockerClock()
+        self.boots: dict[UUID, Boot] = {}
+        self.on_the_way: list[Sent] = []
+        self.newest: tuple[Sent, int] | None = None
+        self.restart(0)
+
+    @rule(ppm=st.sampled_from([-LOCKER_DRIFT_PPM, -50, 0, 50, LOCKER_DRIFT_PPM]))
+    def restart(self, ppm: int) -> None:
+        self.boot = Boot(UUID(int=len(self.boots) + 1), self.h, ppm)
+        self.boots[self.boot.id] = self.boot
+
+    @rule(ms=st.sampled_from([1, 7, 250, 10_000, 59_999, 60_000, 200_000, 3_600_000]))
+    def time_passes(self, ms: int) -> None:
+        self.h += ms
+
+    @rule()
+    def send(self) -> None:
+        self.on_the_way.append(Sent(self.boot, self.h))
+
+    @precondition(lambda self: self.on_the_way)
+    @rule(place=st.integers(0, 20))
+    def receive(self, place: int) -> None:
+        message = self.on_the_way.pop(place % len(self.on_the_way))
+        self.clock.observe(message.boot.id, message.t, float(self.h))
+        self.newest = (message, self.h)
+
+    @rule()
+    def heard_without_delay(self) -> None:
+        self.send()
+        self.receive(len(self.on_the_way) - 1)
+
+    @invariant()
+    def the_estimate_is_never_late(self) -> None:
+        for ahead in (0, 1, 2000, 500_000):
+            estimate = self.clock.at(float(self.h + ahead))
+            if self.newest is None:
+                assert estimate is None
+                continue
+            assert estimate is not None
+            boot, t = estimate
+            # Only the newest message's boot can be the one of now; a deadline of any other one is dead.
+            assert boot == self.newest[0].boot.id
+            assert 0 <= t <= self.boots[boot].t(self.h + ahead)
+
+    @invariant()
+    def the_estimate_is_not_far_behind(self) -> None:
+        if self.newest is None:
+            return
+        message, received_h = self.newest
+        estimate = self.clock.at(float(self.h))
+        assert estimate is not None
+        delay = received_h - message.sent_h
+        allowance = (self.h - message.sent_h) * (DRIFT_PPM + LOCKER_DRIFT_PPM) / 1e6 + WINDOW_MS * DRIFT_PPM / 1e6
+        assert message.boot.t(self.h) - estimate[1] <= delay + allowance + 2
+
+
+ClockMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestLockerClock = ClockMachine.TestCase
+
+
+def test_nothing_heard_is_nothing_known() -> None:
+    assert LockerClock().at(5.0) is None
+    assert Clocks().at("berlin-01", 5.0) is None
+
+
+def test_of_several_messages_the_fastest_counts() -> None:
+    clock = LockerClock()
+    clock.observe(BOOT, 100, 1100.0)
+    clock.observe(BOOT, 200, 1700.0)
+    assert clock.at(1700.0) == (BOOT, 699)
+    clock.observe(BOOT, 300, 1710.0)
+    assert clock.at(1710.0) == (BOOT, 709)
+
+
+def test_the_best_of_the_window_before_still_counts() -> None:
+    clock = LockerClock()
+    clock.observe(BOOT, 0, 0.0)
+    clock.observe(BOOT, int(WINDOW_MS), WINDOW_MS + 500)
+    # 60.5 s at 200 ppm are 12.1 ms: still far better than the 500 ms of the newest.
+    assert clock.at(WINDOW_MS + 500) == (BOOT, int(WINDOW_MS) + 500 - 13)
+
+
+def test_another_boot_begins_from_nothing() -> None:
+    clock = LockerClock()
+    clock.observe(BOOT, 50_000, 60_000.0)
+    clock.observe(UUID(int=2), 10, 61_000.0)
+    assert clock.at(61_000.0) == (UUID(int=2), 10)
+
+
+def test_the_estimate_is_never_negative() -> None:
+    clock = LockerClock()
+    clock.observe(BOOT, 0, 1000.0)
+    assert clock.at(900.0) == (BOOT, 0)
+
+
+def test_each_locker_has_its_own_clock() -> None:
+    clocks = Clocks()
+    clocks.observe("a", BOOT, 10, 100.0)
+    clocks.observe("b", UUID(int=2), 20, 100.0)
+    clocks.observe("a", BOOT, 15, 105.0)
+    assert clocks.at("a", 105.0) == (BOOT, 15)
+    assert clocks.at("b", 100.0) == (UUID(int=2), 20)

@@ -1,0 +1,229 @@
+"""Commands against a plain model: each settles once, one a door at a time, and what the sensor saw is joined."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from hub.core.commands import CommandBook, Entry, Order, Outcome, Refusal, State
+from wire.messages import Clock, CommandState, Reply, Stages
+
+AT = datetime(2026, 11, 20, tzinfo=UTC)
+LOCKERS = st.sampled_from(["berlin-01", "paris-02"])
+ORDERS = st.builds(Order, LOCKERS, st.just("open"), st.sampled_from([None, 1, 2]))
+DEADLINE_MS, GRACE_MS, IN_FLIGHT_MAX = 100.0, 50.0, 3
+
+
+def reply(command: UUID, state: CommandState, stages: Stages | None = None, reason: str | None = None) -> Reply:
+    return Reply(
+        v=1, boot=UUID(int=9), t=1, at=1, clock=Clock.SYNCED, id=command, state=state, stages=stages, reason=reason
+    )
+
+
+@dataclass
+class Plain:
+    order: Order
+    since: float
+    state: str = "sent"
+    outcome: str | None = None
+    late: bool = False
+
+
+class BookMachine(RuleBasedStateMachine):
+    """People ask, lockers answer or do not, sensors see, time passes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.book = CommandBook(in_flight_max=IN_FLIGHT_MAX, remembered_max=1000, grace_ms=GRACE_MS)
+        self.plain: dict[UUID, Plain] = {}
+        self.now = 0.0
+
+    def in_flight(self) -> list[Plain]:
+        return [plain for plain in self.plain.values() if plain.state == "sent"]
+
+    def known(self, data: st.DataObject) -> UUID:
+        return data.draw(st.sampled_from([*self.plain, UUID(int=999)]))
+
+    @rule(order=ORDERS)
+    def submit(self, order: Order) -> None:
+        command = UUID(int=len(self.plain) + 1)
+        assert self.book.repeat(command, order) is None
+        result = self.book.submit(command, order, at=AT, now_ms=self.now, deadline_ms=DEADLINE_MS)
+        busy = any((one.order.locker, one.order.door) == (order.locker, order.door) for one in self.in_flight())
+        if len(self.in_flight()) >= IN_FLIGHT_MAX:
+            assert result is Refusal.HUB_BUSY
+        elif order.door is not None and busy:
+            assert result is Refusal.DOOR_BUSY
+        else:
+            assert isinstance(result, Entry)
+            assert result.id == command
+            self.plain[command] = Plain(order, self.now)
+
+    @precondition(lambda self: self.in_flight())
+    @rule(data=st.data())
+    def the_broker_is_away(self, data: st.DataObject) -> None:
+        command = data.draw(st.sampled_from([one for one, plain in self.plain.items() if plain.state == "sent"]))
+        self.book.withdraw(command)
+        # Its number is used by nobody else: the model keeps it as one that never was.
+        self.plain[command].state = "withdrawn"
+
+    @rule(data=st.data(), order=ORDERS)
+    def ask_again(self, data: st.DataObject, order: Order) -> None:
+        command = self.known(data)
+        plain = self.plain.get(command)
+        result = self.book.repeat(command, order)
+        if plain is None or plain.state == "withdrawn":
+            assert result is None
+        elif plain.order == order:
+            assert isinstance(result, Entry)
+            assert result.id == command
+        else:
+            assert result is Refusal.IDEMPOTENCY_KEY_REUSED
+
+    @rule(data=st.data(), state=st.sampled_from(CommandState), locker=LOCKERS)
+    def reply(self, data: st.DataObject, state: CommandState, locker: str) -> None:
+        command = self.known(data)
+        plain = self.plain.get(command)
+        settled = self.book.reply(reply(command, state, reason="why"), locker, self.now)
+        if (
+            plain is None
+            or plain.state not in {"sent", "timed_out"}
+            or plain.order.locker != locker
+            or state is CommandState.ACCEPTED
+        ):
+            assert settled is None
+            return
+        assert settled is not None
+        assert settled.detail == "why"
+        plain.late = plain.state == "timed_out"
+        plain.state = state.value
+
+    @rule(data=st.data(), outcome=st.sampled_from(Outcome), locker=LOCKERS)
+    def saw(self, data: st.DataObject, outcome: Outcome, locker: str) -> None:
+        command = self.known(data)
+        plain = self.plain.get(command)
+        changed = self.book.saw(command, locker, outcome, self.now)
+        follows = {
+            (None, "opened"), (None, "open_not_detected"), ("open_not_detected", "opened"), ("opened", "closed"),
+        }  # fmt: skip
+        if (
+            plain is None
+            or plain.state == "withdrawn"
+            or plain.order.locker != locker
+            or (plain.outcome, outcome.value) not in follows
+        ):
+            assert changed is None
+            return
+        assert changed is not None
+        assert changed.stages_ms[outcome.value] == self.now - plain.since
+        plain.outcome = outcome.value
+
+    @rule(ms=st.sampled_from([0, 1, 49, 50, 100, 149]))
+    def time_passes(self, ms: int) -> None:
+        self.now += ms
+        due = [
+            command
+            for command, plain in self.plain.items()
+            if plain.state == "sent" and self.now - plain.since >= DEADLINE_MS + GRACE_MS
+        ]
+        assert [entry.id for entry in self.book.due(self.now)] == due
+        for command in due:
+            self.plain[command].state = "timed_out"
+
+    @invariant()
+    def both_say_the_same(self) -> None:
+        assert len(self.book) == len(self.in_flight())
+        for command, plain in self.plain.items():
+            entry = self.book.find(command)
+            if plain.state == "withdrawn":
+                assert entry is None
+                continue
+            assert entry is not None
+            assert entry.state.value == plain.state
+            assert entry.late == plain.late
+            assert (None if entry.outcome is None else entry.outcome.value) == plain.outcome
+            assert entry.settled == (plain.state not in {"sent", "timed_out"})
+
+
+BookMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestCommandBook = BookMachine.TestCase
+
+
+def book(remembered_max: int = 10) -> CommandBook:
+    return CommandBook(in_flight_max=10, remembered_max=remembered_max, grace_ms=GRACE_MS)
+
+
+def submit(to: CommandBook, number: int, door: int | None = None, now_ms: float = 0.0) -> Entry:
+    order = Order("berlin-01", "open", door)
+    entry = to.submit(UUID(int=number), order, at=AT, now_ms=now_ms, deadline_ms=DEADLINE_MS)
+    assert isinstance(entry, Entry)
+    return entry
+
+
+def test_only_the_newest_settled_commands_are_remembered() -> None:
+    commands = book(remembered_max=2)
+    for number in (1, 2, 3):
+        submit(commands, number)
+        assert commands.reply(reply(UUID(int=number), CommandState.SUCCEEDED), "berlin-01", 1.0)
+    assert commands.find(UUID(int=1)) is None
+    assert commands.find(UUID(int=2)) is not None
+    assert commands.find(UUID(int=3)) is not None
+
+
+def test_a_late_reply_makes_a_command_new_again_among_the_remembered() -> None:
+    commands = book(remembered_max=2)
+    submit(commands, 1)
+    submit(commands, 2)
+    assert len(commands.due(1000.0)) == 2
+    assert commands.reply(reply(UUID(int=1), CommandState.FAILED), "berlin-01", 1001.0)
+    submit(commands, 3)
+    assert len(commands.due(2000.0)) == 1
+    assert commands.find(UUID(int=1)) is not None
+    assert commands.find(UUID(int=2)) is None
+
+
+def test_a_late_reply_does_not_free_the_door_of_the_next_command() -> None:
+    commands = book()
+    submit(commands, 1, door=1)
+    assert commands.due(1000.0)
+    submit(commands, 2, door=1, now_ms=1000.0)
+    assert commands.reply(reply(UUID(int=1), CommandState.SUCCEEDED), "berlin-01", 1001.0)
+    again = commands.submit(
+        UUID(int=3), Order("berlin-01", "open", 1), at=AT, now_ms=1002.0, deadline_ms=DEADLINE_MS
+    )
+    assert again is Refusal.DOOR_BUSY
+
+
+STAGES = Stages(received_t=5, started_us=1000, pulsed_us=3000, replied_us=4000)
+
+
+@pytest.mark.parametrize(
+    ("stages", "expected"),
+    [
+        # 14 ms round trip, 4 ms of them at the agent: 5 ms each way.
+        (STAGES, {"published": 1.0, "received": 6.0, "started": 7.0, "pulsed": 9.0, "replied": 15.0}),
+        # An older agent does not say when it replied.
+        (
+            Stages(received_t=5, started_us=1000, pulsed_us=4000),
+            {"published": 1.0, "received": 6.0, "started": 7.0, "pulsed": 10.0, "replied": 15.0},
+        ),
+        (Stages(received_t=5), {"published": 1.0, "received": 8.0, "replied": 15.0}),
+        # An agent that says it took longer than the round trip cannot move a stage before publishing.
+        (
+            Stages(received_t=5, replied_us=99_000),
+            {"published": 1.0, "received": 1.0, "replied": 15.0},
+        ),
+        (None, {"published": 1.0, "replied": 15.0}),
+    ],
+)
+def test_stages_are_placed_inside_the_round_trip(stages: Stages | None, expected: dict[str, float]) -> None:
+    commands = book()
+    entry = submit(commands, 1, now_ms=100.0)
+    commands.published(entry.id, 101.0)
+    assert commands.reply(reply(entry.id, CommandState.SUCCEEDED, stages), "berlin-01", 115.0) is entry
+    assert entry.stages_ms == pytest.approx(expected)
+    assert entry.state is State.SUCCEEDED

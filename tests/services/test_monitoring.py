@@ -1,0 +1,152 @@
+"""Prometheus and Grafana: the files as they are shipped, and each query against a hub that works."""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.services.conftest import ROOT, ended, free_port, program
+
+CONFIG = ROOT / "dashboards/prometheus/prometheus.yml"
+GRAFANA = ROOT / "dashboards/grafana"
+DATA_S_MAX = 60.0
+
+
+def load(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
+    return yaml.safe_load(path.read_text())
+
+
+@pytest.fixture(scope="module")
+def build() -> ModuleType:
+    spec = spec_from_file_location("grafana_build", GRAFANA / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def dashboard() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((GRAFANA / "json/overview.json").read_text())
+    return loaded
+
+
+@pytest.fixture
+def open_dir() -> Iterator[Path]:
+    """A directory that every user can pass through: the demo's PostgreSQL does not run as root."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def queries(dashboard: dict[str, Any]) -> dict[str, str]:
+    """Each query under its panel's title, with Grafana's variable filled in."""
+    return {
+        f"{panel['title']} {target['refId']}": target["expr"].replace("$__rate_interval", "15s")
+        for panel in dashboard["panels"]
+        for target in panel.get("targets", [])
+    }
+
+
+def test_the_dashboard_in_the_repository_is_the_generated_one(build: ModuleType) -> None:
+    assert (GRAFANA / "json/overview.json").read_text() == build.text()
+
+
+def test_panels_do_not_overlap_and_fit(dashboard: dict[str, Any]) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in dashboard["panels"]:
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert not cells & taken, panel["title"]
+        assert max(x for x, _ in cells) < 24
+        taken |= cells
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def test_grafana_finds_the_datasource_and_the_dashboards(dashboard: dict[str, Any]) -> None:
+    [datasource] = load(GRAFANA / "provisioning/datasources/prometheus.yaml")["datasources"]
+    used = {target["datasource"]["uid"] for panel in dashboard["panels"] for target in panel.get("targets", [])}
+    assert used == {datasource["uid"]}
+    services = load(ROOT / "docker-compose.yml")["services"]
+    assert urllib.parse.urlsplit(datasource["url"]).hostname in services
+    [provider] = load(GRAFANA / "provisioning/dashboards/lockerhub.yaml")["providers"]
+    assert f"./dashboards/grafana/json:{provider['options']['path']}:ro" in services["grafana"]["volumes"]
+
+
+@pytest.mark.services
+def test_promtool_accepts_the_configuration() -> None:
+    subprocess.run(
+        [program("promtool"), "check", "config", "--syntax-only", CONFIG], check=True, capture_output=True
+    )
+
+
+@pytest.mark.services
+def test_promtool_accepts_every_query(dashboard: dict[str, Any], tmp_path: Path) -> None:
+    rules = [
+        {"record": "q" + re.sub(r"\W", "_", title), "expr": expr} for title, expr in queries(dashboard).items()
+    ]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    subprocess.run([program("promtool"), "check", "rules", tmp_path / "rules.yml"], check=True, capture_output=True)
+
+
+@pytest.mark.services
+def test_every_query_has_data_when_prometheus_watches_a_working_hub(
+    dashboard: dict[str, Any], open_dir: Path
+) -> None:
+    prometheus = program("prometheus")
+    page, port = free_port(), free_port()
+    config = load(CONFIG)
+    config["global"] = {"scrape_interval": "1s"}
+    config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] == "lockerhub"]
+    # The demo serves this machine only and needs no token.
+    del config["scrape_configs"][0]["authorization"]
+    config["scrape_configs"][0]["static_configs"] = [{"targets": [f"127.0.0.1:{page}"]}]
+    (open_dir / "prometheus.yml").write_text(yaml.safe_dump(config))
+    hub = [str(Path(sys.executable).with_name("hub")), "demo", "--lockers", "10", "--speed", "600"]
+    hub += ["--port", str(page), "--data", str(open_dir / "demo")]
+    watch = [prometheus, f"--config.file={open_dir}/prometheus.yml", f"--storage.tsdb.path={open_dir}/metrics"]
+    watch += [f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"]
+    log = open_dir / "log"
+    with log.open("wb") as said:
+        demo = subprocess.Popen(hub, stdout=said, stderr=said, cwd=open_dir)
+        with ended(demo), ended(subprocess.Popen(watch, stdout=said, stderr=said)):
+            empty = queries(dashboard)
+            deadline = time.monotonic() + DATA_S_MAX
+            while empty and demo.poll() is None and time.monotonic() < deadline:
+                ask(f"http://127.0.0.1:{page}/api/v1/lockers")
+                empty = {title: expr for title, expr in empty.items() if not has_data(port, expr)}
+                time.sleep(0.5)
+            assert empty == {}, log.read_text()[-4000:]
+
+
+def has_data(port: int, expr: str) -> bool:
+    """Say whether a query returns at least one number that is one."""
+    answer = ask(f"http://127.0.0.1:{port}/api/v1/query?{urllib.parse.urlencode({'query': expr})}")
+    return answer is not None and any(series["value"][1] != "NaN" for series in answer["data"]["result"])
+
+
+def ask(url: str) -> Any:  # noqa: ANN401 - JSON
+    """Return the answer as JSON, or None while nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            return None
+    except OSError:
+        return None
