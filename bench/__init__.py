@@ -1,1 +1,1 @@
-"""Benchmarks against real services: what the hub costs a message, and how long a command takes. See docs/benchmarks.md."""
+"""Benchmarks on real services: what a message costs, how long a command takes. See docs/benchmarks.md."""

@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     benchmarks = parser.add_subparsers(required=True, metavar="benchmark")
     one = benchmarks.add_parser("ingest", help="messages and events a second, and the CPU each costs")
     one.add_argument("--seconds", type=float, default=10.0, help="of each phase, after its warm-up (default: 10)")
-    one.add_argument("--lockers", type=int, default=500, help="connections (default: 500)")
+    one.add_argument("--lockers", type=int, default=1000, help="connections (default: 1000)")
     one.add_argument("--only", choices=("telemetry", "events_pipelined", "events_batch_1", "events_batch_100"))
     one.set_defaults(
         measure=lambda given: ingest.measure(seconds=given.seconds, lockers=given.lockers, only=given.only)

@@ -1,4 +1,4 @@
-"""`python -m bench.board BOARDS`: lock boards made of software on one pseudo-terminal, and somebody who shuts doors.
+"""`python -m bench.board BOARDS`: simulated boards on one pseudo-terminal, and somebody who shuts doors.
 
 Prints the terminal's path, then answers until SIGTERM. A process of its own, so that no load delays its answers.
 """

@@ -27,24 +27,32 @@ class Found:
     duplicate: int
 
 
-def copy_rows_per_s(dsn: str, lockers: list[str]) -> float:
+def copy_rows_per_s(dsn: str, lockers: list[str], *, rows_in_a_row: int) -> float:
     """Put event rows into `event` by the hub's own COPY, one transaction each, and return rows a second.
 
     The rows are made before the clock starts; they have epochs of their own.
+
+    Args:
+        dsn: of the database.
+        lockers: whose rows they are.
+        rows_in_a_row: how many of one locker follow each other: 1 as from batches of one, 100 as from those of 100.
+            The indexes tell the difference.
     """
-    batches = []
     at_ms = time.time_ns() // 1_000_000
-    ledgers = [(locker, *_around(at_ms), [1]) for locker in lockers]
-    for _ in range(_COPIES):
-        rows: list[bytes] = []
-        while len(rows) < ROWS_A_COPY:
-            for locker, head, tail, seq in ledgers:
-                batch = decode_events(head + b"%d" % seq[0] + tail)
-                rows += event_rows(
-                    batch, skip=0, tenant="default", locker=locker, occurred=[at_ms], received_ms=at_ms
-                )
-                seq[0] += 1
-        batches.append(b"".join((HEADER, *rows[:ROWS_A_COPY], TRAILER)))
+    epochs = [uuid4() for _ in lockers]
+    rows: list[bytes] = []
+    first = 1
+    while len(rows) < _COPIES * ROWS_A_COPY:
+        for locker, epoch in zip(lockers, epochs, strict=True):
+            head, tail = events_around_first(epoch=epoch, boot=epoch, t=1, at_ms=at_ms, events=rows_in_a_row)
+            batch = decode_events(head + b"%d" % first + tail)
+            occurred = [at_ms] * rows_in_a_row
+            rows += event_rows(batch, skip=0, tenant="default", locker=locker, occurred=occurred, received_ms=at_ms)
+        first += rows_in_a_row
+    batches = [
+        b"".join((HEADER, *rows[start : start + ROWS_A_COPY], TRAILER))
+        for start in range(0, _COPIES * ROWS_A_COPY, ROWS_A_COPY)
+    ]
     with psycopg.connect(dsn) as connection:
         began = time.perf_counter()
         for data in batches:
@@ -80,7 +88,3 @@ def _found(sent: dict[_K, int], there: dict[_K, tuple[int, int]]) -> Found:
     lost = sum(max(0, last - there.get(key, (0, 0))[1]) for key, last in sent.items())
     stored = sum(numbers for _, numbers in there.values())
     return Found(stored, lost, sum(count - numbers for count, numbers in there.values()))
-
-
-def _around(at_ms: int) -> tuple[bytes, bytes]:
-    return events_around_first(epoch=uuid4(), boot=uuid4(), t=1, at_ms=at_ms, events=1)

@@ -63,7 +63,9 @@ class _Peer:
         self._parser = Parser()
         self._packets: list[Packet] = []
         self._owed = b""
-        self._socket.sendall(connect(name, username=name, password=password, keepalive_s=60) + subscribe(1, topic_filter))
+        self._socket.sendall(
+            connect(name, username=name, password=password, keepalive_s=60) + subscribe(1, topic_filter)
+        )
         if read_connack(self._next(CONNACK)) != 0:
             raise BenchError(f"the broker does not let {name} in")
         read_suback(self._next(SUBACK))

@@ -16,7 +16,7 @@ from bench.rig import Cpu, Rig, rig
 WARM_UP_S: Final = 2.0
 DRAIN_S_MAX: Final = 60.0
 IN_FLIGHT: Final = 20_000
-"""Messages on their way at most, over all lockers, where a phase does not say otherwise."""
+"""Records on their way at the most, over all lockers: less than the hub's queue takes, so that it refuses none."""
 _TURN_S: Final = 0.01
 _LIMITS: Final = {"HUB_INTAKE_SILENT_AFTER_S": "3600"}
 
@@ -55,11 +55,12 @@ def measure(*, seconds: float, lockers: int, only: str | None = None) -> dict[st
     names = [f"bench-{number:04d}" for number in range(1, lockers + 1)]
     with rig(names) as running, running.hub(_LIMITS):
         surroundings = running.surroundings()
+        floors = _floors(running.dsn, names)
         fleet = Fleet(names, running.mqtt_port, running.locker_password_file.read_text().strip())
         telemetry = TelemetryLoad(fleet, in_flight=IN_FLIGHT, http_port=running.http_port)
         pipelined = EventsLoad(fleet, 1, max(1, IN_FLIGHT // lockers))
         single = EventsLoad(fleet, 1, 1)
-        hundreds = EventsLoad(fleet, 100, 1)
+        hundreds = EventsLoad(fleet, 100, 1, lockers_max=IN_FLIGHT // 100)
         loads: dict[str, tuple[Load, int]] = {
             "telemetry": (telemetry, 1),
             "events_pipelined": (pipelined, 1),
@@ -73,7 +74,8 @@ def measure(*, seconds: float, lockers: int, only: str | None = None) -> dict[st
         }
         telemetry.close()
         fleet.close()
-        floor = copy_rows_per_s(running.dsn, names)
+        again = _floors(running.dsn, names)
+        floors = {name: max(rate, again[name]) for name, rate in floors.items()}
         events = [pipelined, single, hundreds]
         last = {
             (name, ledger.epoch): ledger.sent_to
@@ -82,7 +84,7 @@ def measure(*, seconds: float, lockers: int, only: str | None = None) -> dict[st
             if ledger.sent_to
         }
         found = (find_events(running.dsn, last), find_readings(running.dsn, telemetry.counts))
-        report = _report(phases, floor, found)
+        report = _report(phases, floors, found)
         report["sent"] = sum(load.sent for load, _ in loads.values())
         report["sent_again"] = sum(load.sent_again for load in events)
         report["broker_dropped"] = running.broker_dropped()
@@ -105,7 +107,11 @@ def _run(running: Rig, fleet: Fleet, load: Load, seconds: float, records_a_messa
 def _go_on(running: Rig, fleet: Fleet, load: Load, seconds: float) -> None:
     end_s = time.monotonic() + seconds
     while (now_s := time.monotonic()) < end_s:
-        fleet.turn(load.told, _TURN_S)
+        try:
+            fleet.turn(load.told, _TURN_S)
+        except OSError as error:
+            running.check_alive()
+            raise BenchError(f"a locker's connection broke: {error}") from error
         load.tick(now_s)
     running.check_alive()
 
@@ -118,7 +124,14 @@ def _until(running: Rig, fleet: Fleet, load: Load, done: Callable[[], bool]) -> 
             raise BenchError(f"{load.sent} records were sent, {load.stored} are stored after {DRAIN_S_MAX:g} s")
 
 
-def _report(phases: dict[str, Phase], floor: float, found: tuple[Found, Found]) -> dict[str, Any]:
+def _floors(dsn: str, names: list[str]) -> dict[str, int]:
+    return {
+        "copy_rows_per_s": round(copy_rows_per_s(dsn, names, rows_in_a_row=1)),
+        "copy_rows_per_s_batch_100": round(copy_rows_per_s(dsn, names, rows_in_a_row=100)),
+    }
+
+
+def _report(phases: dict[str, Phase], floors: dict[str, int], found: tuple[Found, Found]) -> dict[str, Any]:
     figures = {name: phase.figures() for name, phase in phases.items()}
     rates = {name: one["records_per_s"] for name, one in figures.items()}
     singles = [one for name, one in figures.items() if name in {"events_pipelined", "events_batch_1"}]
@@ -130,7 +143,7 @@ def _report(phases: dict[str, Phase], floor: float, found: tuple[Found, Found]) 
         "events_per_s_pipelined": rates.get("events_pipelined"),
         "events_per_s_batch_1": rates.get("events_batch_1"),
         "events_per_s_batch_100": rates.get("events_batch_100"),
-        "copy_rows_per_s": round(floor),
+        **floors,
         "stored": sum(part.stored for part in found),
         "lost": sum(part.lost for part in found),
         "duplicate": sum(part.duplicate for part in found),

@@ -1,4 +1,4 @@
-"""Many lockers' connections to the broker, by one thread: prepared packets out, acknowledgements and receipts in."""
+"""Many lockers' connections by one thread: prepared packets out, acknowledgements and receipts in."""
 
 import select
 import socket
@@ -12,6 +12,7 @@ from bench.mqtt_packets import (
     DISCONNECT,
     PUBACK,
     PUBLISH,
+    Packet,
     Parser,
     connect,
     puback,
@@ -46,7 +47,7 @@ class LockerConnection:
         self._out = bytearray()
         self._packet_id = 0
         self._say_hello(password)
-        self.socket.setblocking(False)
+        self.socket.setblocking(False)  # noqa: FBT003 - the library's signature
 
     @property
     def keeps(self) -> bool:
@@ -110,7 +111,7 @@ class LockerConnection:
             + subscribe(self.next_packet_id(), topic_of(self.name, Channel.RECEIPTS))
             + publish(topic_of(self.name, Channel.PRESENCE), online, self.next_packet_id())
         )
-        packets = []
+        packets: list[Packet] = []
         while len(packets) < _HELLO_PACKETS:
             data = self.socket.recv(_READ_BYTES)
             if not data:

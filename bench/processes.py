@@ -104,10 +104,10 @@ def cpu_s(pid: int, *, family: bool = False) -> float:
     ticks = int(fields[11]) + int(fields[12])
     if family:
         ticks += int(fields[13]) + int(fields[14])
-        for name in os.listdir("/proc"):
-            if name.isdigit() and int(name) != pid:
+        for path in Path("/proc").iterdir():
+            if path.name.isdigit() and int(path.name) != pid:
                 try:
-                    other = _stat(int(name))
+                    other = _stat(int(path.name))
                 except (FileNotFoundError, ProcessLookupError):
                     continue
                 if int(other[1]) == pid:

@@ -220,7 +220,9 @@ def _database(directory: Path) -> Iterator[tuple[Child, int]]:
         user = nobody.pw_uid
         os.chown(home, nobody.pw_uid, nobody.pw_gid)
     initdb = [str(programs / "initdb"), "-D", str(home / "data"), "-U", _ROLE, "--auth=trust"]
-    subprocess.run([*initdb, "--encoding=UTF8", "--locale=C"], user=user, cwd="/", check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [*initdb, "--encoding=UTF8", "--locale=C"], user=user, cwd="/", check=True, stdout=subprocess.DEVNULL
+    )
     settings = {"listen_addresses": HOST, "unix_socket_directories": ""}
     if _has_timescaledb(programs):
         settings |= {"shared_preload_libraries": "timescaledb", "timescaledb.telemetry_level": "off"}

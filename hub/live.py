@@ -159,7 +159,12 @@ class Live:
                 return "locker_unknown"
             if kind == EVENTS and locker not in self._of_locker and self._load_events is not None:
                 loaded = await self._load_events(locker)
-                self._of_locker[locker] = deque(loaded[:_EVENTS_SHOWN], maxlen=_EVENTS_SHOWN)
+                self.flush()
+                # The newest may not be committed yet, or be among the loaded as well.
+                shown = [event for event in self._events if event.locker == locker]
+                known = {(event.epoch, event.seq) for event in shown}
+                older = [event for event in loaded if (event.epoch, event.seq) not in known]
+                self._of_locker[locker] = deque([*shown, *older][:_EVENTS_SHOWN], maxlen=_EVENTS_SHOWN)
         view = self._views.get(name)
         if view is None:
             view = self._views[name] = _View(name)
@@ -283,7 +288,15 @@ class Live:
 
 def hello_frame(version: str, hub: str) -> bytes:
     """Return the first frame of a connection."""
-    return orjson.dumps({"type": "hello", "protocol": 1, "version": version, "hub": hub, "now": clock.wall()})
+    return orjson.dumps(
+        {"type": "hello", "protocol": 1, "version": version, "hub": hub, "now": clock.wall()},
+        option=orjson.OPT_UTC_Z,
+    )
+
+
+def pong_frame() -> bytes:
+    """Return the answer to a viewer's ping: a quiet hub, not a dead one."""
+    return orjson.dumps({"type": "pong", "now": clock.wall()}, option=orjson.OPT_UTC_Z)
 
 
 def error_frame(code: str, detail: str, view: str | None) -> bytes:

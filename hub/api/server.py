@@ -12,7 +12,7 @@ from hub.api.auth import Auth
 from hub.api.problems import Problem
 from hub.api.routes import Route
 from hub.config import Http
-from hub.errors import ConfigError, StoreError
+from hub.errors import ConfigError, StoreError, StoreRejected
 from hub.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -69,6 +69,8 @@ async def _answer(request: web.Request, serve: _Serve, auth: Auth, route: Route 
         return await serve(request)
     except Problem as problem:
         return problem.response()
+    except StoreRejected as error:
+        return Problem("bad_request", f"The database cannot take these values: {error}.").response()
     except StoreError as error:
         return Problem("database_unavailable", f"{error}.", retry_after_s=2).response()
     except web.HTTPNotFound:

@@ -11,7 +11,7 @@ from msgspec import Meta
 from hub.api.problems import Problem
 from hub.api.routes import Route
 from hub.config import Live as LiveConfig
-from hub.live import Live, Viewer, error_frame, hello_frame
+from hub.live import Live, Viewer, error_frame, hello_frame, pong_frame
 
 _log = logging.getLogger(__name__)
 _MESSAGE_BYTES_MAX: Final = 4096
@@ -26,8 +26,8 @@ _DETAILS: Final = {
 class ViewerMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a viewer may say."""
 
-    type: Literal["subscribe", "unsubscribe", "resync"]
-    view: Annotated[str, Meta(max_length=60)]
+    type: Literal["subscribe", "unsubscribe", "resync", "ping"]
+    view: Annotated[str, Meta(max_length=60)] = ""
 
 
 class Socket:
@@ -86,6 +86,9 @@ class Socket:
                 said = msgspec.json.decode(message.data, type=ViewerMessage)
             except (msgspec.DecodeError, UnicodeEncodeError) as error:
                 viewer.push(error_frame("bad_message", str(error), None))
+                continue
+            if said.type == "ping":
+                viewer.push(pong_frame())
                 continue
             if said.type == "unsubscribe":
                 self._live.unsubscribe(viewer, said.view)

@@ -31,9 +31,6 @@ WHERE name = 'timescaledb' AND current_setting('shared_preload_libraries') LIKE 
 -- timescaledb_create --
 CREATE EXTENSION IF NOT EXISTS timescaledb
 
--- server_version --
-SELECT current_setting('server_version')
-
 -- make_partitions --
 SELECT make_partitions('event', now()::date, 3) + make_partitions('reading', now()::date, 3)
 

@@ -152,8 +152,10 @@ class FakeHub:
         return socket
 
     async def _hear(self, socket: web.WebSocketResponse, views: set[str], said: Json) -> None:
-        view = said["view"]
-        if said["type"] == "unsubscribe":
+        view = said.get("view", "")
+        if said["type"] == "ping":
+            await self.say(socket, {"type": "pong", "now": stamp()})
+        elif said["type"] == "unsubscribe":
             views.discard(view)
         else:
             views.add(view)

@@ -51,13 +51,13 @@ async def test_silence_is_tested_and_then_called_stale(window: Open) -> None:
         await expect(page.locator("[data-locker]").first).to_be_visible()
         # A quiet hub that answers is live however long it had nothing to say.
         await page.clock.fast_forward(9_000)
-        await hub.until(lambda hub: {"type": "resync", "view": "fleet"} in hub.heard)
+        await hub.until(lambda hub: {"type": "ping"} in hub.heard)
         await page.clock.fast_forward(4_000)
         await expect(page.locator(".connection")).to_have_text("Live")
         hub.mute = True
         hub.heard.clear()
         await page.clock.fast_forward(9_000)
-        await hub.until(lambda hub: {"type": "resync", "view": "fleet"} in hub.heard)
+        await hub.until(lambda hub: {"type": "ping"} in hub.heard)
         await page.clock.fast_forward(4_000)
         await expect(page.locator(".connection")).to_contain_text("No data for")
         await expect(page.get_by_text("The hub is silent. What you see is from")).to_be_visible()

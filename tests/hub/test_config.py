@@ -123,12 +123,12 @@ def test_the_dsn_may_stand_in_a_file(tmp_path: Path) -> None:
     secret = tmp_path / "dsn"
     secret.write_text("postgresql://x\nsecond line\n")
     assert load(written(tmp_path, f"[database]\ndsn_file = '{secret}'\n"), {}).dsn() == "postgresql://x"
-    with pytest.raises(ConfigError, match="database.dsn is missing"):
+    with pytest.raises(ConfigError, match=r"database\.dsn is missing"):
         load(None, {}).dsn()
 
 
 def test_a_secret_that_is_missing_or_empty(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="mqtt.password_file: cannot read"):
+    with pytest.raises(ConfigError, match=r"mqtt\.password_file: cannot read"):
         read_secret(str(tmp_path / "nothing"), "mqtt.password_file")
     (tmp_path / "empty").write_text("\n \n")
     with pytest.raises(ConfigError, match="is empty; its first line should be the secret"):

@@ -200,8 +200,8 @@ const SENTENCES = {
   "access.denied": { text: (_, data) => `Access denied${clause(data, "reason", ": ")}`, tone: "caution" },
   "command.finished": {
     text: (door, data) => {
-      const kind = value(data, "kind") || "command";
-      const what = door === "A door" ? `Command ${kind}` : `Command ${kind}, ${door.toLowerCase()}`;
+      const kind = value(/** @type {Data} */ (data.command ?? {}), "kind");
+      const what = ["Command", kind, door === "A door" ? "" : door.toLowerCase()].filter(Boolean).join(" ");
       return `${what}: ${value(data, "state") || "finished"}${clause(data, "reason", ", ")}`;
     },
   },

@@ -15,7 +15,7 @@ const RETRY_MIN_MS = 200;
 const LINGER_MS = 20_000;
 /** More views than this do not linger; the hub allows each viewer 16. */
 const VIEWS_MAX = 8;
-/** After this silence the hub is asked for a snapshot: a quiet fleet answers, a dead connection does not. */
+/** After this silence the hub is pinged: a quiet fleet answers, a dead connection does not. */
 const PROBE_AFTER_MS = 8_000;
 /** An unanswered question makes the page stale after this, and is given up after that. */
 const STALE_AFTER_MS = 3_000;
@@ -113,8 +113,7 @@ export class Live {
     if (now - this.heardAt < PROBE_AFTER_MS) return;
     if (this.#probedAt === null) {
       this.#probedAt = now;
-      const lightest = [...this.#views.keys()].pop();
-      if (lightest) this.#send("resync", lightest);
+      this.#send("ping");
     } else if (now - this.#probedAt >= GIVE_UP_AFTER_MS) {
       this.#lost();
     } else if (now - this.#probedAt >= STALE_AFTER_MS) {
@@ -198,7 +197,7 @@ export class Live {
     this.#store.disconnected();
   }
 
-  /** @param {string} type @param {string} view */
+  /** @param {string} type @param {string} [view] */
   #send(type, view) {
     const ready = this.phase === "live" || this.phase === "stale";
     if (ready && this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify({ type, view }));

@@ -29,11 +29,13 @@ class Told(Listener):
         self.silences: Counter[int] = Counter()
         self.losses: Counter[int] = Counter()
         self.hooks: dict[int, int] = {}
+        self.seen: set[int] = set()
 
     def status(self, board: int, hooks: int, items: int) -> None:
         assert 0 <= items <= 0xFFFF
         self.answers[board] += 1
         self.hooks[board] = hooks
+        self.seen.add(hooks)
 
     def silent(self, board: int) -> None:
         self.silences[board] += 1
@@ -136,8 +138,8 @@ async def test_an_unlock_waits_for_one_transaction_of_a_silent_neighbour_at_the_
     before = len(cable.asked)
     assert await bus.unlock(1, 2, lambda: True) is True
     await until(lambda: cable.boards[1].pulses[2])
-    since = cable.asked[before:]
-    assert [chunk[2] for chunk in since[: since.index(cu16.unlock_request(1, 2))]] == []
+    # A poll may have been on the line already; nothing was sent after it and before the unlock.
+    assert cable.asked.index(cu16.unlock_request(1, 2)) - before <= 1
 
 
 async def test_a_silent_board_is_told_and_the_other_goes_on(
@@ -180,10 +182,8 @@ async def test_an_answer_that_nobody_asked_for_is_counted(
 async def test_an_answer_to_an_unlock_is_taken(bus: Bus, told: Told, cable: Cable, until: "Until") -> None:
     await until(lambda: told.answers[1])
     cable.spoil = lambda asked, answer: cu16.status_reply(1, 0xFFF0, 0) if asked[2] == cu16.UNLOCK else answer
-    hooks: list[int] = []
-    told.status = lambda board, bits, _: hooks.append(bits) if board == 1 else None  # type: ignore[method-assign]
     await bus.unlock(1, 3, lambda: True)
-    await until(lambda: 0xFFF0 in hooks)
+    await until(lambda: 0xFFF0 in told.seen)
     assert bus.counters.strays == 0
 
 
