@@ -57,7 +57,7 @@ def measure(*, seconds: float, lockers: int, only: str | None = None) -> dict[st
         surroundings = running.surroundings()
         floors = _floors(running.dsn, names)
         fleet = Fleet(names, running.mqtt_port, running.locker_password_file.read_text().strip())
-        telemetry = TelemetryLoad(fleet, in_flight=IN_FLIGHT, http_port=running.http_port)
+        telemetry = TelemetryLoad(fleet, in_flight=2 * IN_FLIGHT, http_port=running.http_port)
         pipelined = EventsLoad(fleet, 1, max(1, IN_FLIGHT // lockers))
         single = EventsLoad(fleet, 1, 1)
         hundreds = EventsLoad(fleet, 100, 1, lockers_max=IN_FLIGHT // 100)

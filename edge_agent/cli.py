@@ -105,6 +105,7 @@ def _add_simulate(command: argparse.ArgumentParser) -> None:
     add("--link", choices=("pty", "memory"), help="how boards are connected (default: pty up to 200 lockers)")
     add("--poll-ms", type=_whole(10, 60_000), default=50, help="default: %(default)s")
     add("--telemetry-period-s", type=_positive, default=5.0, help="default: %(default)s")
+    add("--drain-s", type=_positive, default=20.0, help="how long the end waits for receipts")
     add("--log-level", choices=("debug", "info", "warning", "error"), default="warning")
     add("--json", action="store_true", help="print what truly happened as one JSON object, last on stdout")
 
@@ -148,6 +149,7 @@ def _options(parsed: argparse.Namespace) -> "Options":
         link=parsed.link,
         poll_ms=parsed.poll_ms,
         telemetry_period_s=parsed.telemetry_period_s,
+        drain_s=parsed.drain_s,
     )
 
 

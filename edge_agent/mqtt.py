@@ -49,6 +49,7 @@ class Connection:
             await self._client.publish(topic, payload, qos=1, retain=retain)
         except aiomqtt.MqttError as error:
             raise LinkDownError(str(error)) from None
+        _heed_cancellation()
 
     async def subscribe(self, *topics: str) -> None:
         """Subscribe to topics with QoS 1. Raises LinkDownError, also where the broker refuses one."""
@@ -56,6 +57,7 @@ class Connection:
             granted = await self._client.subscribe([(topic, 1) for topic in topics])
         except aiomqtt.MqttError as error:
             raise LinkDownError(str(error)) from None
+        _heed_cancellation()
         for topic, code in zip(topics, granted, strict=True):
             # An int with MQTT 3.1.1, a reason code that compares with one with MQTT 5.
             if code >= _SUBACK_FAILURE:  # type: ignore[operator]
@@ -110,6 +112,17 @@ async def connect(settings: Mqtt, locker: str, will_topic: str, will: bytes) -> 
             await asyncio.shield(client.__aexit__(None, None, None))
         except (aiomqtt.MqttError, OSError) as error:
             log.debug("the link did not end cleanly", extra={"why": str(error)})
+
+
+def _heed_cancellation() -> None:
+    """End a task whose cancellation the client has swallowed.
+
+    It waits with `asyncio.wait_for`, which up to Python 3.11 forgets a cancellation that comes together with the
+    answer; a session's task would then outlive its session.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _username(settings: Mqtt, locker: str) -> str | None:

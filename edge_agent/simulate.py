@@ -34,7 +34,6 @@ _JAM_SHARE: Final = 0.005
 _KEY_LOOKS: Final = 100
 _KEY_LOOK_AGAIN_S: Final = 0.2
 _READY_WAIT_S: Final = 30.0
-_DRAIN_S: Final = 20.0
 _ANSWERS_S: Final = 5.0
 _LAST_READINGS: Final = 4
 _SPREAD_PER_LOCKER_S: Final = 0.004
@@ -60,6 +59,7 @@ class Options:
     link: str | None
     poll_ms: int
     telemetry_period_s: float
+    drain_s: float
 
 
 class OptionsError(ValueError):
@@ -203,7 +203,7 @@ def _config(
         ),
         doors=Doors(poll_ms=options.poll_ms),
         telemetry=Telemetry(period_s=options.telemetry_period_s),
-        outbox=Outbox(drain_s=_DRAIN_S),
+        outbox=Outbox(drain_s=options.drain_s),
     )
 
 

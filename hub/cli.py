@@ -167,6 +167,8 @@ def locker_add(
     for one in ids:
         if not is_locker_id(one):
             _fail(f"{one!r} is not a locker id: 1 to 32 of a-z, 0-9 and -", status=2)
+        if one.startswith("hub-"):
+            _fail(f"{one!r}: ids that begin with hub- are the hub's own accounts at the broker", status=2)
     if name is not None and len(ids) > 1:
         _fail("--name is for one locker; leave it out to use the ids", status=2)
 

@@ -29,6 +29,7 @@ from hub.core.fleet import Fleet, Locker
 from hub.live import Live
 from hub.store.rows import EventsQuery, ReadingsQuery
 from hub.store.timescale import Store
+from wire.messages import Kind
 
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 _COMMANDS_SHOWN = 20
@@ -49,7 +50,7 @@ class EventsParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which events: of a door, of a kind, since and until a time (RFC 3339)."""
 
     door: Annotated[int, Meta(ge=1, le=999)] | None = None
-    kind: Annotated[str, Meta(max_length=48)] | None = None
+    kind: Kind | None = None
     since: Annotated[datetime, Meta(tz=True)] | None = None
     until: Annotated[datetime, Meta(tz=True)] | None = None
     limit: Limit = 100

@@ -23,7 +23,7 @@ async def test_every_kind_of_event_has_its_sentence(window: Open) -> None:
 
 
 async def test_a_finished_command_says_which(window: Open) -> None:
-    data = {"command": {"kind": "open", "door": 3}, "state": "rejected", "reason": "expired"}
+    data: dict[str, Any] = {"command": {"kind": "open", "door": 3}, "state": "rejected", "reason": "expired"}
     finished = event("a", 1, "command.finished", 3, **data)
     said = await call(window, "format", "({ sentence }, event) => sentence(event).text", finished)
     assert said == "Command open door 3: rejected, expired"

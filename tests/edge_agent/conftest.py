@@ -1,9 +1,15 @@
 """What the agent's tests share: its clock, its disk, and waiting for a condition instead of for time."""
 
 import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 from uuid import UUID
 
 import pytest
@@ -65,3 +71,49 @@ async def files(tmp_path: Path, thread: ThreadPoolExecutor, clock: LockerClock) 
     opened = Files(tmp_path / "agent", thread, clock)
     yield opened
     await opened.close()
+
+
+def missing(what: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI=true, and {what} is not installed")
+    pytest.skip(f"{what} is not installed; scripts/test says how to get it")
+
+
+class Broker:
+    """A Mosquitto of this test alone; it can be killed and started again on its port."""
+
+    def __init__(self, directory: Path) -> None:
+        path = shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
+        self._program = path or missing("mosquitto")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self._config = directory / "mosquitto.conf"
+        self._config.write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\nlog_type none\n"
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen([self._program, "-c", str(self._config)])
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.01)
+        pytest.fail("Mosquitto did not start within 20 s")
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    started = Broker(tmp_path)
+    started.start()
+    yield started
+    started.kill()

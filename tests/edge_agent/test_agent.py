@@ -1,18 +1,15 @@
 """One whole agent on a pseudo-terminal and a real Mosquitto, against a hub that is a plain MQTT client."""
 
 import asyncio
-import os
-import shutil
 import socket
-import subprocess
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import aiomqtt
@@ -51,57 +48,11 @@ from wire.messages import (
 from wire.topics import HUB_STATE, Channel, parse, subscription, topic_of
 
 if TYPE_CHECKING:
-    from tests.edge_agent.conftest import Until
+    from tests.edge_agent.conftest import Broker, Until
 
 pytestmark = pytest.mark.services
 
 LOCKER = "berlin-01"
-
-
-def missing(what: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"CI=true, and {what} is not installed")
-    pytest.skip(f"{what} is not installed; scripts/test says how to get it")
-
-
-class Broker:
-    """A Mosquitto of this test alone; it can be killed and started again on its port."""
-
-    def __init__(self, directory: Path) -> None:
-        path = shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
-        self._program = path or missing("mosquitto")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self._config = directory / "mosquitto.conf"
-        self._config.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\nlog_type none\n"
-        )
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen([self._program, "-c", str(self._config)])
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.01)
-        pytest.fail("Mosquitto did not start within 20 s")
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    started = Broker(tmp_path)
-    started.start()
-    yield started
-    started.kill()
 
 
 class HubStandIn:
@@ -131,14 +82,17 @@ class HubStandIn:
             await client.publish(HUB_STATE, encode(state), 1, retain=True)
             listening = asyncio.create_task(self._listen(client))
             yield
+            self._client = None
             listening.cancel()
             await asyncio.wait([listening])
-            self._client = None
 
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
             _, channel = parse(message.topic.value)
             await self._take(client, channel, bytes(message.payload), retained=message.retain)
+            if self._client is None:
+                # The client may swallow the cancellation (asyncio.wait_for before Python 3.12).
+                return
 
     async def _take(self, client: aiomqtt.Client, channel: Channel, payload: bytes, *, retained: bool) -> None:
         match channel:
@@ -242,14 +196,14 @@ class Machine:
 
 
 @pytest.fixture
-async def machine(tmp_path: Path, broker: Broker, thread: ThreadPoolExecutor) -> AsyncIterator[Machine]:
+async def machine(tmp_path: Path, broker: "Broker", thread: ThreadPoolExecutor) -> AsyncIterator[Machine]:
     locker = Machine(tmp_path, broker.port, thread)
     yield locker
     locker.close()
 
 
 async def test_a_door_opens_on_command_and_the_whole_story_is_told(
-    broker: Broker, hub: HubStandIn, machine: Machine, until: "Until"
+    broker: "Broker", hub: HubStandIn, machine: Machine, until: "Until"
 ) -> None:
     async with hub.on_duty(broker.port):
         async with machine.agent() as summary:
@@ -285,7 +239,7 @@ async def test_a_door_opens_on_command_and_the_whole_story_is_told(
 
 
 async def test_what_must_not_open_a_door_does_not(
-    broker: Broker, hub: HubStandIn, machine: Machine, until: "Until"
+    broker: "Broker", hub: HubStandIn, machine: Machine, until: "Until"
 ) -> None:
     async with hub.on_duty(broker.port), machine.agent():
         await until(lambda: hub.beacon and "board.online" in hub.kinds())
@@ -317,7 +271,7 @@ async def test_what_must_not_open_a_door_does_not(
 
 
 async def test_a_command_that_comes_twice_acts_once_and_is_answered_twice(
-    broker: Broker, hub: HubStandIn, machine: Machine, until: "Until"
+    broker: "Broker", hub: HubStandIn, machine: Machine, until: "Until"
 ) -> None:
     async with hub.on_duty(broker.port):
         async with machine.agent():
@@ -339,7 +293,7 @@ async def test_a_command_that_comes_twice_acts_once_and_is_answered_twice(
 
 
 async def test_a_retained_command_is_refused(
-    broker: Broker, hub: HubStandIn, machine: Machine, until: "Until"
+    broker: "Broker", hub: HubStandIn, machine: Machine, until: "Until"
 ) -> None:
     async with hub.on_duty(broker.port):
         hub.beacon = (UUID(int=1), 2**50, time.monotonic())
@@ -352,7 +306,7 @@ async def test_a_retained_command_is_refused(
 
 
 async def test_a_latch_that_sticks_is_a_pulse_without_an_opening(
-    broker: Broker, hub: HubStandIn, machine: Machine, until: "Until"
+    broker: "Broker", hub: HubStandIn, machine: Machine, until: "Until"
 ) -> None:
     machine.board = SimulatedCu16(0, 4, Random(1), jam_share=1.0)
     async with hub.on_duty(broker.port), machine.agent():
@@ -366,7 +320,7 @@ async def test_a_latch_that_sticks_is_a_pulse_without_an_opening(
 
 
 async def test_nothing_is_lost_while_the_broker_is_away(
-    broker: Broker, hub: HubStandIn, machine: Machine, until: "Until"
+    broker: "Broker", hub: HubStandIn, machine: Machine, until: "Until"
 ) -> None:
     async with machine.agent() as summary:
         async with hub.on_duty(broker.port):
@@ -387,7 +341,7 @@ async def test_nothing_is_lost_while_the_broker_is_away(
 
 
 async def test_what_has_no_receipt_is_sent_again_and_again_by_the_next_run(
-    broker: Broker, hub: HubStandIn, machine: Machine, until: "Until"
+    broker: "Broker", hub: HubStandIn, machine: Machine, until: "Until"
 ) -> None:
     hub.receipts = False
     async with hub.on_duty(broker.port):
@@ -404,7 +358,7 @@ async def test_what_has_no_receipt_is_sent_again_and_again_by_the_next_run(
 
 
 async def test_a_new_hub_gets_presence_and_a_snapshot_at_once(
-    broker: Broker, hub: HubStandIn, machine: Machine, until: "Until"
+    broker: "Broker", hub: HubStandIn, machine: Machine, until: "Until"
 ) -> None:
     async with machine.agent():
         async with hub.on_duty(broker.port):
@@ -417,7 +371,7 @@ async def test_a_new_hub_gets_presence_and_a_snapshot_at_once(
 
 
 async def test_a_board_that_falls_silent_takes_its_doors_from_sight(
-    broker: Broker, hub: HubStandIn, machine: Machine, until: "Until"
+    broker: "Broker", hub: HubStandIn, machine: Machine, until: "Until"
 ) -> None:
     async with hub.on_duty(broker.port), machine.agent():
         await until(lambda: hub.beacon and any(p.boards_online == 1 for p, _ in hub.presences))
@@ -436,7 +390,7 @@ async def test_a_board_that_falls_silent_takes_its_doors_from_sight(
 
 
 async def test_a_crash_between_started_and_done_is_unknown_and_never_acts_again(
-    broker: Broker, hub: HubStandIn, machine: Machine, thread: ThreadPoolExecutor, until: "Until"
+    broker: "Broker", hub: HubStandIn, machine: Machine, thread: ThreadPoolExecutor, until: "Until"
 ) -> None:
     clock = LockerClock(UUID(int=1))
     disk, state = open_disk(machine.directory / "agent", thread)

@@ -60,14 +60,14 @@ def last_object(path: Path) -> dict[str, Any]:
     return found
 
 
-async def test_the_demo_opens_a_door_from_the_page_and_loses_nothing(tmp_path: Path) -> None:
+async def test_the_demo_opens_a_door_from_the_page_and_loses_nothing(open_dir: Path) -> None:
     chromium = os.environ.get("PLAYWRIGHT_CHROMIUM") or shutil.which("chromium") or missing("chromium")
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    arguments = ["hub", "demo", "--lockers", "25", "--json", "--port", str(port), "--data", str(tmp_path / "demo")]
+    arguments = ["hub", "demo", "--lockers", "25", "--json", "--port", str(port), "--data", str(open_dir / "demo")]
     complaints: list[str] = []
-    with child(arguments, tmp_path, "demo") as demo:
-        wait_until_online(url, 25, demo, tmp_path / "demo.err")
+    with child(arguments, open_dir, "demo") as demo:
+        wait_until_online(url, 25, demo, open_dir / "demo.err")
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
             page = await browser.new_page()
@@ -87,7 +87,7 @@ async def test_the_demo_opens_a_door_from_the_page_and_loses_nothing(tmp_path: P
         assert demo.wait(60) == 0
     assert (command["state"], command["reason"], command["outcome"]) == ("succeeded", "hand-over", "opened")
     assert list(command["stages_ms"].values()) == sorted(command["stages_ms"].values())
-    account = last_object(tmp_path / "demo.out")
+    account = last_object(open_dir / "demo.out")
     assert account["events"]["lost"] == account["events"]["duplicate"] == 0
     assert account["events"]["produced"] == account["events"]["stored"] > 0
     assert account["telemetry"]["stored"] == account["telemetry"]["produced"]
@@ -95,20 +95,21 @@ async def test_the_demo_opens_a_door_from_the_page_and_loses_nothing(tmp_path: P
     assert complaints == []
 
 
-def test_a_second_start_of_the_demo_finds_its_data_again(tmp_path: Path) -> None:
-    arguments = ["hub", "demo", "--lockers", "2", "--json", "--data", str(tmp_path / "demo")]
+def test_a_second_start_of_the_demo_finds_its_data_again(open_dir: Path) -> None:
+    arguments = ["hub", "demo", "--lockers", "2", "--json", "--data", str(open_dir / "demo")]
     seen = []
+    sessions = []
     for _ in range(2):
         port = free_port()
-        with child([*arguments, "--port", str(port)], tmp_path, "demo") as demo:
-            wait_until_online(f"http://127.0.0.1:{port}", 2, demo, tmp_path / "demo.err")
+        with child([*arguments, "--port", str(port)], open_dir, "demo") as demo:
+            wait_until_online(f"http://127.0.0.1:{port}", 2, demo, open_dir / "demo.err")
             seen.append(get(f"http://127.0.0.1:{port}/api/v1/lockers/locker-001/events?kind=agent.started"))
-            session = get(f"http://127.0.0.1:{port}/api/v1/lockers/locker-001")["session"]
+            sessions.append(get(f"http://127.0.0.1:{port}/api/v1/lockers/locker-001")["session"])
             demo.send_signal(signal.SIGINT)
             assert demo.wait(60) == 0
-        account = last_object(tmp_path / "demo.out")
+        account = last_object(open_dir / "demo.out")
         assert account["events"]["lost"] == account["events"]["duplicate"] == 0
-    assert session == 2
+    assert sessions == [1, 2]
     first, second = seen
     assert {event["epoch"] for event in first["items"]} == {event["epoch"] for event in second["items"]}
 

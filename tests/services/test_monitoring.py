@@ -4,12 +4,10 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -44,14 +42,6 @@ def build() -> ModuleType:
 def dashboard() -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads((GRAFANA / "json/overview.json").read_text())
     return loaded
-
-
-@pytest.fixture
-def open_dir() -> Iterator[Path]:
-    """A directory that every user can pass through: the demo's PostgreSQL does not run as root."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
 
 
 def queries(dashboard: dict[str, Any]) -> dict[str, str]:

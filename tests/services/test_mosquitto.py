@@ -1,7 +1,7 @@
 """The broker as it is shipped: who may come in, who may say what to whom, and what is too large."""
 
 import asyncio
-import datetime
+import datetime as dt
 import os
 import shutil
 import ssl
@@ -99,7 +99,7 @@ async def test_a_message_of_the_protocols_size_passes_and_a_larger_one_does_not(
             await locker.publish(topic, bytes(256 * 1024), qos=1)
         with pytest.raises(aiomqtt.MqttError):
             async with client(mosquitto_broker, "berlin-01") as locker:
-                await locker.publish(topic, bytes(300 * 1024), qos=1, timeout=5)
+                await locker.publish(topic, bytes(300 * 1024), qos=1, timeout=2)
         await hub.publish(topic, b"mark", qos=1)
         assert [len(payload) for _, payload in await heard(hub)] == [256 * 1024]
 
@@ -138,11 +138,11 @@ class Authority:
     def _write(
         self, file: str, name: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType
     ) -> None:
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         draft = x509.CertificateBuilder().subject_name(name).issuer_name(self._name).public_key(key.public_key())
         draft = draft.serial_number(x509.random_serial_number()).add_extension(extension, critical=False)
-        draft = draft.not_valid_before(now - datetime.timedelta(hours=1))
-        signed = draft.not_valid_after(now + datetime.timedelta(hours=1)).sign(self._key, hashes.SHA256())
+        draft = draft.not_valid_before(now - dt.timedelta(hours=1))
+        signed = draft.not_valid_after(now + dt.timedelta(hours=1)).sign(self._key, hashes.SHA256())
         (self._folder / f"{file}.crt").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
         encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
         (self._folder / f"{file}.key").write_bytes(key.private_bytes(encoding, form, serialization.NoEncryption()))
@@ -209,14 +209,14 @@ async def test_with_tls_nobody_comes_in_without_a_certificate(tls: tuple[int, Au
     stranger.issue("berlin-01", "berlin-01")
     forged = authority.context("berlin-01")
     forged.load_cert_chain(tmp_path / "berlin-01.crt", tmp_path / "berlin-01.key")
-    assert not await connects(port, forged)
+    assert not await connects(port, forged, timeout_s=2)
     anonymous = ssl.create_default_context(cadata=ssl.DER_cert_to_PEM_cert(bare.get_ca_certs(binary_form=True)[0]))
-    assert not await connects(port, anonymous)
+    assert not await connects(port, anonymous, timeout_s=2)
 
 
-async def connects(port: int, context: ssl.SSLContext) -> bool:
+async def connects(port: int, context: ssl.SSLContext, timeout_s: float = 10) -> bool:
     try:
-        async with aiomqtt.Client("localhost", port, tls_context=context, timeout=5):
+        async with aiomqtt.Client("localhost", port, tls_context=context, timeout=timeout_s):
             return True
     except aiomqtt.MqttError:
         return False

@@ -7,7 +7,8 @@ CREATE TABLE tenant (
 INSERT INTO tenant (id, name) VALUES ('default', 'Default');
 
 CREATE TABLE locker (
-    id text PRIMARY KEY CHECK (id ~ '^[a-z0-9-]{1,32}$'),
+    -- The id is the account at the broker too, where hub-… are the hub's own.
+    id text PRIMARY KEY CHECK (id ~ '^[a-z0-9-]{1,32}$' AND id !~ '^hub-'),
     tenant_id text NOT NULL DEFAULT 'default' REFERENCES tenant,
     name text NOT NULL CHECK (length(name) BETWEEN 1 AND 120),
     site text NOT NULL DEFAULT '' CHECK (length(site) <= 120),

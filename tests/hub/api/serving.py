@@ -1,0 +1,109 @@
+"""The HTTP application of a hub whose database and broker are away, served on a free port."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from aiohttp.test_utils import TestServer
+
+from hub.api.auth import Auth
+from hub.api.commands import Commands
+from hub.api.lockers import Lockers
+from hub.api.openapi import document
+from hub.api.page import Page, folder
+from hub.api.server import application
+from hub.api.service import Service
+from hub.api.socket import Socket
+from hub.config import Config, Http
+from hub.config import Live as LiveConfig
+from hub.core.clocks import Clocks
+from hub.core.fleet import DoorSpec, Fleet, LockerSpec
+from hub.dispatch import Dispatch
+from hub.live import Live
+from hub.metrics import Metrics
+from hub.quarantine import Quarantine, QuarantineSink
+from hub.registry import grid
+from hub.signing import make_key
+from hub.sinks import CommandSink
+from hub.store.batch import Batcher
+from hub.store.rows import CommandRow, Quarantined
+from hub.store.timescale import Store
+
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
+DOORS: tuple[DoorSpec, ...] = grid(3)
+
+
+@dataclass
+class Served:
+    """The application, its parts that tests reach into, and a client."""
+
+    fleet: Fleet
+    live: Live
+    metrics: Metrics
+    http: aiohttp.ClientSession
+    host: str
+    port: int
+
+    async def raw(self, request: bytes) -> bytes:
+        """Send bytes as they are and return all that comes back until the server closes."""
+        reader, writer = await asyncio.open_connection(self.host, self.port)
+        writer.write(request)
+        await writer.drain()
+        try:
+            async with asyncio.timeout(10):
+                return await reader.read()
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+
+@asynccontextmanager
+async def served(
+    tmp_path: Path,
+    *,
+    http: Http = Http(),  # noqa: B008 - frozen
+    live: LiveConfig = LiveConfig(),  # noqa: B008 - frozen
+    lockers: Iterable[LockerSpec] = (),
+) -> AsyncIterator[Served]:
+    """Put the application together as the hub does, without anything behind it."""
+    metrics = Metrics("0.0.0")
+    config = Config(http=http, live=live)
+    fleet = Fleet(silent_after_ms=1e9)
+    fleet.load(lockers)
+    viewers = Live(live, config.commands, fleet, metrics)
+    store = Store(NOWHERE, connections_max=4, statement_timeout_ms=1000, connect_timeout_s=1)
+    limits = {"queue_rows_max": 10, "flush_rows_max": 10, "flush_age_ms_max": 10}
+    quarantined: Batcher[Quarantined] = Batcher("quarantine", QuarantineSink(store, metrics), metrics, **limits)
+    rows: Batcher[CommandRow] = Batcher("command", CommandSink(store, metrics), metrics, **limits)
+    dispatch = Dispatch(
+        config.commands, make_key(tmp_path / "key.pem"), fleet, Clocks(), viewers, rows,
+        Quarantine(quarantined, metrics, payload_bytes_max=100), metrics,
+    )  # fmt: skip
+    auth = Auth(http)
+    routes = [
+        *auth.routes(),
+        *Lockers(fleet, store, viewers, config.commands).routes(),
+        *Commands(dispatch, store, config.commands, 1.0).routes(),
+        *Socket(viewers, live, "0.0.0", "hub").routes(),
+        *Page(folder()).routes(),
+    ]
+    routes += Service(metrics, {"database": store.ping}, lambda: document(routes, "0.0.0"), "0.0.0").routes()
+    drawing = asyncio.create_task(viewers.run(), name="live.diffs")
+    try:
+        async with (
+            store,
+            TestServer(application(routes, auth, metrics, http), host="127.0.0.1") as server,
+            aiohttp.ClientSession(str(server.make_url(""))) as client,
+        ):
+            assert server.port is not None
+            yield Served(fleet, viewers, metrics, client, server.host, server.port)
+    finally:
+        drawing.cancel()
+        await asyncio.wait([drawing])
+
+
+def locker(name: str, site: str = "Testville", doors: tuple[DoorSpec, ...] = DOORS) -> LockerSpec:
+    return LockerSpec(name, "default", name.title(), site, doors)
