@@ -10,11 +10,12 @@ from bench.copy_floor import Found, copy_rows_per_s, find_events, find_readings
 from bench.figures import per_message_us
 from bench.loads import EventsLoad, Load, TelemetryLoad
 from bench.lockers import Fleet
+from bench.http_connection import HttpConnection
 from bench.processes import BenchError
-from bench.rig import Cpu, Rig, rig
+from bench.rig import Cpu, Rig, rig, settled
 
 WARM_UP_S: Final = 2.0
-DRAIN_S_MAX: Final = 60.0
+DRAIN_S_MAX: Final = 30.0
 IN_FLIGHT: Final = 20_000
 """Records on their way at the most, over all lockers: less than the hub's queue takes, so that it refuses none."""
 _TURN_S: Final = 0.01
@@ -121,7 +122,12 @@ def _until(running: Rig, fleet: Fleet, load: Load, done: Callable[[], bool]) -> 
     while not done():
         _go_on(running, fleet, load, 0.05)
         if time.monotonic() > end_s:
-            raise BenchError(f"{load.sent} records were sent, {load.stored} are stored after {DRAIN_S_MAX:g} s")
+            connection = HttpConnection(running.http_port)
+            books = {record: settled(connection, record) for record in ("event", "sample")}
+            raise BenchError(
+                f"{load.sent} records were sent, {load.stored} are stored after {DRAIN_S_MAX:g} s. The hub's books: "
+                f"{books}; the broker dropped {running.broker_dropped()} times"
+            )
 
 
 def _floors(dsn: str, names: list[str]) -> dict[str, int]:

@@ -74,7 +74,7 @@ def parts_of_machine(config: Config, thread: Executor) -> Parts:
 
 
 class Agent:
-    """One locker's agent. `ready` is set when the hub was told of every board that answers."""
+    """One locker's agent. `ready` is set when its first board has answered, or is known to be silent."""
 
     def __init__(self, config: Config, parts: Parts) -> None:
         self.ready = asyncio.Event()

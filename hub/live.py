@@ -7,7 +7,7 @@ viewer is behind: its queue is emptied, and each of its views starts again with 
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -84,7 +84,7 @@ class Live:
         self._events: deque[EventView] = deque(maxlen=_EVENTS_SHOWN)
         self._of_locker: dict[str, deque[EventView]] = {}
         self._new_events: list[EventView] = []
-        self._skipped = 0
+        self._skipped: Counter[str] = Counter()
         self._commands: dict[str, dict[Any, Entry]] = {}
         self._recent: dict[str, deque[Entry]] = {}
         self._viewers = 0
@@ -112,7 +112,7 @@ class Live:
         """Show a new ledger event."""
         self._waker.set()
         if len(self._new_events) >= _EVENTS_A_DIFF_MAX:
-            self._skipped += 1
+            self._skipped[locker] += 1
             return
         self._new_events.append(event_of_batch(locker, batch, place, occurred_ms, received_ms))
 
@@ -263,7 +263,7 @@ class Live:
         if not self._new_events:
             return
         new, self._new_events = self._new_events, []
-        skipped, self._skipped = self._skipped, 0
+        skipped, self._skipped = self._skipped, Counter()
         new.reverse()
         by_locker: dict[str, list[EventView]] = {}
         for event in reversed(new):
@@ -272,10 +272,11 @@ class Live:
                 self._of_locker[event.locker].appendleft(event)
                 by_locker.setdefault(event.locker, []).insert(0, event)
         if EVENTS in self._views:
-            self._send(EVENTS, {"events": new, "skipped": skipped})
-        for locker, events in by_locker.items():
+            self._send(EVENTS, {"events": new, "skipped": skipped.total()})
+        for locker in by_locker.keys() | skipped.keys():
             if f"{EVENTS}:{locker}" in self._views:
-                self._send(f"{EVENTS}:{locker}", {"events": events, "skipped": 0})
+                data = {"events": by_locker.get(locker, []), "skipped": skipped[locker]}
+                self._send(f"{EVENTS}:{locker}", data)
 
     def _send(self, name: str, data: Any) -> None:  # noqa: ANN401 - whatever orjson can write
         view = self._views[name]

@@ -60,7 +60,8 @@ class Auth:
             ),
             Route(
                 "POST", "/api/v1/session", "Sign in with the operators' token", self._post,
-                body=SignIn, answers={200: SessionView}, codes=("token_wrong", "too_many_attempts"), public=True,
+                body=SignIn, answers={200: SessionView},
+                codes=("token_wrong", "too_many_attempts", "not_json", "too_large"), public=True,
             ),
             Route("DELETE", "/api/v1/session", "Sign out", self._delete, answers={204: None}, public=True),
         ]  # fmt: skip
@@ -73,7 +74,7 @@ class Auth:
             raise Problem("foreign_host", f"{host[:80]!r} is not a name of this hub; http.allowed_hosts adds one.")
         origin = request.headers.get("Origin")
         unsafe = request.method not in _SAFE_METHODS or "Upgrade" in request.headers
-        if origin is not None and unsafe and urlsplit(origin).netloc != request.headers.get("Host"):
+        if origin is not None and unsafe and _site(origin) != request.headers.get("Host"):
             raise Problem("foreign_origin", f"Pages of {origin[:80]!r} may not use this hub.")
 
     def check_signed_in(self, request: web.Request) -> None:
@@ -122,4 +123,14 @@ def _digest(text: str) -> str:
 
 
 def _host_name(header: str) -> str:
-    return (urlsplit(f"//{header}").hostname or "") if header else ""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""  # a bracket that closes nothing, for one
+
+
+def _site(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""

@@ -107,7 +107,10 @@ def _command_id(request: web.Request, locker: str) -> UUID:
         return uuid4()
     if not 1 <= len(key) <= _KEY_CHARACTERS_MAX:
         raise Problem("bad_request", f"Idempotency-Key has 1 to {_KEY_CHARACTERS_MAX} characters.")
-    return uuid5(_KEYS, f"{locker}\n{key}")
+    try:
+        return uuid5(_KEYS, f"{locker}\n{key}")
+    except UnicodeEncodeError:
+        raise Problem("bad_request", "Idempotency-Key is not UTF-8.") from None
 
 
 def _pulsed(entry: Entry) -> bool:

@@ -10,7 +10,7 @@ from hub.api.problems import TITLES, ProblemView
 from hub.api.routes import Route
 
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
-_EVERYWHERE = ("bad_request", "sign_in_needed", "foreign_origin")
+_EVERYWHERE = ("bad_request", "sign_in_needed", "foreign_origin", "foreign_host")
 _TEXT = {"locker": "A locker's id.", "command": "A command's id."}
 
 

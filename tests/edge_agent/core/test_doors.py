@@ -100,6 +100,23 @@ def test_an_opening_that_begins_in_the_window_is_the_commands() -> None:
     assert doors.observe(0b1110, 0, 2000) == []
 
 
+def test_the_last_millisecond_of_the_window_belongs_to_it() -> None:
+    for since, command in ((1600, COMMAND), (1601, None)):
+        doors = known()
+        doors.pulsed(11, COMMAND, ACTOR, 100)
+        doors.observe(0b1110, 0, since)
+        notes = doors.observe(0b1110, 0, since + 50)
+        assert [note.command for note in notes if note.kind is EventKind.DOOR_OPENED] == [command]
+
+
+def test_nobody_knows_whether_a_pulse_opened_a_door_whose_board_was_away() -> None:
+    doors = known()
+    doors.pulsed(11, COMMAND, ACTOR, 100)
+    doors.gone(200)
+    for t in (300, 350, 5000):
+        assert EventKind.DOOR_OPEN_NOT_DETECTED not in {note.kind for note in doors.observe(LOCKED, 0, t)}
+
+
 def test_a_bounce_at_the_end_of_the_window_is_no_opening() -> None:
     doors = known()
     doors.pulsed(11, COMMAND, ACTOR, 100)

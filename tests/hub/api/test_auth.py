@@ -144,9 +144,11 @@ async def test_another_name_for_this_machine_is_refused(tmp_path: Path, host: st
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9", "127.0.0.1:1", "[::1]:8080", "hub.example.org"])
 async def test_known_names_are_let_in(tmp_path: Path, host: str) -> None:
-    async with served(tmp_path, http=Http(allowed_hosts=["hub.example.org"])) as hub:
-        async with hub.http.get("/api/v1/lockers", headers={"Host": host}) as response:
-            assert response.status == 200
+    async with (
+        served(tmp_path, http=Http(allowed_hosts=["hub.example.org"])) as hub,
+        hub.http.get("/api/v1/lockers", headers={"Host": host}) as response,
+    ):
+        assert response.status == 200
 
 
 ORIGINS = ["https://evil.example", "null", "http://127.0.0.1", "http://127.0.0.1.evil.example", "http://[", "x"]

@@ -86,7 +86,7 @@ async def test_every_route_of_the_reference_is_in_it_and_the_other_way_round(tmp
     assert {"/healthz", "/readyz", "/openapi.json"} <= document["paths"].keys()
 
 
-async def test_every_code_of_the_reference_exists_with_its_status(tmp_path: Path) -> None:
+async def test_every_code_of_the_reference_exists_with_its_status() -> None:
     text = (ROOT / "docs" / "api.md").read_text()
     table = re.findall(r"^\| ([\d /]+) \| (`.*) \|$", text, re.MULTILINE)
     assert table

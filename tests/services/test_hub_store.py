@@ -1,0 +1,363 @@
+"""The store with a real PostgreSQL, plain and with TimescaleDB: what is written is what is read."""
+
+import struct
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from hypothesis import given, settings
+
+from hub.core.commands import Entry, Order, State
+from hub.core.fleet import DoorSpec, LockerSpec
+from hub.core.ledger import Key
+from hub.errors import CursorConflict, StoreRejected, StoreUnavailable
+from hub.store.binary import HEADER, TRAILER, event_rows, reading_row
+from hub.store.rows import CommandRow, EventsQuery, EventUnit, Quarantined, ReadingsQuery, ReadingUnit
+from hub.store.statements import statement
+from hub.store.timescale import Store
+from tests.hub.scene import fresh_database, rows
+from tests.services.conftest import Cluster
+from tests.wire.strategies import batches, samples
+from wire.messages import Clock, Event, Events, Sample
+
+pytestmark = pytest.mark.services
+
+NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+NOW_MS = int(NOW.timestamp() * 1000)
+EPOCH = UUID(int=7)
+KEY: Key = ("berlin-01", EPOCH)
+
+
+@pytest.fixture(params=["plain_postgres", "timescaledb"])
+def dsn(request: pytest.FixtureRequest) -> Iterator[str]:
+    cluster: Cluster = request.getfixturevalue(request.param)
+    with fresh_database(cluster) as name:
+        yield name
+
+
+@pytest.fixture
+async def store(dsn: str) -> AsyncIterator[Store]:
+    async with Store(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as made:
+        yield made
+
+
+def same(one: object, other: object) -> bool:
+    """The same JSON value; jsonb keeps numbers as decimals."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, float):
+        return isinstance(other, int | float) and one == float(other)
+    return type(one) is type(other) and one == other
+
+
+def copied(connection: psycopg.Connection, name: str, made: list[bytes], query: str) -> list[tuple[Any, ...]]:
+    """COPY rows in, read them back, and leave nothing behind."""
+    try:
+        with connection.cursor() as cursor:
+            with cursor.copy(statement(name)) as copy:
+                copy.write(HEADER + b"".join(made) + TRAILER)
+            return cursor.execute(query).fetchall()
+    finally:
+        connection.rollback()
+
+
+def test_every_event_comes_back_as_it_was_sent(dsn: str) -> None:
+    query = (
+        "SELECT seq, kind, door, actor_id, command_id, transaction_id, clock, data, occurred_at, received_at,"
+        " extract(epoch FROM stamped_at) * 1000, tenant_id, locker_id, epoch FROM event ORDER BY seq"
+    )
+
+    @given(batches)
+    @settings(max_examples=60, deadline=None)
+    def check(connection: psycopg.Connection, batch: Events) -> None:
+        made = event_rows(
+            batch, skip=0, tenant="default", locker="berlin-01", occurred=[NOW_MS] * len(batch.events),
+            received_ms=NOW_MS + 1,
+        )  # fmt: skip
+        found = copied(connection, "copy_event", made, query)
+        assert len(found) == len(batch.events)
+        for place, (event, row) in enumerate(zip(batch.events, found, strict=True)):
+            clock = (event.clock or batch.clock).value
+            expected = (
+                batch.first + place,
+                event.kind,
+                event.door,
+                event.actor,
+                event.command,
+                event.transaction,
+                clock,
+            )
+            assert row[:7] == expected
+            assert same(event.data, row[7])
+            assert row[8:10] == (NOW, NOW + timedelta(milliseconds=1))
+            assert row[10:] == (event.at, "default", "berlin-01", batch.epoch)
+
+    with psycopg.connect(dsn) as connection:
+        check(connection)
+
+
+def test_every_reading_comes_back_as_it_was_sent(dsn: str) -> None:
+    columns = (
+        "temperature_c", "humidity_pct", "supply_v", "battery_pct", "rssi_dbm", "cpu_temp_c", "cpu_pct",
+        "memory_pct", "disk_free_mb", "outbox_events", "board_errors", "dropped", "extra",
+    )  # fmt: skip
+    query = f"SELECT sampled_at, received_at, locker_id, {', '.join(columns)} FROM reading"
+
+    @given(samples)
+    @settings(max_examples=60, deadline=None)
+    def check(connection: psycopg.Connection, sample: Sample) -> None:
+        made = reading_row(sample, locker="berlin-01", sampled_ms=NOW_MS, received_ms=NOW_MS + 1)
+        (row,) = copied(connection, "copy_reading", [made], query)
+        assert row[:3] == (NOW, NOW + timedelta(milliseconds=1), "berlin-01")
+        for name, value in zip(columns, row[3:], strict=True):
+            sent = getattr(sample, name)
+            if isinstance(sent, float):
+                # The column is of four bytes.
+                assert struct.pack("f", value) == struct.pack("f", sent)
+            else:
+                assert same(sent, value)
+
+    with psycopg.connect(dsn) as connection:
+        check(connection)
+
+
+def unit(
+    first: int, events: list[Event], key: Key = KEY, gap: tuple[int, int] | None = None, at: datetime = NOW
+) -> EventUnit:
+    batch = Events(
+        v=1, boot=UUID(int=1), t=1, at=NOW_MS, clock=Clock.SYNCED, epoch=key[1], first=first, events=events
+    )
+    at_ms = int(at.timestamp() * 1000)
+    made = event_rows(
+        batch, skip=0, tenant="default", locker=key[0], occurred=[at_ms] * len(events), received_ms=NOW_MS
+    )
+    return EventUnit(key, gap[0] if gap else first, first + len(events), made, gap, NOW_MS, "topic", b"payload")
+
+
+def opened(door: int | None = 1, kind: str = "door.opened") -> Event:
+    return Event(t=1, at=1, kind=kind, door=door)
+
+
+async def seqs(store: Store, key: Key = KEY) -> list[int]:
+    found = await store.events_of(EventsQuery(key[0], NOW - timedelta(days=9), NOW + timedelta(days=9), 1000))
+    return sorted(row["seq"] for row in found if row["epoch"] == key[1])
+
+
+async def test_rows_and_cursor_go_in_together_or_not_at_all(store: Store) -> None:
+    assert await store.cursors_of([KEY]) == {KEY: 1}
+    await store.write_events([unit(1, [opened()] * 3)])
+    assert await store.cursors_of([KEY]) == {KEY: 4}
+    assert await store.cursors() == [(KEY, 4)]
+    for wrong in (unit(1, [opened()]), unit(3, [opened()]), unit(5, [opened()])):
+        with pytest.raises(CursorConflict) as conflict:
+            await store.write_events([wrong])
+        assert conflict.value.keys == {KEY}
+    other: Key = ("paris-02", EPOCH)
+    with pytest.raises(CursorConflict):
+        await store.write_events([unit(1, [opened()], key=other), unit(9, [opened()])])
+    assert await store.cursors() == [(KEY, 4)]
+    assert await seqs(store) == [1, 2, 3]
+    assert await seqs(store, other) == []
+
+
+async def test_several_units_of_a_ledger_go_in_one_transaction(store: Store) -> None:
+    other: Key = ("berlin-01", uuid4())
+    await store.write_events(
+        [unit(1, [opened()] * 2), unit(1, [opened()], key=other), unit(3, [opened()]), unit(4, [opened()] * 2)]
+    )
+    assert await store.cursors_of([KEY, other]) == {KEY: 6, other: 2}
+    with pytest.raises(CursorConflict) as conflict:
+        await store.write_events([unit(6, [opened()]), unit(8, [opened()])])
+    assert conflict.value.keys == {KEY}
+    assert await seqs(store) == [1, 2, 3, 4, 5]
+
+
+async def test_a_gap_is_written_with_the_rows_behind_it(store: Store, dsn: str) -> None:
+    await store.write_events([unit(4, [opened()], gap=(1, 3))])
+    assert await store.cursors_of([KEY]) == {KEY: 5}
+    assert rows(dsn, "SELECT from_seq, to_seq FROM ledger_gap") == [(1, 3)]
+    assert await seqs(store) == [4]
+
+
+async def test_a_refused_unit_is_skipped_with_its_message_kept(store: Store, dsn: str) -> None:
+    rows(dsn, "ALTER TABLE event ADD CHECK (kind <> 'poison')")
+    poison = unit(1, [opened(kind="poison")])
+    with pytest.raises(StoreRejected) as refused:
+        await store.write_events([poison])
+    assert "poison" not in str(refused.value)
+    await store.skip_events(poison, Quarantined(NOW, "topic", "rejected", "why", b"\x00\xff", 2))
+    assert await store.cursors_of([KEY]) == {KEY: 2}
+    assert rows(dsn, "SELECT topic, reason, detail, payload, payload_bytes FROM quarantine") == [
+        ("topic", "rejected", "why", b"\x00\xff", 2)
+    ]
+    with pytest.raises(CursorConflict):
+        await store.skip_events(poison, Quarantined(NOW, "topic", "rejected", "why", b"", 0))
+    await store.write_events([unit(2, [opened()])])
+    assert await seqs(store) == [2]
+
+
+async def test_a_database_that_is_not_there_is_unavailable() -> None:
+    store = Store(
+        "postgresql://nobody@127.0.0.1:1/nothing", connections_max=4, statement_timeout_ms=500, connect_timeout_s=1
+    )
+    async with store:
+        with pytest.raises(StoreUnavailable):
+            await store.ping()
+
+
+async def test_pages_of_events_have_no_hole_and_no_repeat(store: Store) -> None:
+    first = 1
+    expected: list[tuple[datetime, int]] = []
+    for minute in range(6):
+        at = NOW - timedelta(minutes=minute // 2)
+        await store.write_events([unit(first, [opened()] * 5, at=at)])
+        expected += [(at, seq) for seq in range(first, first + 5)]
+        first += 5
+    await store.write_events([unit(1, [opened()], key=("paris-02", EPOCH))])
+    expected.sort(reverse=True)
+    found: list[tuple[datetime, int]] = []
+    after: tuple[datetime, UUID, int] | None = None
+    while True:
+        page = await store.events_of(
+            EventsQuery("berlin-01", NOW - timedelta(days=1), NOW + timedelta(days=1), 7, after=after)
+        )
+        found += [(row["occurred_at"], row["seq"]) for row in page]
+        if len(page) < 7:
+            break
+        after = (page[-1]["occurred_at"], page[-1]["epoch"], page[-1]["seq"])
+    assert found == expected
+
+
+async def test_filters_of_events(store: Store) -> None:
+    await store.write_events(
+        [
+            unit(1, [opened(1), opened(2), opened(2, "door.closed"), opened(None, "tamper.on")]),
+            unit(5, [opened(2)], at=NOW + timedelta(seconds=1)),
+        ]
+    )
+
+    async def found(**wanted: Any) -> list[int]:  # noqa: ANN401 - fields of EventsQuery
+        query: dict[str, Any] = {
+            "since": NOW, "until": NOW + timedelta(days=1), "limit": 100, **wanted,
+        }  # fmt: skip
+        return [row["seq"] for row in await store.events_of(EventsQuery("berlin-01", **query))]
+
+    assert await found() == [5, 4, 3, 2, 1]
+    assert await found(door=2) == [5, 3, 2]
+    assert await found(kind="door.opened") == [5, 2, 1]
+    assert await found(door=2, kind="door.closed") == [3]
+    assert await found(since=NOW + timedelta(milliseconds=1)) == [5]
+    # The end is excluded.
+    assert await found(until=NOW + timedelta(seconds=1)) == [4, 3, 2, 1]
+    assert await found(limit=2) == [5, 4]
+    assert await found(kind="'; DROP TABLE event; --") == []
+
+
+async def test_the_newest_events_are_of_the_last_day(store: Store) -> None:
+    now = datetime.now(UTC)
+    await store.write_events(
+        [unit(1, [opened()], at=now - timedelta(days=2)), unit(2, [opened()] * 3, at=now - timedelta(hours=1))]
+    )
+    assert [row["seq"] for row in await store.events_newest(2)] == [4, 3]
+    assert [row["seq"] for row in await store.events_newest(100)] == [4, 3, 2]
+
+
+async def test_pages_of_readings(store: Store) -> None:
+    made = [
+        reading_row(Sample(t=1, supply_v=float(n)), locker="berlin-01", sampled_ms=NOW_MS + n, received_ms=NOW_MS)
+        for n in range(5)
+    ]
+    await store.write_readings([ReadingUnit(made, NOW_MS, "t", b"")])
+    query = ReadingsQuery("berlin-01", NOW, NOW + timedelta(seconds=1), 3)
+    page = await store.readings_of(query)
+    assert [row["supply_v"] for row in page] == [4, 3, 2]
+    rest = await store.readings_of(ReadingsQuery("berlin-01", NOW, NOW + timedelta(seconds=1), 3, page[-1]["at"]))
+    assert [row["supply_v"] for row in rest] == [1, 0]
+
+
+async def test_the_last_row_of_a_command_wins(store: Store) -> None:
+    order = Order("berlin-01", "open", 3, UUID(int=4), "hand-over")
+    entry = Entry(UUID(int=1), order, NOW, 0.0, 2000.0)
+    other = Entry(UUID(int=2), order, NOW + timedelta(seconds=1), 0.0, 2000.0)
+    await store.write_commands(
+        [
+            CommandRow(entry, "sent", None, {}),
+            CommandRow(other, "sent", None, {}),
+            CommandRow(entry, "failed", None, {}),
+        ]
+    )
+    found = await store.command(entry.id)
+    assert found is not None
+    assert (found["state"], found["locker"], found["door"], found["actor"]) == (
+        "failed",
+        "berlin-01",
+        3,
+        UUID(int=4),
+    )
+    entry.late = True
+    entry.state = State.SUCCEEDED
+    await store.write_commands([CommandRow(entry, "succeeded", "opened", {"published": 0.12345})])
+    found = await store.command(entry.id)
+    assert found is not None
+    assert (found["state"], found["outcome"], found["late"]) == ("succeeded", "opened", True)
+    assert found["stages_ms"] == {"published": 0.123}
+    assert [row["id"] for row in await store.commands_of("berlin-01", 9)] == [other.id, entry.id]
+    assert [row["id"] for row in await store.commands_of("berlin-01", 1)] == [other.id]
+    assert await store.commands_of("paris-02", 9) == []
+    assert await store.command(UUID(int=9)) is None
+
+
+async def test_quarantine_keeps_what_it_is_given(store: Store, dsn: str) -> None:
+    kept = Quarantined(NOW, "lh/\N{SYMBOL FOR NULL}", "malformed", 'a "detail"', bytes(range(256)), 999)
+    await store.write_quarantine([kept, kept])
+    query = "SELECT received_at, topic, reason, detail, payload, payload_bytes FROM quarantine"
+    expected = (NOW, kept.topic, "malformed", 'a "detail"', kept.payload, 999)
+    assert rows(dsn, query) == [expected, expected]
+
+
+async def test_the_registry_comes_back_as_it_was_written(store: Store, dsn: str) -> None:
+    doors = (
+        DoorSpec(1, 'a,"b\\ (c) {d} NULL', "S", 1, 1),
+        DoorSpec(2, "ä", "XL", 99, 2),
+        DoorSpec(999, "{}", "M", 1, 99),
+    )
+    spec = LockerSpec("berlin-01", "default", "Berlin, lobby", "", doors)
+    empty = LockerSpec("aachen-01", "default", "Aachen", "Aachen", ())
+    before = await store.registry_version()
+    assert await store.add_locker(spec)
+    assert await store.add_locker(empty)
+    assert not await store.add_locker(LockerSpec("berlin-01", "default", "Other", "x", ()))
+    assert await store.registry() == [empty, spec]
+    middle = await store.registry_version()
+    assert middle > before
+    rows(dsn, "UPDATE door SET in_service = false, service_reason = 'bent, \"badly\"' WHERE number = 2")
+    assert await store.registry_version() > middle
+    found = (await store.registry())[1].doors[1]
+    assert (found.in_service, found.service_reason) == (False, 'bent, "badly"')
+
+
+async def test_ranges_are_counted(store: Store) -> None:
+    await store.write_events([unit(1, [opened(1), opened(1), opened(2, "door.closed"), opened(None, "tamper.on")])])
+    assert await store.door_edges(KEY, 1, 4) == {(1, "door.opened"): 2, (2, "door.closed"): 1}
+    assert await store.door_edges(KEY, 2, 2) == {(1, "door.opened"): 1}
+    assert await store.ledger_range(KEY, 2, 9) == (3, 3)
+    assert await store.ledger_range(KEY, 50, 60) == (0, 0)
+
+
+async def test_readings_are_counted_since_their_receipt(store: Store) -> None:
+    made = [reading_row(Sample(t=1), locker="berlin-01", sampled_ms=NOW_MS, received_ms=NOW_MS) for _ in range(3)]
+    await store.write_readings([ReadingUnit(made, NOW_MS, "t", b"")])
+    assert await store.readings_since(["berlin-01", "paris-02"], NOW) == 3
+    assert await store.readings_since(["paris-02"], NOW) == 0
+    assert await store.readings_since(["berlin-01"], NOW + timedelta(seconds=1)) == 0
+
+
+async def test_partitions_are_made_again_and_again(store: Store) -> None:
+    await store.make_partitions()
+    await store.make_partitions()
+    await store.ping()
