@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from edge_agent import __version__
+from edge_agent.beacon import Beacon
 from edge_agent.boards.link import SerialLink
 from edge_agent.cabinet import Cabinet, MakeLink
 from edge_agent.clock import LockerClock
@@ -103,7 +104,8 @@ class Agent:
 
         cabinet = Cabinet(config, clock, self._parts.make_link, outbox.post, boards_changed)
         uplink = Uplink(config, clock, cabinet, outbox, ring)
-        commands = Commands(config.locker, clock, cabinet, journal, self._parts.verify, uplink.send_reply)
+        beacon = Beacon(config.beacon)
+        commands = Commands(config.locker, clock, cabinet, journal, self._parts.verify, uplink.send_reply, beacon)
         uplink.on_command = lambda payload, retained: commands.receive(payload, retained=retained)
         for reply in owed:
             uplink.owe(reply)
@@ -123,6 +125,7 @@ class Agent:
             log.info("stopping", extra={"locker": config.locker})
             cabinet.stop()
             await commands.drain(_COMMANDS_PATIENCE_S)
+            beacon.off()
             for task in others:
                 task.cancel()
             outbox.post([Note(clock.t(), EventKind.AGENT_STOPPING)])

@@ -10,11 +10,12 @@ from uuid import UUID
 import msgspec
 from msgspec import structs
 
+from edge_agent.beacon import Beacon, BeaconError
 from edge_agent.boards.link import LinkError
 from edge_agent.cabinet import Cabinet
 from edge_agent.clock import LockerClock
 from edge_agent.core.doors import Note
-from edge_agent.core.orders import FORGED, Accept, Refusal, Reject, Repeat, Situation, judge, too_late
+from edge_agent.core.orders import FORGED, Accept, Locate, Refusal, Reject, Repeat, Situation, judge, too_late
 from edge_agent.disk import DiskError
 from edge_agent.journal import Journal, finished
 from wire.errors import Reason, WireError
@@ -46,6 +47,7 @@ class Commands:
         journal: Journal,
         verify: Callable[[Command], bool],
         send_reply: SendReply,
+        beacon: Beacon,
     ) -> None:
         self.malformed = 0
         """Messages on the command topic that were no command."""
@@ -55,6 +57,7 @@ class Commands:
         self._journal = journal
         self._verify = verify
         self._send_reply = send_reply
+        self._beacon = beacon
         self._in_hand: set[asyncio.Task[None]] = set()
 
     def receive(self, payload: bytes, *, retained: bool) -> None:
@@ -71,10 +74,15 @@ class Commands:
             verify=self._verify,
             earlier=self._journal.find,
             situation=Situation(
-                self._locker, self._clock.boot, stages.received_t, self._cabinet.has, self._cabinet.answers
+                self._locker,
+                self._clock.boot,
+                stages.received_t,
+                self._cabinet.has,
+                self._cabinet.answers,
+                self._beacon.equipped,
             ),
         )
-        if isinstance(verdict, Accept) and len(self._in_hand) >= IN_HAND_MAX:
+        if isinstance(verdict, Accept | Locate) and len(self._in_hand) >= IN_HAND_MAX:
             verdict = Reject(Refusal.BUSY)
         match verdict:
             case Repeat(reply):
@@ -91,6 +99,9 @@ class Commands:
             case Accept(door):
                 self._journal.reserve(command.id, stages.received_t)
                 self._spawn(self._open(command, door, stages), command.id)
+            case Locate():
+                self._journal.reserve(command.id, stages.received_t)
+                self._spawn(self._locate(command, stages), command.id)
 
     async def drain(self, patience_s: float) -> None:
         """Wait until nothing is in hand, `patience_s` at the most."""
@@ -100,13 +111,8 @@ class Commands:
                     await asyncio.wait(self._in_hand)
 
     async def _open(self, command: Command, door: int, stages: "_Stopwatch") -> None:
-        try:
-            await self._journal.start(command)
-        except DiskError as error:
-            log.error("command not written down", extra={"command": str(command.id), "why": str(error)})  # noqa: TRY400
-            await self._end(command, CommandState.FAILED, Refusal.STORAGE, stages)
+        if not await self._started(command, stages):
             return
-        stages.started()
         try:
             fired = await self._cabinet.unlock(
                 door, lambda: not too_late(command, self._clock.t()), command.id, command.actor
@@ -121,6 +127,31 @@ class Commands:
         stages.pulsed()
         unlocked = Note(self._clock.t(), EventKind.DOOR_UNLOCKED, door, command.id, command.actor)
         await self._end(command, CommandState.SUCCEEDED, None, stages, unlocked)
+
+    async def _locate(self, command: Command, stages: "_Stopwatch") -> None:
+        if not await self._started(command, stages):
+            return
+        if too_late(command, self._clock.t()):
+            await self._end(command, CommandState.REJECTED, Refusal.EXPIRED, stages)
+            return
+        try:
+            await self._beacon.on()
+        except BeaconError as error:
+            log.warning("beacon not lit", extra={"command": str(command.id), "why": str(error)})
+            await self._end(command, CommandState.FAILED, Refusal.BEACON_FAILED, stages)
+            return
+        await self._end(command, CommandState.SUCCEEDED, None, stages)
+
+    async def _started(self, command: Command, stages: "_Stopwatch") -> bool:
+        """Write down that it begins. What cannot be written down does not begin."""
+        try:
+            await self._journal.start(command)
+        except DiskError as error:
+            log.error("command not written down", extra={"command": str(command.id), "why": str(error)})  # noqa: TRY400
+            await self._end(command, CommandState.FAILED, Refusal.STORAGE, stages)
+            return False
+        stages.started()
+        return True
 
     async def _end(
         self,

@@ -86,6 +86,14 @@ class Outbox(_Section, frozen=True, kw_only=True):
     drain_s: Annotated[float, Meta(ge=0, le=600)] = 5.0
 
 
+class Beacon(_Section, frozen=True, kw_only=True):
+    """What makes the locker easy to find: a LED's directory, a command that beeps. Without either, none."""
+
+    led: str | None = None
+    command: tuple[str, ...] = ()
+    seconds: Annotated[float, Meta(ge=0.1, le=600)] = 10.0
+
+
 class Log(_Section, frozen=True, kw_only=True):
     """What is logged, to stderr."""
 
@@ -103,6 +111,7 @@ class Config(_Section, frozen=True, kw_only=True):
     doors: Doors = Doors()
     telemetry: Telemetry = Telemetry()
     outbox: Outbox = Outbox()
+    beacon: Beacon = Beacon()
     log: Log = Log()
 
     @property

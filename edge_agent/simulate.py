@@ -18,7 +18,7 @@ from edge_agent.boards.link import Link, MemoryLink, SerialLink
 from edge_agent.boards.simulated import SimulatedCu16
 from edge_agent.boards.terminal import BoardTerminal
 from edge_agent.clock import LockerClock
-from edge_agent.config import Board, Config, Doors, Hub, Mqtt, Outbox, Telemetry
+from edge_agent.config import Beacon, Board, Config, Doors, Hub, Mqtt, Outbox, Telemetry
 from edge_agent.environment import Environment
 from edge_agent.hub_client import hub_client
 from edge_agent.office import Office
@@ -204,7 +204,16 @@ def _config(
         doors=Doors(poll_ms=options.poll_ms),
         telemetry=Telemetry(period_s=options.telemetry_period_s),
         outbox=Outbox(drain_s=options.drain_s),
+        beacon=Beacon(led=str(_led(options.data / name))),
     )
+
+
+def _led(locker_dir: Path) -> Path:
+    """Return a directory that behaves enough like Linux' LED class to be blinked."""
+    led = locker_dir / "led"
+    led.mkdir(parents=True, exist_ok=True)
+    (led / "trigger").write_text("[none] timer\n")
+    return led
 
 
 def _measure(environment: Environment) -> Callable[[], Awaitable[dict[str, float]]]:

@@ -11,7 +11,7 @@ from hub import clock
 from hub.config import Commands
 from hub.core.clocks import Clocks
 from hub.core.commands import CommandBook, Entry, Order, Outcome, Refusal, State
-from hub.core.fleet import Fleet
+from hub.core.fleet import DoorState, Fleet
 from hub.core.rates import TokenBucket
 from hub.errors import LinkError
 from hub.live import Live
@@ -144,6 +144,11 @@ class Dispatch:
                 if stage_ms > budget_ms.get(stage, stage_ms):
                     self._metrics.command_budget_missed.labels(INSTANT, stage).inc()
         self._changed(entry, state=True)
+        locker_now = self._fleet.lockers[locker]
+        door = locker_now.doors.get(entry.order.door or 0)
+        if entry.state is State.SUCCEEDED and door is not None and locker_now.door_state(door) is DoorState.OPEN:
+            # It was open before: no edge will come to tell, and the sensor says what there is to say.
+            self.saw(entry.id, locker, Outcome.OPENED)
 
     def saw(self, command: UUID, locker: str, outcome: Outcome) -> None:
         """Join what a door sensor saw with its command."""

@@ -24,6 +24,8 @@ class Refusal(StrEnum):
     EXPIRED = "expired"
     UNKNOWN_KIND = "unknown_kind"
     UNKNOWN_DOOR = "unknown_door"
+    NOT_EQUIPPED = "not_equipped"
+    BEACON_FAILED = "beacon_failed"
     BOARD_OFFLINE = "board_offline"
     BUSY = "busy"
     STORAGE = "storage"
@@ -32,15 +34,17 @@ class Refusal(StrEnum):
 FORGED: Final = frozenset({Refusal.VERSION, Refusal.RETAINED, Refusal.WRONG_LOCKER, Refusal.BAD_SIGNATURE})
 """Refusals of something that the hub did not mean for this locker: they leave no trace in the journal."""
 
-KINDS: Final = frozenset({CommandKind.OPEN.value})
-"""What a CU16 can do. It has no lamp and no buzzer, so it cannot be located."""
-
 
 @dataclass(frozen=True, slots=True)
 class Accept:
     """Carry it out: pulse this door."""
 
     door: int
+
+
+@dataclass(frozen=True, slots=True)
+class Locate:
+    """Carry it out: make the locker easy to find."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class Situation:
     has_door: Callable[[int], bool]
     door_answers: Callable[[int], bool]
     """Whether the door's board answers. Its sensors are not asked: a broken one must lock nobody out."""
+    has_beacon: bool = False
 
 
 def judge(
@@ -77,7 +82,7 @@ def judge(
     verify: Callable[[Command], bool],
     earlier: Callable[[UUID], Repeat | None],
     situation: Situation,
-) -> Accept | Reject | Repeat:
+) -> Accept | Locate | Reject | Repeat:
     """Decide what to do with a command. `earlier` finds an id that was here before."""
     if retained:
         return Reject(Refusal.RETAINED)
@@ -96,15 +101,24 @@ def too_late(command: Command, now_ms: int) -> bool:
     return now_ms > command.not_after
 
 
-def _judge_new(command: Command, situation: Situation) -> Accept | Reject:
+def _judge_new(command: Command, situation: Situation) -> Accept | Locate | Reject:
     if command.boot != situation.boot:
         return Reject(Refusal.WRONG_BOOT)
     if too_late(command, situation.now_ms):
         return Reject(Refusal.EXPIRED)
-    if command.kind not in KINDS:
+    if command.kind == CommandKind.LOCATE:
+        return _judge_locate(command, situation)
+    if command.kind != CommandKind.OPEN:
         return Reject(Refusal.UNKNOWN_KIND)
     if command.door is None or not situation.has_door(command.door):
         return Reject(Refusal.UNKNOWN_DOOR)
     if not situation.door_answers(command.door):
         return Reject(Refusal.BOARD_OFFLINE)
     return Accept(command.door)
+
+
+def _judge_locate(command: Command, situation: Situation) -> Locate | Reject:
+    if command.door is not None and not situation.has_door(command.door):
+        return Reject(Refusal.UNKNOWN_DOOR)
+    # No board of today has a lamp at each door: the whole locker is what can be found.
+    return Locate() if situation.has_beacon else Reject(Refusal.NOT_EQUIPPED)

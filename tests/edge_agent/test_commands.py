@@ -9,12 +9,14 @@ import pytest
 from msgspec import structs
 
 from edge_agent import commands as orders
+from edge_agent.beacon import Beacon
 from edge_agent.boards import kerong_cu16 as cu16
 from edge_agent.boards.link import LinkError, MemoryLink
 from edge_agent.boards.simulated import SimulatedCu16
 from edge_agent.cabinet import Cabinet
 from edge_agent.clock import LockerClock
 from edge_agent.commands import Commands
+from edge_agent.config import Beacon as BeaconConfig
 from edge_agent.config import Board, Config, Doors, Hub
 from edge_agent.journal import Journal
 from wire.messages import Command, CommandState, Reply, encode
@@ -56,7 +58,13 @@ class Bench:
             lambda: None,
         )
         self.commands = Commands(
-            "berlin-01", self.clock, self.cabinet, self.journal, lambda c: c.sig == b"good", self.reply
+            "berlin-01",
+            self.clock,
+            self.cabinet,
+            self.journal,
+            lambda c: c.sig == b"good",
+            self.reply,
+            Beacon(BeaconConfig(led=str(files.directory / "led"), seconds=0.1)),
         )
         self.cabinet.start()
 
@@ -195,6 +203,27 @@ async def test_one_command_too_many_is_rejected_as_busy(
     reasons = sorted(reply.reason or "" for reply in bench.replies)
     assert reasons == ["", "", "busy", "busy"]
     assert bench.unlocks() == 2
+
+
+async def test_a_located_locker_blinks_and_then_gives_the_led_back(bench: Bench, until: "Until") -> None:
+    trigger = bench.files.directory / "led" / "trigger"
+    trigger.parent.mkdir()
+    trigger.write_text("none [mmc0] timer heartbeat")
+    command = encode(bench.command(kind="locate", door=None))
+    bench.commands.receive(command, retained=False)
+    await until(lambda: bench.replies)
+    assert bench.replies[0].state is CommandState.SUCCEEDED
+    await until(lambda: trigger.read_text() == "mmc0")
+    bench.commands.receive(command, retained=False)
+    await until(lambda: len(bench.replies) == 2)
+    assert trigger.read_text() == "mmc0"
+    assert await bench.kinds() == [("command.finished", "succeeded")]
+
+
+async def test_a_beacon_that_is_not_there_is_a_failure(bench: Bench, until: "Until") -> None:
+    bench.commands.receive(encode(bench.command(kind="locate", door=None)), retained=False)
+    await until(lambda: bench.replies)
+    assert (bench.replies[0].state, bench.replies[0].reason) == (CommandState.FAILED, "beacon_failed")
 
 
 async def test_an_open_door_is_pulsed_all_the_same(bench: Bench, until: "Until") -> None:

@@ -1,12 +1,13 @@
 """Which orders are obeyed, and that the first reason to refuse is the one that is told."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from msgspec import structs
 
-from edge_agent.core.orders import Accept, Refusal, Reject, Repeat, Situation, judge, too_late
+from edge_agent.core.orders import Accept, Locate, Refusal, Reject, Repeat, Situation, judge, too_late
 from wire.messages import Clock, Command, CommandState, Reply
 
 BOOT = UUID(int=5)
@@ -15,13 +16,15 @@ GOOD = Command(v=1, id=UUID(int=1), locker="berlin-01", kind="open", boot=BOOT, 
 REPLY = Reply(v=1, boot=BOOT, t=1, at=1, clock=Clock.SYNCED, id=GOOD.id, state=CommandState.SUCCEEDED)
 
 
-def verdict(command: Command, *, retained: bool = False, earlier: Repeat | None = None) -> Accept | Reject | Repeat:
+def verdict(
+    command: Command, *, retained: bool = False, earlier: Repeat | None = None, beacon: bool = False
+) -> Accept | Locate | Reject | Repeat:
     return judge(
         command,
         retained=retained,
         verify=lambda c: c.sig == b"good",
         earlier=lambda _: earlier,
-        situation=SITUATION,
+        situation=replace(SITUATION, has_beacon=beacon),
     )
 
 
@@ -37,7 +40,8 @@ def test_a_good_command_is_obeyed() -> None:
         ({"boot": uuid4()}, Refusal.WRONG_BOOT),
         ({"not_after": 999}, Refusal.EXPIRED),
         ({"kind": "explode"}, Refusal.UNKNOWN_KIND),
-        ({"kind": "locate"}, Refusal.UNKNOWN_KIND),
+        ({"kind": "locate"}, Refusal.NOT_EQUIPPED),
+        ({"kind": "locate", "door": 17}, Refusal.UNKNOWN_DOOR),
         ({"door": 17}, Refusal.UNKNOWN_DOOR),
         ({"door": None}, Refusal.UNKNOWN_DOOR),
         ({"door": 9}, Refusal.BOARD_OFFLINE),
@@ -45,6 +49,12 @@ def test_a_good_command_is_obeyed() -> None:
 )
 def test_a_bad_command_is_refused_with_its_reason(change: dict[str, Any], reason: Refusal) -> None:
     assert verdict(structs.replace(GOOD, **change)) == Reject(reason)
+
+
+@pytest.mark.parametrize("door", [None, 3])
+def test_a_locker_with_a_beacon_is_located(door: int | None) -> None:
+    assert verdict(structs.replace(GOOD, kind="locate", door=door), beacon=True) == Locate()
+    assert verdict(structs.replace(GOOD, kind="locate", not_after=0), beacon=True) == Reject(Refusal.EXPIRED)
 
 
 def test_a_retained_command_is_refused_however_good() -> None:
