@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from bench.copy_floor import Found, copy_rows_per_s, find_events, find_readings
 from bench.figures import per_message_us
+from bench.http_connection import HttpConnection
 from bench.loads import EventsLoad, Load, TelemetryLoad
 from bench.lockers import Fleet
-from bench.http_connection import HttpConnection
 from bench.processes import BenchError
 from bench.rig import Cpu, Rig, rig, settled
 
@@ -58,7 +58,7 @@ def measure(*, seconds: float, lockers: int, only: str | None = None) -> dict[st
         surroundings = running.surroundings()
         floors = _floors(running.dsn, names)
         fleet = Fleet(names, running.mqtt_port, running.locker_password_file.read_text().strip())
-        telemetry = TelemetryLoad(fleet, in_flight=2 * IN_FLIGHT, http_port=running.http_port)
+        telemetry = TelemetryLoad(fleet, in_flight=IN_FLIGHT, http_port=running.http_port)
         pipelined = EventsLoad(fleet, 1, max(1, IN_FLIGHT // lockers))
         single = EventsLoad(fleet, 1, 1)
         hundreds = EventsLoad(fleet, 100, 1, lockers_max=IN_FLIGHT // 100)
@@ -125,8 +125,8 @@ def _until(running: Rig, fleet: Fleet, load: Load, done: Callable[[], bool]) -> 
             connection = HttpConnection(running.http_port)
             books = {record: settled(connection, record) for record in ("event", "sample")}
             raise BenchError(
-                f"{load.sent} records were sent, {load.stored} are stored after {DRAIN_S_MAX:g} s. The hub's books: "
-                f"{books}; the broker dropped {running.broker_dropped()} times"
+                f"{load.sent} records were sent, {load.stored} are stored after {DRAIN_S_MAX:g} s. "
+                f"The hub's books: {books}; the broker dropped {running.broker_dropped()} times"
             )
 
 

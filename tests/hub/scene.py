@@ -71,6 +71,11 @@ def fresh_database(cluster: Cluster) -> Iterator[str]:
         if cluster.port not in _templates:
             connection.execute("CREATE DATABASE migrated TEMPLATE template0")
             migrate(cluster.dsn("migrated"))
+            # TimescaleDB's own workers look into every database that lets them; a template has to be alone.
+            connection.execute("ALTER DATABASE migrated ALLOW_CONNECTIONS false")
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = 'migrated'"
+            )
             _templates[cluster.port] = "migrated"
         name = f"test_{uuid4().hex}"
         connection.execute(f"CREATE DATABASE {name} TEMPLATE migrated")

@@ -53,7 +53,7 @@ def test_a_key_in_use_is_not_overwritten(tmp_path: Path) -> None:
 
 def test_a_key_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot write"):
+    with pytest.raises(ConfigError, match="cannot make"):
         make_key(tmp_path / "file" / "key.pem")
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from hub.core.fleet import Changes, Door, DoorSpec, DoorState, Fleet, Locker, LockerSpec, LockerState
 from wire.messages import Clock, Event, EventKind, Presence
@@ -85,6 +85,7 @@ class FleetMachine(RuleBasedStateMachine):
         self.plain: dict[str, Plain] = {}
         self.drawn: dict[str, Look] = {}
         self.now = 0
+        self.draws_always = False
         self.registry({"berlin-01": 2, "paris-02": 2}, in_service=True)
 
     @property
@@ -102,6 +103,21 @@ class FleetMachine(RuleBasedStateMachine):
             doors = {} if known is None else known.doors
             kept = {door.number: doors.get(door.number, PlainDoor()) for door in new.doors}
             self.plain[one] = Plain(new, kept) if known is None else replace(known, spec=new, doors=kept)
+
+    @initialize(always=st.booleans())
+    def begin(self, always: bool) -> None:  # noqa: FBT001 - hypothesis fills it
+        """Draw after every step, or as it comes, so that changes of several steps meet."""
+        self.draws_always = always
+
+    @rule(locker=ids)
+    def comes_online(self, locker: str) -> None:
+        self.presence(locker, 4, True, 1)  # noqa: FBT003 - as hypothesis calls it
+        self.heard(locker)
+
+    @rule()
+    def all_fall_silent(self) -> None:
+        self.now += SILENT_MS + 1
+        self.sweep()
 
     @rule(ms=st.sampled_from([1, 999, 1000, 1001, 5000]))
     def time_passes(self, ms: int) -> None:
@@ -205,6 +221,8 @@ class FleetMachine(RuleBasedStateMachine):
 
     @invariant()
     def both_say_the_same(self) -> None:
+        if self.draws_always:
+            self.draw()
         assert self.fleet.lockers.keys() == self.plain.keys()
         lockers = dict.fromkeys(("online", "offline", "never_seen"), 0)
         doors = dict.fromkeys(("open", "closed", "unknown"), 0)
