@@ -88,10 +88,11 @@ async def running(config: Config) -> AsyncIterator[Hub]:
         await stack.enter_async_context(_tasks(build.sources()))
         # Receipts go out while the queues drain, so the links outlive the queues.
         stack.push_async_callback(_drained, writers, build, config.service.drain_s)
-        stack.push_async_callback(build.settle)
         runner = await start(build.application(), config.http)
         stack.push_async_callback(runner.cleanup)
         stack.push_async_callback(build.socket.close)
+        # Callers who wait for their command's end are still answered, and new ones told to come again.
+        stack.push_async_callback(build.settle)
         _log.info("The hub is up", extra={"page": page_url(config), "hub": build.id, "version": __version__})
         yield Hub(build.accounts, build.fleet, store, build.dispatch, build.metrics, (build.ingest, build.command))
 

@@ -5,6 +5,7 @@ Standard output carries results only; logs go to standard error.
 """
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -47,6 +48,7 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 _DOORS_SHOWN: Final = 60
+_GARBAGE_OBJECTS: Final = 50_000
 
 
 def main() -> None:
@@ -74,6 +76,7 @@ def run(config: ConfigOption = None) -> None:
     missing = missing_migrations(loaded.dsn())
     if missing:
         raise ConfigError(f"the database lacks {missing} migrations; `hub migrate` applies them")
+    _calm_garbage_collector()
     asyncio.run(_until_signal(lambda stop: run_hub(loaded, stop)))
 
 
@@ -103,6 +106,7 @@ def demo(
         ) from None
     logs.configure("info", "auto")
     options = DemoOptions(lockers, seconds, port, seed, speed, folder.absolute())
+    _calm_garbage_collector()
     account = asyncio.run(_until_signal(lambda stop: run_demo(options, stop)))
     if as_json:
         typer.echo(orjson.dumps(account).decode())
@@ -239,6 +243,17 @@ def _with_store(config: Config, use: Callable[[Store], Coroutine[Any, Any, _T]])
             return await use(store)
 
     return asyncio.run(call())
+
+
+def _calm_garbage_collector() -> None:
+    """Keep the collector from looking through all that waits in the queues once every 700 new objects.
+
+    What is there now stays for good. Later objects live for milliseconds and have no cycles, so reference counts
+    free them; measured, the default thresholds cost the hub a quarter of its time under load.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_OBJECTS, 20, 20)
 
 
 async def _until_signal(run: Callable[[asyncio.Event], Coroutine[Any, Any, _T]]) -> _T:

@@ -83,7 +83,8 @@ class Live:
         self._waker = asyncio.Event()
         self._events: deque[EventView] = deque(maxlen=_EVENTS_SHOWN)
         self._of_locker: dict[str, deque[EventView]] = {}
-        self._new_events: list[EventView] = []
+        self._new_events: deque[tuple[str, Events, int, int, int]] = deque()
+        """Arguments of `event_of_batch`; in a flood most of them are never drawn."""
         self._skipped: Counter[str] = Counter()
         self._commands: dict[str, dict[Any, Entry]] = {}
         self._recent: dict[str, deque[Entry]] = {}
@@ -111,10 +112,9 @@ class Live:
     def event(self, locker: str, batch: Events, place: int, occurred_ms: int, received_ms: int) -> None:
         """Show a new ledger event."""
         self._waker.set()
-        if len(self._new_events) >= _EVENTS_A_DIFF_MAX:
-            self._skipped[locker] += 1
-            return
-        self._new_events.append(event_of_batch(locker, batch, place, occurred_ms, received_ms))
+        if len(self._new_events) == _EVENTS_A_DIFF_MAX:
+            self._skipped[self._new_events.popleft()[0]] += 1
+        self._new_events.append((locker, batch, place, occurred_ms, received_ms))
 
     def command(self, entry: Entry) -> None:
         """Show a command as it stands."""
@@ -262,9 +262,9 @@ class Live:
     def _flush_events(self) -> None:
         if not self._new_events:
             return
-        new, self._new_events = self._new_events, []
         skipped, self._skipped = self._skipped, Counter()
-        new.reverse()
+        new = [event_of_batch(*told) for told in reversed(self._new_events)]
+        self._new_events.clear()
         by_locker: dict[str, list[EventView]] = {}
         for event in reversed(new):
             self._events.appendleft(event)

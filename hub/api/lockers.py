@@ -145,17 +145,24 @@ class Lockers:
         locker = self._find(request)
         wanted = read_query(request, ReadingsParameters)
         since, until = _span(wanted.since, wanted.until)
+        before = read_cursor(wanted.cursor, tuple[datetime, Annotated[int, Meta(ge=0, le=100_000)]])
         rows = await self._store.readings_of(
             ReadingsQuery(
                 locker=locker.spec.id,
                 since=since,
                 until=until,
                 limit=wanted.limit + 1,
-                after=read_cursor(wanted.cursor, datetime),
+                after=before,
             )
         )
         page, more = rows[: wanted.limit], len(rows) > wanted.limit
-        after = write_cursor(page[-1]["at"]) if more else None
+        after = None
+        if more:
+            last_at = page[-1]["at"]
+            seen = sum(row["at"] == last_at for row in page)
+            if before is not None and before[0] == last_at:
+                seen += before[1]
+            after = write_cursor((last_at, seen))
         return answer(ReadingPage([_reading(row) for row in page], after))
 
     def _find(self, request: web.Request) -> Locker:

@@ -11,6 +11,7 @@ from hub.api.routes import Route
 
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 _EVERYWHERE = ("bad_request", "sign_in_needed", "foreign_origin", "foreign_host")
+_MEANINGS = {202: "Still under way", 503: "Not ready"}
 _TEXT = {"locker": "A locker's id.", "command": "A command's id."}
 
 
@@ -69,7 +70,7 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
 def _responses(route: Route) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, kind in route.answers.items():
-        responses[str(status)] = {"description": "OK" if status != 202 else "Still under way"}  # noqa: PLR2004
+        responses[str(status)] = {"description": _MEANINGS.get(status, "OK")}
         if kind is not None:
             responses[str(status)]["content"] = {"application/json": {"schema": _ref(kind)}}
     if not route.answers:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
 from hub.api.problems import Problem
@@ -15,6 +16,20 @@ Check = Callable[[], Awaitable[None]]
 """Raises an exception whose text says what is wrong."""
 
 _CHECK_TIMEOUT_S: Final = 2.0
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The process answers."""
+
+    status: str
+    version: str
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether every part is ready, and what each says of itself: `ok`, or a sentence."""
+
+    ready: bool
+    checks: dict[str, str]
 
 
 class Service:
@@ -31,11 +46,14 @@ class Service:
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [
-            Route("GET", "/healthz", "The process is alive", self._health, public=True),
-            Route("GET", "/readyz", "Every part is ready", self._ready, public=True),
+            Route("GET", "/healthz", "The process is alive", self._health, answers={200: Health}, public=True),
+            Route(
+                "GET", "/readyz", "Every part is ready", self._ready,
+                answers={200: Readiness, 503: Readiness}, public=True,
+            ),
             Route("GET", "/metrics", "Prometheus metrics", self._render, documented=False),
             Route("GET", "/openapi.json", "This document", self._document, public=True),
-        ]
+        ]  # fmt: skip
 
     async def _health(self, _: web.Request) -> web.Response:
         return answer({"status": "ok", "version": self._version})

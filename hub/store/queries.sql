@@ -131,14 +131,16 @@ ORDER BY occurred_at DESC, epoch DESC, seq DESC
 LIMIT %(limit)s
 
 -- readings_of --
+-- Newest first; readings have no key of their own, so the cursor is the last row's time and how many of that time
+-- came before.
 SELECT locker_id AS locker, sampled_at AS at, temperature_c, humidity_pct, supply_v, battery_pct, rssi_dbm,
        cpu_temp_c, cpu_pct, memory_pct, disk_free_mb, outbox_events, board_errors, extra
 FROM reading
 WHERE locker_id = %(locker)s
   AND sampled_at >= %(since)s AND sampled_at < %(until)s
-  AND (%(after_at)s::timestamptz IS NULL OR sampled_at < %(after_at)s)
+  AND (%(after_at)s::timestamptz IS NULL OR sampled_at <= %(after_at)s)
 ORDER BY sampled_at DESC
-LIMIT %(limit)s
+LIMIT %(limit)s OFFSET %(after_rows)s
 
 -- door_edges --
 -- What the ledger has of one run's door and item edges, to be held against the boards' own count.

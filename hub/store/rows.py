@@ -93,10 +93,10 @@ class EventsQuery:
 
 @dataclass(frozen=True, slots=True)
 class ReadingsQuery:
-    """A page of one locker's telemetry, newest first. `after` is the time of the last row seen."""
+    """A page of one locker's telemetry, newest first. `after`: the last row's time, how many of it were seen."""
 
     locker: str
     since: datetime
     until: datetime
     limit: int
-    after: datetime | None = None
+    after: tuple[datetime, int] | None = None

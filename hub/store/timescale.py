@@ -195,13 +195,15 @@ class Store:
 
     async def readings_of(self, query: ReadingsQuery) -> list[DictRow]:
         """Return a page of a locker's telemetry, newest first."""
+        at, rows = query.after or (None, 0)
         return await self._fetch(
             "readings_of",
             {
                 "locker": query.locker,
                 "since": query.since,
                 "until": query.until,
-                "after_at": query.after,
+                "after_at": at,
+                "after_rows": rows,
                 "limit": query.limit,
             },
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import aiohttp
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
+from jsonschema import Draft202012Validator
 
 # What any request may meet before it reaches its route.
 EVERYWHERE = {400, 401, 403, 405, 413}

@@ -152,6 +152,28 @@ async def test_where_another_hub_is_elsewhere_the_locker_is_asked_from_there(
         assert numbers(await hub.events("berlin-01")) == [1, 2, 3, 4, 7, 8]
 
 
+async def test_a_ledger_that_stands_elsewhere_does_not_hold_up_its_neighbours(
+    mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
+) -> None:
+    async with (
+        scene(mosquitto_broker, dsn, tmp_path, intake_flush_age_ms_max=200) as hub,
+        online(hub) as locker,
+        online(hub, "paris-02") as neighbour,
+    ):
+        await locker.events(1, [opened()])
+        assert (await locker.receipt()).upto == 1
+        rows(dsn, "UPDATE ledger_cursor SET next_seq = 9")
+        await neighbour.events(1, [opened()])
+        await locker.events(2, [opened()])
+        await neighbour.events(2, [opened()])
+        assert (await locker.receipt()).upto == 8
+        while (await neighbour.receipt()).upto != 2:
+            pass
+        assert numbers(await hub.events("paris-02")) == [1, 2]
+        books = await hub.balanced()
+        assert (books["stored"], books["duplicate"], books["in_flight"]) == (3, 1, 0)
+
+
 async def test_what_the_database_refuses_goes_to_quarantine_and_the_ledger_goes_on(
     mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
 ) -> None:

@@ -276,7 +276,9 @@ async def test_pages_of_readings(store: Store) -> None:
     query = ReadingsQuery("berlin-01", NOW, NOW + timedelta(seconds=1), 3)
     page = await store.readings_of(query)
     assert [row["supply_v"] for row in page] == [4, 3, 2]
-    rest = await store.readings_of(ReadingsQuery("berlin-01", NOW, NOW + timedelta(seconds=1), 3, page[-1]["at"]))
+    rest = await store.readings_of(
+        ReadingsQuery("berlin-01", NOW, NOW + timedelta(seconds=1), 3, (page[-1]["at"], 1))
+    )
     assert [row["supply_v"] for row in rest] == [1, 0]
 
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
+from jsonschema import Draft202012Validator
 
 from hub.api.problems import TITLES
 from tests.hub.api.serving import locker, served
