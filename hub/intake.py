@@ -36,6 +36,11 @@ _TOPICS_KNOWN_MAX: Final = 200_000
 _SAMPLE_AGE_MS_MAX: Final = 400 * 86_400_000
 
 
+_Take = Callable[[str, str, bytes, bool, int], None]
+_Route = tuple[str, Channel, Callable[[], None], _Take | None]
+"""What a topic means: locker, channel, the counter of its messages, and who takes them."""
+
+
 @dataclass(frozen=True, slots=True)
 class IntakeParts:
     """What intake works with."""
@@ -58,11 +63,11 @@ class Intake:
 
     def __init__(self, parts: IntakeParts) -> None:
         self._parts = parts
-        self._topics: dict[str, tuple[str, Channel]] = {}
+        self._topics: dict[str, _Route] = {}
         self._messages = {channel: parts.metrics.messages.labels(channel.value) for channel in Channel}
         self._other_messages = parts.metrics.messages.labels("other")
         self._gaps = parts.metrics.ledger_gaps
-        self._by_channel: dict[Channel, Callable[[str, str, bytes, bool, int], None]] = {
+        self._by_channel: dict[Channel, _Take] = {
             Channel.EVENTS: self._events,
             Channel.TELEMETRY: self._telemetry,
             Channel.PRESENCE: self._presence,
@@ -73,9 +78,8 @@ class Intake:
         received_ms = clock.wall_ms()
         parts = self._parts
         try:
-            locker, channel = self._topics.get(topic) or self._parse(topic)
-            self._messages[channel].inc()
-            take = self._by_channel.get(channel)
+            locker, channel, count, take = self._topics.get(topic) or self._parse(topic)
+            count()
             if take is None:
                 return
             if locker not in parts.fleet.lockers:
@@ -91,8 +95,9 @@ class Intake:
             tally = None if known is None else _tally(parts.accounts, known[1])
             parts.quarantine.keep(topic, payload, error.reason.value, error.detail, received_ms, tally)
 
-    def _parse(self, topic: str) -> tuple[str, Channel]:
-        parsed = parse(topic)
+    def _parse(self, topic: str) -> _Route:
+        locker, channel = parse(topic)
+        parsed = (locker, channel, self._messages[channel].inc, self._by_channel.get(channel))
         if len(self._topics) >= _TOPICS_KNOWN_MAX:
             self._topics.clear()
         self._topics[topic] = parsed
@@ -122,7 +127,8 @@ class Intake:
                 self._gaps.inc()
                 parts.receipts.expected(key, expected)
             case Take(skip, gap):
-                tally.settle(Outcome.DUPLICATE, skip)
+                if skip:
+                    tally.settle(Outcome.DUPLICATE, skip)
                 self._take(topic, locker, payload, batch, skip, gap, received_ms)
 
     def _take(

@@ -39,6 +39,8 @@ class Gap:
 
 
 Verdict = Take | Seen | Gap
+_ALL = Take(0)
+"""The usual verdict."""
 
 
 @dataclass(slots=True)
@@ -73,7 +75,7 @@ class Ledger:
         if first <= cursor.next_seq:
             skip = cursor.next_seq - first
             cursor.next_seq = end
-            return Take(skip)
+            return Take(skip) if skip else _ALL
         if oldest == first:
             gap = (cursor.next_seq, first - 1)
             cursor.next_seq = end

@@ -1,7 +1,5 @@
 """When an event occurred, by the hub's clock."""
 
-from uuid import UUID
-
 from wire.messages import Clock, Event, Events
 
 # A locker's wall clock is believed only within what is possible: not before the first lockers, not in the future.
@@ -19,8 +17,7 @@ def occurred_ms(batch: Events, event: Event, received_ms: int) -> int:
         event: one of its events.
         received_ms: when the message was received, in Unix milliseconds by the hub's clock.
     """
-    boot: UUID = event.boot or batch.boot
-    if boot == batch.boot and event.t <= batch.t:
+    if (event.boot is None or event.boot == batch.boot) and event.t <= batch.t:
         return max(received_ms - (batch.t - event.t), _EARLIEST_MS)
     clock = event.clock or batch.clock
     if clock is Clock.SYNCED or event.at >= _EARLIEST_MS:

@@ -5,6 +5,7 @@ field as a 32-bit length (-1 for null) and its binary value. timestamptz is micr
 jsonb is a version byte 1 and the text. Rows are made when a message is taken, so that a flush only joins them.
 """
 
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 from uuid import UUID
@@ -42,6 +43,7 @@ def event_rows(
     """
     received_us = (received_ms - _PG_EPOCH_MS) * 1000
     owner = _text(tenant) + _text(locker) + _UUID_LENGTH + batch.epoch.bytes
+    usual_clock = _text(batch.clock.value)
     rows = []
     for place in range(skip, len(batch.events)):
         event = batch.events[place]
@@ -56,7 +58,7 @@ def event_rows(
                     _uuid(event.actor),
                     _uuid(event.command),
                     _uuid(event.transaction),
-                    _text((event.clock or batch.clock).value),
+                    usual_clock if event.clock is None else _text(event.clock.value),
                     _INT8.pack(8, (event.at - _PG_EPOCH_MS) * 1000),
                     _data(event),
                 )
@@ -96,6 +98,8 @@ def _data(event: Event) -> bytes:
     return _NULL if event.data is None else _jsonb(data_bytes(event.data))
 
 
+# Kinds, lockers and tenants come again and again.
+@lru_cache(maxsize=16_384)
 def _text(value: str) -> bytes:
     encoded = value.encode()
     return _LENGTH.pack(len(encoded)) + encoded

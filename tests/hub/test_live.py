@@ -182,10 +182,11 @@ async def test_a_locker_with_more_events_than_shown_says_how_many_were_left_out(
         watch = Watch(socket)
         await watch.say("subscribe", "events:berlin-01")
         await watch.until("snapshot")
-        happen(hub.live, "paris-02", 1, 150)
         happen(hub.live, "berlin-01", 1, 60)
+        happen(hub.live, "paris-02", 1, 150)
         data = (await watch.next())["data"]
         assert (len(data["events"]), data["skipped"]) == (50, 10)
+        assert data["events"][-1]["seq"] == 11
         happen(hub.live, "berlin-01", 61, 1)
         assert (await watch.next())["data"]["skipped"] == 0
 
