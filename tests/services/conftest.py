@@ -111,6 +111,13 @@ def open_dir() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def mosquitto_broker() -> Iterator[MosquittoBroker]:
+    with mosquitto() as running:
+        yield running
+
+
+@contextmanager
+def mosquitto() -> Iterator[MosquittoBroker]:
+    """Run Mosquitto as it is shipped for as long as the block lasts."""
     program("mosquitto")
     program("mosquitto_passwd")
     with tempfile.TemporaryDirectory() as name:

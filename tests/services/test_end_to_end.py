@@ -17,11 +17,18 @@ import pytest
 from playwright.async_api import async_playwright, expect
 
 from tests.dashboards.conftest import FLAGS
-from tests.services.conftest import MosquittoBroker, ended, free_port, missing
+from tests.services.conftest import MosquittoBroker, ended, free_port, missing, mosquitto
 
 pytestmark = pytest.mark.services
 BIN = Path(sys.executable).parent
 LOCKERS = [f"locker-{number:03d}" for number in range(1, 6)]
+
+
+@pytest.fixture(scope="module", name="mosquitto_broker")
+def one_of_its_own() -> Iterator[MosquittoBroker]:
+    """A broker to which this fleet's lockers may leave their last word."""
+    with mosquitto() as running:
+        yield running
 
 
 @contextmanager

@@ -17,10 +17,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.services.conftest import ROOT, MosquittoBroker, ended, free_port, listens, program, wait_for
+from tests.services.conftest import ROOT, MosquittoBroker, ended, free_port, listens, mosquitto, program, wait_for
 from wire.topics import HUB_STATE, Channel, subscription, topic_of
 
 pytestmark = pytest.mark.services
+
+
+@pytest.fixture(scope="module", name="mosquitto_broker")
+def one_of_its_own() -> Iterator[MosquittoBroker]:
+    """A broker that keeps nothing of what other tests told theirs."""
+    with mosquitto() as running:
+        yield running
 
 
 def client(broker: MosquittoBroker, name: str, client_id: str | None = None) -> aiomqtt.Client:
