@@ -205,7 +205,12 @@ def _read_in_bulk(client: Client, receive: Receive) -> None:
         acknowledgements = []
         for packet in packets:
             if isinstance(packet, Publish):
-                receive(packet.topic, packet.payload, packet.retained)
+                try:
+                    receive(packet.topic, packet.payload, packet.retained)
+                except Exception:  # noqa: BLE001 - see below
+                    # A mistake of ours, met by one message, must not end everyone's link. The message is not
+                    # receipted, so an event stays on its locker.
+                    _log.exception("A message could not be taken", extra={"topic": packet.topic})
                 acknowledgements.append(_PUBACK + packet.mid)
             else:
                 connection.put_package(Package(packet.first, packet.body))
