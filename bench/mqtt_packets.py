@@ -11,10 +11,8 @@ CONNACK: Final = 2
 PUBLISH: Final = 3
 PUBACK: Final = 4
 SUBACK: Final = 9
-PINGRESP: Final = 13
 
 DISCONNECT: Final = b"\xe0\x00"
-PINGREQ: Final = b"\xc0\x00"
 TEXT_BYTES_MAX: Final = 65_535
 REMAINING_LENGTH_MAX: Final = 268_435_455
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from edge_agent import __version__
@@ -21,7 +21,7 @@ from edge_agent.disk import Disk, DiskError, open_disk
 from edge_agent.journal import Journal
 from edge_agent.outbox import Outbox
 from edge_agent.signature import Verify, verifier
-from edge_agent.telemetry import Machine, Ring, sample_forever
+from edge_agent.telemetry import Machine, Measure, Ring, sample_forever
 from edge_agent.uplink import Uplink
 from wire.messages import EventKind
 
@@ -116,7 +116,9 @@ class Agent:
             link = group.create_task(uplink.run(), name=f"{config.locker} uplink")
             others = [
                 group.create_task(
-                    sample_forever(ring, self._measure(cabinet, outbox), clock, config.telemetry.period_s),
+                    sample_forever(
+                        ring, self._measure(cabinet, outbox, uplink, commands), clock, config.telemetry.period_s
+                    ),
                     name=f"{config.locker} samples",
                 ),
                 group.create_task(self._keep_house(outbox, journal), name=f"{config.locker} housekeeping"),
@@ -142,10 +144,14 @@ class Agent:
         await disk.settled(_DISK_PATIENCE_S)
         return await uplink.drain(self._config.outbox.drain_s)
 
-    def _measure(self, cabinet: Cabinet, outbox: Outbox) -> Callable[[], Awaitable[dict[str, float]]]:
-        async def measure() -> dict[str, float]:
+    def _measure(self, cabinet: Cabinet, outbox: Outbox, uplink: Uplink, commands: Commands) -> Measure:
+        async def measure() -> dict[str, Any]:
             values = await self._parts.measure()
-            return {**values, "outbox_events": outbox.unacked, "board_errors": cabinet.line_errors}
+            troubles = uplink.troubles()
+            if commands.malformed:
+                troubles["commands_malformed"] = commands.malformed
+            sample = {**values, "outbox_events": outbox.unacked, "board_errors": cabinet.line_errors}
+            return {**sample, "extra": troubles} if troubles else sample
 
         return measure
 

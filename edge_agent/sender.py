@@ -33,7 +33,6 @@ class Sender:
         self._news = asyncio.Event()
         self._first = 1
         self._next = 1
-        self._answered = False
         self._rolled_back = False
 
     async def run(self, publish: Publish) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import psutil
@@ -14,7 +14,8 @@ from wire.messages import PROTOCOL, Sample, Telemetry, encode
 
 _DRAIN_EVERY_S: Final = 1.0
 
-Measure = Callable[[], Awaitable[dict[str, float]]]
+Measure = Callable[[], Awaitable[dict[str, Any]]]
+"""Returns values by the names of `wire.messages.Sample`."""
 """Returns fields of `Sample` by name; what cannot be measured is left out."""
 
 

@@ -45,7 +45,6 @@ _DRAIN_CHECK_S: Final = 0.02
 class UplinkCounters:
     """Counted since start."""
 
-    sessions: int = 0
     malformed: int = 0
     replies_dropped: int = 0
 
@@ -123,6 +122,15 @@ class Uplink:
         """Tell the hub that a board came or went."""
         self._presence_due.set()
 
+    def troubles(self) -> dict[str, int]:
+        """Return what has gone wrong since the start, by name; what never did is left out."""
+        counted = {
+            "batches_resent": self._sender.resent,
+            "messages_malformed": self.counters.malformed,
+            "replies_dropped": self.counters.replies_dropped,
+        }
+        return {name: count for name, count in counted.items() if count}
+
     async def drain(self, patience_s: float) -> bool:
         """Wait until the hub has everything, `patience_s` at the most. Returns whether it has."""
         with contextlib.suppress(TimeoutError):
@@ -143,7 +151,6 @@ class Uplink:
             await link.subscribe(self._topics[Channel.COMMANDS], self._topics[Channel.RECEIPTS], HUB_STATE)
             self._presence_due.clear()
             await link.publish(presence_topic, encode(self._presence(online=True)), retain=True)
-            self.counters.sessions += 1
             log.info("link up", extra={"session": self._session})
             self.snapshot()
             self._link = link

@@ -88,19 +88,9 @@ class CommandView:
 
 
 @dataclass(frozen=True, slots=True)
-class LockerDetail:
+class LockerDetail(LockerView):
     """A locker with its doors and newest commands."""
 
-    id: str
-    name: str
-    site: str
-    state: Literal["online", "offline", "never_seen"]
-    since: datetime | None
-    last_heard: datetime | None
-    agent: str | None
-    session: int | None
-    boards: BoardsView
-    door_counts: DoorCounts
     doors: list[DoorView]
     commands: list[CommandView]
 

@@ -66,6 +66,7 @@ class HubStandIn:
         self.presences: list[tuple[Presence, bool]] = []
         self.replies: dict[UUID, list[Reply]] = defaultdict(list)
         self.samples = 0
+        self.troubles: dict[str, float] = {}
         self.beacon: tuple[UUID, int, float] | None = None
         self._key = Ed25519PrivateKey.generate()
         self._client: aiomqtt.Client | None = None
@@ -116,7 +117,9 @@ class HubStandIn:
                 reply = decode_reply(payload)
                 self.replies[reply.id].append(reply)
             case _:
-                self.samples += len(decode_telemetry(payload).samples)
+                samples = decode_telemetry(payload).samples
+                self.samples += len(samples)
+                self.troubles = samples[-1].extra or {}
 
     def command(self, door: int, **changes: object) -> Command:
         assert self.beacon is not None
@@ -260,6 +263,8 @@ async def test_what_must_not_open_a_door_does_not(
             (reply,) = hub.replies[command.id]
             assert (reply.state, reply.reason) == (CommandState.REJECTED, reason)
         assert not machine.board.pulses
+        # What could not even be read is told with the telemetry.
+        await until(lambda: hub.troubles == {"commands_malformed": 1})
         await hub.send(good)
         await until(lambda: machine.board.pulses)
     finished = [event for event in hub.events.values() if event.kind == "command.finished"]
