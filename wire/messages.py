@@ -8,6 +8,7 @@ wall clock as the locker believes it, in milliseconds since the Unix epoch; `clo
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
@@ -26,6 +27,7 @@ DATA_DEPTH_MAX: Final = 32
 DATA_INT_MAX: Final = 2**63 - 1
 SIGNATURE_BYTES: Final = 64
 
+_SPOILED_KIND: Final = "spoiled"
 _AT_MS_MAX: Final = 253_402_300_799_999  # the last millisecond of year 9999: PostgreSQL and Python both hold it
 _T_MS_MAX: Final = 2**53 - 1
 _SEQ_MAX: Final = 2**63 - 1 - BATCH_EVENTS_MAX
@@ -44,6 +46,9 @@ Version = Annotated[str, Meta(max_length=64, pattern=_PRINTABLE)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Micros = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Args = dict[str, str | int | bool]
+Chain = Annotated[str, Meta(max_length=16, pattern=r"^[0-9a-f]{16}" + _END)]
+"""What a ledger contains up to a number, in 64 bits: equal chains, equal history. `CHAIN_START` before event 1."""
+CHAIN_START: Final = "0" * 16
 
 
 class Clock(StrEnum):
@@ -98,11 +103,16 @@ class Events(Up, frozen=True, kw_only=True, omit_defaults=True):
 
     `oldest` is the first event that the locker still has. Where `first` is `oldest`, nothing before it can
     ever come, and the hub records what is missing as a gap instead of asking for it again.
+
+    `prev` is the ledger's chain before event `first`, `chain` the one after the last event of this batch. A hub
+    whose chain before `first` is another one looks at two ledgers with one name: a copied disk, a file put back.
     """
 
     epoch: UUID
     first: Seq
     oldest: Seq | None = None
+    prev: Chain | None = None
+    chain: Chain | None = None
     events: Annotated[list[Event], Meta(min_length=1, max_length=BATCH_EVENTS_MAX)]
 
 
@@ -186,12 +196,19 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Either `upto`: all of the epoch up to it is committed; or `expected`: send again from there."""
+    """The hub's word on one epoch: one of `upto`, `expected` and `fork`.
+
+    `upto`: all up to it is committed. `chain`, where the hub knows it, is that history's: a locker whose own chain
+    at `upto` is another one must take nothing as confirmed, and forks. `expected`: send again from there. `fork`:
+    the numbers of this epoch are taken by another history, so begin a new epoch with all that is not confirmed.
+    """
 
     v: Annotated[int, Meta(ge=1)]
     epoch: UUID
     upto: Annotated[int, Meta(ge=0, le=_SEQ_MAX)] | None = None
+    chain: Chain | None = None
     expected: Seq | None = None
+    fork: bool = False
 
 
 class HubState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -205,7 +222,7 @@ class HubState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 Message = Events | Telemetry | Reply | Presence | Command | Receipt | HubState
-_M = TypeVar("_M", Events, Telemetry, Reply, Presence, Command, Receipt, HubState)
+_M = TypeVar("_M", bound=Telemetry | Reply | Presence | Command | Receipt | HubState | Up)
 
 _encoder = msgspec.json.Encoder()
 
@@ -253,6 +270,62 @@ def decode_events(payload: bytes) -> Events:
         if event.data is not None:
             data_bytes(event.data, where=f"$.events[{place}].data")
     return batch
+
+
+@dataclass(frozen=True, slots=True)
+class Spoiled:
+    """One event of a batch that cannot be taken: its own JSON, and why."""
+
+    raw: bytes
+    error: WireError
+
+
+class _RawEvents(Up, frozen=True, kw_only=True, omit_defaults=True):
+    epoch: UUID
+    first: Seq
+    oldest: Seq | None = None
+    prev: Chain | None = None
+    chain: Chain | None = None
+    events: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=BATCH_EVENTS_MAX)]
+
+
+_decode_raw_events = _decoder(_RawEvents)
+_read_event = msgspec.json.Decoder(Event).decode
+
+
+def salvage_events(payload: bytes) -> tuple[Events, dict[int, Spoiled]]:
+    """Read a batch that `decode_events` refused, event by event, so that one bad event does not hold up a ledger.
+
+    Returns the batch and its spoiled events by place. A spoiled place holds a stand-in, which must not be stored:
+    it keeps the others at their numbers.
+
+    Raises:
+        WireError: what is around the events is not acceptable, so they have no numbers.
+    """
+    told = _decode_raw_events(payload)
+    stand_in = Event(t=told.t, at=told.at, kind=_SPOILED_KIND)
+    events: list[Event] = []
+    spoiled: dict[int, Spoiled] = {}
+    for place, raw in enumerate(told.events):
+        try:
+            event = _read_event(raw)
+            if event.data is not None:
+                data_bytes(event.data, where=f"$.events[{place}].data")
+        except msgspec.ValidationError as error:
+            spoiled[place] = Spoiled(bytes(raw), WireError(Reason.SCHEMA, f"{error}, in event {place}"))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            spoiled[place] = Spoiled(bytes(raw), WireError(Reason.MALFORMED, f"{error}, in event {place}"))
+        except WireError as error:
+            spoiled[place] = Spoiled(bytes(raw), error)
+        else:
+            events.append(event)
+            continue
+        events.append(stand_in)
+    batch = Events(
+        v=told.v, boot=told.boot, t=told.t, at=told.at, clock=told.clock, epoch=told.epoch, first=told.first,
+        oldest=told.oldest, prev=told.prev, chain=told.chain, events=events,
+    )  # fmt: skip
+    return batch, spoiled
 
 
 def data_bytes(data: dict[str, Any], *, where: str = "$.data") -> bytes:
@@ -338,6 +411,7 @@ class EventKind(StrEnum):
     AGENT_STOPPING = "agent.stopping"
     SNAPSHOT = "snapshot"
     OUTBOX_GAP = "outbox.gap"
+    LEDGER_FORKED = "ledger.forked"
 
 
 class CommandKind(StrEnum):
@@ -345,3 +419,15 @@ class CommandKind(StrEnum):
 
     OPEN = "open"
     LOCATE = "locate"
+    CONFIGURE = "configure"
+    """Set what `args` names (`doors.left_open_s`, …) and keep it over restarts."""
+    RESTART = "restart"
+    """End the agent in order; what supervises it starts it again."""
+    CANCEL = "cancel"
+    """Never begin the command whose id is in `args.command`. The reply is that command's, not this one's."""
+
+
+DURABLE_KINDS: Final = frozenset({CommandKind.CONFIGURE.value, CommandKind.RESTART.value})
+"""Kinds that a hub keeps for a locker that is away. It sends them again with a new deadline, under the same id,
+until it has a final reply; so an agent keeps no record of one that it refused for its delivery (`expired`,
+`wrong_boot`)."""

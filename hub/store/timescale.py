@@ -64,7 +64,7 @@ class Store:
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless the database answers and has its schema."""
-        await self._fetch("registry_version")
+        await self.fetch("registry_version")
 
     async def write_events(self, units: Sequence[EventUnit]) -> None:
         """Store events and advance their ledgers' cursors, all or nothing.
@@ -75,7 +75,7 @@ class Store:
             StoreUnavailable: try again later.
         """
         spans = _spans(units)
-        async with self._transaction() as conn:
+        async with self.transaction() as conn:
             await self._advance(conn, spans)
             for unit in units:
                 if unit.gap is not None:
@@ -88,38 +88,38 @@ class Store:
                             "to_seq": unit.gap[1],
                         },
                     )
-            await _copy(conn, "copy_event", [row for unit in units for row in unit.rows])
+            await copy(conn, "copy_event", [row for unit in units for row in unit.rows])
 
     async def skip_events(self, unit: EventUnit, why: Quarantined) -> None:
         """Advance a ledger over events that the database refuses, and keep their message in quarantine."""
-        async with self._transaction() as conn:
+        async with self.transaction() as conn:
             await self._advance(conn, _spans([unit]))
             await conn.execute(statement("quarantine_add"), _quarantine_row(why))
 
     async def write_readings(self, units: Sequence[ReadingUnit]) -> None:
         """Store telemetry, all or nothing."""
-        async with self._transaction() as conn:
-            await _copy(conn, "copy_reading", [row for unit in units for row in unit.rows])
+        async with self.transaction() as conn:
+            await copy(conn, "copy_reading", [row for unit in units for row in unit.rows])
 
     async def write_commands(self, rows: Sequence[CommandRow]) -> None:
         """Store commands as they stand; the last row of an id wins."""
         newest = {row.entry.id: row for row in rows}
-        async with self._transaction() as conn, conn.cursor() as cursor:
+        async with self.transaction() as conn, conn.cursor() as cursor:
             await cursor.executemany(statement("command_put"), [_command_row(row) for row in newest.values()])
 
     async def write_quarantine(self, rows: Sequence[Quarantined]) -> None:
         """Keep messages that were not acceptable."""
-        async with self._transaction() as conn, conn.cursor() as cursor:
+        async with self.transaction() as conn, conn.cursor() as cursor:
             await cursor.executemany(statement("quarantine_add"), [_quarantine_row(row) for row in rows])
 
     async def cursors(self) -> list[tuple[Key, int]]:
         """Return the next number of every ledger."""
-        rows = await self._fetch("cursors")
+        rows = await self.fetch("cursors")
         return [((row["locker_id"], row["epoch"]), row["next_seq"]) for row in rows]
 
     async def cursors_of(self, keys: Sequence[Key]) -> dict[Key, int]:
         """Return the next number of some ledgers; an unknown one stands at 1."""
-        rows = await self._fetch(
+        rows = await self.fetch(
             "cursors_of", {"lockers": [key[0] for key in keys], "epochs": [key[1] for key in keys]}
         )
         found = {(row["locker_id"], row["epoch"]): row["next_seq"] for row in rows}
@@ -127,19 +127,19 @@ class Store:
 
     async def registry_version(self) -> int:
         """Return a number that changes whenever a locker or a door does."""
-        rows = await self._fetch("registry_version")
+        rows = await self.fetch("registry_version")
         return int(rows[0]["version"])
 
     async def registry(self) -> list[LockerSpec]:
         """Return all lockers with their doors."""
         return [
             LockerSpec(row["id"], row["tenant_id"], row["name"], row["site"], tuple(map(_door, row["doors"])))
-            for row in await self._fetch("registry")
+            for row in await self.fetch("registry")
         ]
 
     async def add_locker(self, spec: LockerSpec) -> bool:
         """Add a locker and its doors. Returns False, and changes nothing, if the id is taken."""
-        async with self._transaction() as conn:
+        async with self.transaction() as conn:
             added = await conn.execute(
                 statement("locker_add"), {"id": spec.id, "name": spec.name, "site": spec.site}
             )
@@ -164,17 +164,17 @@ class Store:
 
     async def command(self, command: UUID) -> DictRow | None:
         """Return a stored command."""
-        rows = await self._fetch("command", {"id": command})
+        rows = await self.fetch("command", {"id": command})
         return rows[0] if rows else None
 
     async def commands_of(self, locker: str, limit: int) -> list[DictRow]:
         """Return a locker's newest commands."""
-        return await self._fetch("commands_of", {"locker": locker, "limit": limit})
+        return await self.fetch("commands_of", {"locker": locker, "limit": limit})
 
     async def events_of(self, query: EventsQuery) -> list[DictRow]:
         """Return a page of a locker's events, newest first."""
         at, epoch, seq = query.after or (None, None, None)
-        return await self._fetch(
+        return await self.fetch(
             "events_of",
             {
                 "locker": query.locker,
@@ -191,12 +191,12 @@ class Store:
 
     async def events_newest(self, limit: int) -> list[DictRow]:
         """Return the fleet's newest events of the last day."""
-        return await self._fetch("events_newest", {"limit": limit})
+        return await self.fetch("events_newest", {"limit": limit})
 
     async def readings_of(self, query: ReadingsQuery) -> list[DictRow]:
         """Return a page of a locker's telemetry, newest first."""
         at, rows = query.after or (None, 0)
-        return await self._fetch(
+        return await self.fetch(
             "readings_of",
             {
                 "locker": query.locker,
@@ -210,25 +210,26 @@ class Store:
 
     async def door_edges(self, key: Key, first_seq: int, last_seq: int) -> dict[tuple[int, str], int]:
         """Count a ledger range's door and item edges by (door, kind)."""
-        rows = await self._fetch("door_edges", _range(key, first_seq, last_seq))
+        rows = await self.fetch("door_edges", _range(key, first_seq, last_seq))
         return {(row["door"], row["kind"]): row["count"] for row in rows}
 
     async def ledger_range(self, key: Key, first_seq: int, last_seq: int) -> tuple[int, int]:
         """Return (rows, distinct numbers) of a ledger range."""
-        rows = await self._fetch("ledger_range", _range(key, first_seq, last_seq))
+        rows = await self.fetch("ledger_range", _range(key, first_seq, last_seq))
         return rows[0]["rows"], rows[0]["numbers"]
 
     async def readings_since(self, lockers: Sequence[str], since: datetime) -> int:
         """Count the readings of some lockers that were received since a time."""
-        rows = await self._fetch("readings_since", {"lockers": list(lockers), "since": since})
+        rows = await self.fetch("readings_since", {"lockers": list(lockers), "since": since})
         return int(rows[0]["count"])
 
     async def make_partitions(self) -> None:
         """Make the coming months' partitions, on a database that needs them."""
-        await self._fetch("make_partitions")
+        await self.fetch("make_partitions")
 
-    async def _fetch(self, name: str, parameters: dict[str, Any] | None = None) -> list[DictRow]:
-        async with self._transaction() as conn:
+    async def fetch(self, name: str, parameters: dict[str, Any] | None = None) -> list[DictRow]:
+        """Run one named statement in a transaction of its own and return its rows."""
+        async with self.transaction() as conn:
             return await (await conn.execute(statement(name), parameters)).fetchall()
 
     async def _advance(self, conn: psycopg.AsyncConnection[DictRow], spans: dict[Key, tuple[int, int]]) -> None:
@@ -247,7 +248,8 @@ class Store:
             raise CursorConflict(set(spans))
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
+    async def transaction(self) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
+        """Run the block in one transaction. Raises StoreRejected or StoreUnavailable."""
         try:
             # The pool commits when the block ends well, and rolls back when it does not.
             async with self._pool.connection() as conn:
@@ -258,7 +260,8 @@ class Store:
             raise StoreUnavailable(_first_line(error)) from error
 
 
-async def _copy(conn: psycopg.AsyncConnection[DictRow], name: str, rows: list[bytes]) -> None:
+async def copy(conn: psycopg.AsyncConnection[DictRow], name: str, rows: list[bytes]) -> None:
+    """Write rows in COPY form (hub.store.binary) by a named COPY statement."""
     if not rows:
         return
     async with conn.cursor() as cursor, cursor.copy(statement(name)) as copy:

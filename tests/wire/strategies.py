@@ -86,12 +86,15 @@ events = st.builds(
     data=_maybe(datas),
 )
 seqs = st.integers(1, 2**63 - 1 - 500)
+chains = st.from_regex(r"[0-9a-f]{16}", fullmatch=True)
 batches = st.builds(
     Events,
     **_up,
     epoch=uuids,
     first=seqs,
     oldest=_maybe(seqs),
+    prev=_maybe(chains),
+    chain=_maybe(chains),
     events=st.lists(events, min_size=1, max_size=4),
 )
 
@@ -168,7 +171,9 @@ receipts = st.builds(
     v=st.just(PROTOCOL),
     epoch=uuids,
     upto=_maybe(st.integers(0, 2**63 - 1 - 500)),
+    chain=_maybe(chains),
     expected=_maybe(seqs),
+    fork=st.booleans(),
 )
 hub_states = st.builds(
     HubState,

@@ -1,4 +1,4 @@
-"""queries.sql: every statement that the store asks for is there, and none is left over."""
+"""queries/*.sql: every statement that the store asks for is there, and none is left over."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ STORE = Path(__file__).parents[3] / "hub" / "store"
 
 def test_every_statement_has_a_user_and_every_user_a_statement() -> None:
     code = "".join(path.read_text() for path in STORE.glob("*.py"))
-    asked = set(re.findall(r'(?:statement|_fetch|_one|_copy)\(\s*(?:conn, )?"([a-z_]+)"', code))
+    asked = set(re.findall(r'(?:statement|fetch|_one|copy)\(\s*(?:conn, )?"([a-z_]+)"', code))
     assert asked == set(statements())
 
 

@@ -1,0 +1,35 @@
+-- migration_table --
+-- Keeps what was applied; made before anything else.
+CREATE TABLE IF NOT EXISTS schema_migration (
+    number integer PRIMARY KEY,
+    name text NOT NULL,
+    sha256 text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+
+-- migration_exists --
+SELECT to_regclass('schema_migration') IS NOT NULL
+
+-- migrations_applied --
+SELECT number, name, sha256 FROM schema_migration ORDER BY number
+
+-- migration_add --
+INSERT INTO schema_migration (number, name, sha256) VALUES (%(number)s, %(name)s, %(sha256)s)
+
+-- migration_lock --
+-- One migrator at a time; the number is this project's own.
+SELECT pg_advisory_lock(7165018441)
+
+-- migration_unlock --
+SELECT pg_advisory_unlock(7165018441)
+
+-- timescaledb_available --
+SELECT default_version, installed_version
+FROM pg_available_extensions
+WHERE name = 'timescaledb' AND current_setting('shared_preload_libraries') LIKE '%%timescaledb%%'
+
+-- timescaledb_create --
+CREATE EXTENSION IF NOT EXISTS timescaledb
+
+-- make_partitions --
+SELECT make_partitions('event', now()::date, 3) + make_partitions('reading', now()::date, 3)
