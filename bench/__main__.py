@@ -39,9 +39,16 @@ def _parser() -> argparse.ArgumentParser:
     other.add_argument("--commands", type=int, default=600, help="while nothing else goes on (default: 600)")
     other.add_argument("--loaded-commands", type=int, default=400, help="under telemetry (default: 400)")
     other.add_argument("--rate", type=float, default=10_000, help="telemetry messages a second (default: 10000)")
+    modes = other.add_mutually_exclusive_group()
+    for mode, what in (
+        ("frozen_database", "the same load, and every process of the database stopped meanwhile"),
+        ("flood", "instead, one locker sends events at the rate, and another one telemetry"),
+    ):
+        flag = f"--{mode.replace('_', '-')}"
+        modes.add_argument(flag, action="store_const", const=mode, dest="mode", default="load", help=what)
     other.set_defaults(
         measure=lambda given: command.measure(
-            idle=given.commands, loaded=given.loaded_commands, rate_per_s=given.rate
+            idle=given.commands, loaded=given.loaded_commands, rate_per_s=given.rate, mode=given.mode
         )
     )
     for benchmark in (one, other):

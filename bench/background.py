@@ -23,9 +23,7 @@ def send(port: int, password: str, rate_per_s: float, names: list[str]) -> int:
     fleet = Fleet(names, port, password)
     at_ms = time.time_ns() // 1_000_000
     publishes = [
-        Publishes(
-            topic_of(locker.name, Channel.TELEMETRY), *telemetry_around_count(boot=locker.boot, t=1, at_ms=at_ms)
-        )
+        Publishes(topic_of(locker.name, Channel.TELEMETRY), *telemetry_around_count(boot=locker.boot, at_ms=at_ms))
         for locker in fleet.lockers
     ]
     going = True

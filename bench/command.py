@@ -1,16 +1,17 @@
 """How long a command takes: from the HTTP request to the answer that the pulse is sent. Idle, then under load."""
 
 import json
+import re
 import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
 from bench.board import LOCKS
-from bench.copy_floor import find_readings
+from bench.copy_floor import Found, find_commands, find_readings
 from bench.echo_floor import echo_ms
 from bench.figures import percentile
 from bench.http_connection import HttpConnection
@@ -20,55 +21,65 @@ from bench.rig import ROOT, Rig, rig, settled
 LOCKER: Final = "bench-door"
 BOARDS: Final = 2
 LOADING_LOCKERS: Final = 100
+FLOODING: Final = 2
 SAME_DOOR_AFTER_S: Final = 0.95
 """A door pops within 0.25 s and can be shut after its pulse of 0.55 s."""
 _LIMITS: Final = {
     "HUB_COMMANDS_PER_LOCKER_PER_MINUTE": "60000",
     "HUB_COMMANDS_FLEET_PER_MINUTE": "60000",
+    "HUB_COMMANDS_OPENINGS_FLEET_PER_MINUTE": "60000",
     "HUB_INTAKE_SILENT_AFTER_S": "3600",
 }
+_LIMITED: Final = re.compile(
+    r'^lockerhub_intake_limited_total\{channel="(\w+)",reason="(\w+)"\} (\S+)$', re.MULTILINE
+)
 _LOADING_S: Final = 3.0
 _SETTLE_S_MAX: Final = 30.0
 _FLOOR_ROUNDS: Final = 2000
 _OK: Final = 200
 
 
-def measure(*, idle: int, loaded: int, rate_per_s: float) -> dict[str, Any]:
-    """Command so often, idle and under telemetry at a rate, and return the report; see docs/benchmarks.md.
+def measure(*, idle: int, loaded: int, rate_per_s: float, mode: str = "load") -> dict[str, Any]:
+    """Command so often, idle and under what `mode` says, and return the report; see docs/benchmarks.md.
+
+    `load`: telemetry of a hundred lockers at a rate. `frozen_database`: the same, and every process of the database
+    is stopped meanwhile. `flood`: one locker sends events at the rate, another one telemetry, each alone.
 
     Raises:
         BenchError: a service or the agent is missing or ended.
     """
-    loading = [f"bench-{number:04d}" for number in range(1, LOADING_LOCKERS + 1)]
+    loading = [f"bench-{number:04d}" for number in range(1, (FLOODING if mode == "flood" else LOADING_LOCKERS) + 1)]
     with rig([LOCKER, *loading], doors=BOARDS * LOCKS) as running:
-        password = running.locker_password_file.read_text().strip()
-        floor = echo_ms(
-            running.mqtt_port,
-            hub=("hub-command", running.hub_password),
-            locker=(LOCKER, password),
-            rounds=_FLOOR_ROUNDS,
-        )
-        with running.hub(_LIMITS), _edge(running):
-            connection = HttpConnection(running.http_port)
+        floor = _floor(running)
+        with running.hub(_LIMITS), _edge(running), ExitStack() as connections:
+            connection = connections.enter_context(closing(HttpConnection(running.http_port)))
             _wait_online(connection)
             surroundings = running.surroundings()
             doors = _Doors(connection)
             doors.command(BOARDS * LOCKS)
             http_floor = _http_floor(connection)
             quiet = doors.command(idle)
-            with _background(running, loading, rate_per_s) as load:
+            with ExitStack() as loads:
+                load = loads.enter_context(
+                    _background(running, loading[-1:] if mode == "flood" else loading, rate_per_s)
+                )
+                flood = loads.enter_context(_flood(running, loading[0], rate_per_s)) if mode == "flood" else None
                 time.sleep(_LOADING_S)
-                before, began = settled(connection, "sample")["stored"], time.monotonic()
-                busy = doors.command(loaded)
-                stored = settled(connection, "sample")["stored"] - before
-                seconds = time.monotonic() - began
-            sent = int(load.said())
-            _settle(connection, sent)
-            connection.close()
+                before, cpu_before = settled(connection, "sample")["stored"], running.cpu()
+                with running.frozen_database() if mode == "frozen_database" else nullcontext():
+                    busy = doors.command(loaded)
+                    stored = settled(connection, "sample")["stored"] - before
+                    cpu = running.cpu().since(cpu_before)
+            sent, flooded = int(load.said()), 0 if flood is None else int(flood.said())
+            books = _settle(connection, sent)
+            limited = _limited(connection)
+            commands = _find_all(running, quiet.succeeded + busy.succeeded)
         counts = {name: len(range(place, sent, len(loading))) for place, name in enumerate(loading)}
-        found = find_readings(running.dsn, counts)
+        found = Found(0, 0, 0) if mode == "flood" else find_readings(running.dsn, counts)
+        broker_dropped = running.broker_dropped()
     report = {
         "benchmark": "command",
+        "mode": mode,
         "n": len(quiet.took_ms),
         "p50_ms": _p(quiet.took_ms, 50),
         "p99_ms": _p(quiet.took_ms, 99),
@@ -80,17 +91,33 @@ def measure(*, idle: int, loaded: int, rate_per_s: float) -> dict[str, Any]:
         "loaded_p50_ms": _p(busy.took_ms, 50),
         "loaded_p99_ms": _p(busy.took_ms, 99),
         "loaded_max_ms": _p(busy.took_ms, 100),
-        "loaded_rate_per_s": round(stored / seconds),
+        "loaded_rate_per_s": round(stored / cpu.at_s),
         "loaded_rate_wanted_per_s": rate_per_s,
+        "loaded_hub_cpu_share": round(cpu.hub_s / cpu.at_s, 2),
+        "loaded_s": round(cpu.at_s, 1),
         "states": dict(quiet.states + busy.states),
         "stages": quiet.stages(),
         "loaded_stages": busy.stages(),
         "loaded_sent": sent,
         "loaded_stored": found.stored,
-        "lost": found.lost,
-        "duplicate": found.duplicate,
+        "flood_sent": flooded,
+        "limited": limited,
+        "samples_dropped": books["dropped"],
+        "broker_dropped": broker_dropped,
+        "commands_stored": commands.stored,
+        "lost": found.lost + commands.lost,
+        "duplicate": found.duplicate + commands.duplicate,
     }
     return report | surroundings
+
+
+def _floor(running: Rig) -> list[float]:
+    return echo_ms(
+        running.mqtt_port,
+        hub=("hub-command", running.hub_password),
+        locker=(LOCKER, running.locker_password_file.read_text().strip()),
+        rounds=_FLOOR_ROUNDS,
+    )
 
 
 class _Taken:
@@ -99,6 +126,7 @@ class _Taken:
     def __init__(self) -> None:
         self.took_ms: list[float] = []
         self.states: Counter[str] = Counter()
+        self.succeeded: list[str] = []
         self._stages: defaultdict[str, list[float]] = defaultdict(list)
 
     def add(self, took_ms: float, status: int, answer: dict[str, Any]) -> None:
@@ -107,6 +135,7 @@ class _Taken:
         self.states[state] += 1
         if status == _OK and state == "succeeded":
             self.took_ms.append(took_ms)
+            self.succeeded.append(answer["id"])
             for stage, ms in answer["stages_ms"].items():
                 self._stages[stage].append(ms)
 
@@ -180,6 +209,14 @@ def _background(running: Rig, lockers: list[str], rate_per_s: float) -> Iterator
         yield load
 
 
+@contextmanager
+def _flood(running: Rig, locker: str, rate_per_s: float) -> Iterator[Child]:
+    command = [sys.executable, "-m", "bench.flood", str(running.mqtt_port)]
+    command += [str(running.locker_password_file), str(rate_per_s), locker]
+    with child("the flood", command, running.directory / "flood.log", cwd=ROOT) as load:
+        yield load
+
+
 def _wait_online(connection: HttpConnection) -> None:
     deadline = time.monotonic() + _SETTLE_S_MAX
     while json.loads(connection.get(f"/api/v1/lockers/{LOCKER}")[1]).get("state") != "online":
@@ -190,11 +227,27 @@ def _wait_online(connection: HttpConnection) -> None:
     time.sleep(1.0)
 
 
-def _settle(connection: HttpConnection, sent: int) -> None:
-    """Wait until the background's samples are stored, or the time is over; the database has the last word."""
+def _settle(connection: HttpConnection, sent: int) -> dict[str, int]:
+    """Wait until the background's samples are settled, or the time is over; the database has the last word."""
     deadline = time.monotonic() + _SETTLE_S_MAX
-    while settled(connection, "sample")["stored"] < sent and time.monotonic() < deadline:
+    while sum((books := settled(connection, "sample")).values()) < sent and time.monotonic() < deadline:
         time.sleep(0.1)
+    return books
+
+
+def _find_all(running: Rig, commands: list[str]) -> Found:
+    """Look for the commands' events until all are there, or the time is over."""
+    deadline = time.monotonic() + _SETTLE_S_MAX
+    while (found := find_commands(running.dsn, commands)).lost and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+def _limited(connection: HttpConnection) -> dict[str, int]:
+    """Return how many messages the hub did not take because their locker sent more than its share."""
+    _, body = connection.get("/metrics")
+    found = _LIMITED.findall(body.decode())
+    return {f"{channel} {reason}": round(float(count)) for channel, reason, count in found}
 
 
 def _http_floor(connection: HttpConnection) -> list[float]:

@@ -84,6 +84,17 @@ def find_readings(dsn: str, sent: dict[str, int]) -> Found:
     return _found(sent, {locker: (count, numbers) for locker, count, numbers in rows})
 
 
+def find_commands(dsn: str, commands: list[str]) -> Found:
+    """Hold commands that succeeded against the ledger: each has exactly one `door.unlocked`."""
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute(
+            "SELECT command_id::text, count(*) FROM event"
+            " WHERE kind = 'door.unlocked' AND command_id = ANY (%s::uuid[]) GROUP BY command_id",
+            (commands,),
+        ).fetchall()
+    return _found(dict.fromkeys(commands, 1), {command: (count, 1) for command, count in rows})
+
+
 def _found(sent: dict[_K, int], there: dict[_K, tuple[int, int]]) -> Found:
     lost = sum(max(0, last - there.get(key, (0, 0))[1]) for key, last in sent.items())
     stored = sum(numbers for _, numbers in there.values())

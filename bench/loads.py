@@ -170,7 +170,7 @@ class TelemetryLoad:
         self._publishes = {
             locker.name: Publishes(
                 topic_of(locker.name, Channel.TELEMETRY),
-                *telemetry_around_count(boot=locker.boot, t=_T, at_ms=at_ms),
+                *telemetry_around_count(boot=locker.boot, at_ms=at_ms),
             )
             for locker in fleet.lockers
         }

@@ -78,14 +78,14 @@ class Publishes:
 
     Args:
         topic: where to.
-        head: the payload before the number.
-        tail: the payload after it.
+        parts: the payload around the number, which stands between each two of them.
     """
 
-    def __init__(self, topic: str, head: bytes, tail: bytes) -> None:
+    def __init__(self, topic: str, *parts: bytes) -> None:
         self._topic = _text(topic)
-        self._head = head
-        self._tail = tail
+        self._parts = parts
+        self._length = len(self._topic) + 2 + sum(map(len, parts))
+        self._holes = len(parts) - 1
         self._starts: dict[int, bytes] = {}
 
     def packet(self, packet_id: int, number: int) -> bytes:
@@ -93,9 +93,9 @@ class Publishes:
         digits = b"%d" % number
         start = self._starts.get(len(digits))
         if start is None:
-            length = len(self._topic) + 2 + len(self._head) + len(digits) + len(self._tail)
+            length = self._length + self._holes * len(digits)
             start = self._starts[len(digits)] = b"\x32" + remaining_length(length) + self._topic
-        return b"".join((start, _UINT16.pack(packet_id), self._head, digits, self._tail))
+        return b"".join((start, _UINT16.pack(packet_id), digits.join(self._parts)))
 
 
 class Parser:

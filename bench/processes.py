@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -95,24 +95,33 @@ def listens(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def cpu_s(pid: int, *, family: bool = False) -> float:
-    """Return the CPU seconds that a process has used, user and system; with `family`, its children's too.
+def cpu_s(pid: int, *, with_children: bool = False) -> float:
+    """Return the CPU seconds that a process has used, user and system; with `with_children`, theirs too.
 
     Source: proc(5), /proc/[pid]/stat: utime, stime, and cutime, cstime of children that were waited for.
     """
     fields = _stat(pid)
     ticks = int(fields[11]) + int(fields[12])
-    if family:
+    if with_children:
         ticks += int(fields[13]) + int(fields[14])
-        for path in Path("/proc").iterdir():
-            if path.name.isdigit() and int(path.name) != pid:
-                try:
-                    other = _stat(int(path.name))
-                except (FileNotFoundError, ProcessLookupError):
-                    continue
-                if int(other[1]) == pid:
-                    ticks += int(other[11]) + int(other[12])
+        for child_pid in list(family(pid))[1:]:
+            with suppress(FileNotFoundError, ProcessLookupError):
+                other = _stat(child_pid)
+                ticks += int(other[11]) + int(other[12])
     return ticks / _TICKS_PER_S
+
+
+def family(pid: int) -> Iterator[int]:
+    """Yield a process, then its children."""
+    yield pid
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit() and int(path.name) != pid:
+            try:
+                parent = int(_stat(int(path.name))[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if parent == pid:
+                yield int(path.name)
 
 
 def _stat(pid: int) -> list[str]:

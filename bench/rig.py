@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.http_connection import HttpConnection
-from bench.processes import HOST, BenchError, Child, child, cpu_s, free_port, listens, run
+from bench.processes import HOST, BenchError, Child, child, cpu_s, family, free_port, listens, run
 from hub.signing import public_path
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -86,7 +86,7 @@ class Rig:
 
     @property
     def hub_password(self) -> str:
-        """The password of the hub's two accounts."""
+        """The password of the hub's accounts."""
         return (self.directory / "mosquitto" / "hub_password").read_text().strip()
 
     @property
@@ -117,9 +117,23 @@ class Rig:
             time.monotonic(),
             cpu_s(self._hub.process.pid) if self._hub is not None else 0.0,
             cpu_s(self._broker.process.pid),
-            cpu_s(self._database.process.pid, family=True),
+            cpu_s(self._database.process.pid, with_children=True),
             time.process_time(),
         )
+
+    @contextmanager
+    def frozen_database(self) -> Iterator[None]:
+        """Stop every process of the database where it stands for as long as the block runs."""
+        stopped: list[int] = []
+        try:
+            # The first one makes the others, and makes none once it is stopped.
+            for pid in family(self._database.process.pid):
+                os.kill(pid, signal.SIGSTOP)
+                stopped.append(pid)
+            yield
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
 
     def check_alive(self) -> None:
         """Raise BenchError when a part has ended."""

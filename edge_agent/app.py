@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from edge_agent import __version__
+from edge_agent import __version__, settings
 from edge_agent.beacon import Beacon
 from edge_agent.boards.link import SerialLink
 from edge_agent.cabinet import Cabinet, MakeLink
 from edge_agent.clock import LockerClock
-from edge_agent.commands import Commands
+from edge_agent.commands import Commands, Hooks
 from edge_agent.config import Config
 from edge_agent.core.doors import Note
 from edge_agent.disk import Disk, DiskError, open_disk
 from edge_agent.journal import Journal
 from edge_agent.outbox import Outbox
 from edge_agent.signature import Verify, verifier
-from edge_agent.telemetry import Machine, Measure, Ring, sample_forever
+from edge_agent.telemetry import Machine, Measure, Period, Ring, sample_forever
 from edge_agent.uplink import Uplink
 from wire.messages import EventKind
 
@@ -54,6 +54,8 @@ class Summary:
     drained: bool
     samples_produced: int
     samples_dropped: int
+    restart: bool = False
+    """It ended because the hub said so, and is to be started again."""
 
 
 def disk_thread() -> ThreadPoolExecutor:
@@ -83,16 +85,17 @@ class Agent:
         self._parts = parts
 
     async def run(self, stop: asyncio.Event) -> Summary:
-        """Work until `stop` is set; then stop in order, drain, and say goodbye.
+        """Work until `stop` is set or the hub orders a restart; then stop in order, drain, and say goodbye.
 
         Raises:
             DiskError: `agent.db` cannot be used.
         """
-        config, clock = self._config, self._parts.clock
+        clock = self._parts.clock
         loop = asyncio.get_running_loop()
         thread = self._parts.disk_thread
-        disk, state = await loop.run_in_executor(thread, open_disk, Path(config.data_dir), thread)
-        outbox = Outbox(disk, state, clock)
+        disk, state = await loop.run_in_executor(thread, open_disk, Path(self._config.data_dir), thread)
+        config = settings.kept_over(self._config, state.settings)
+        outbox = Outbox(disk, state, clock, unacked_events_max=config.outbox.unacked_events_max)
         journal = Journal(disk, outbox, clock)
         ring = Ring(config.telemetry.ring_samples_max)
         owed = await journal.load()
@@ -105,7 +108,26 @@ class Agent:
         cabinet = Cabinet(config, clock, self._parts.make_link, outbox.post, boards_changed)
         uplink = Uplink(config, clock, cabinet, outbox, ring)
         beacon = Beacon(config.beacon)
-        commands = Commands(config.locker, clock, cabinet, journal, self._parts.verify, uplink.send_reply, beacon)
+        period = Period(config.telemetry.period_s)
+        ending = _Ending()
+
+        def configured(changed: dict[str, float]) -> None:
+            nonlocal config
+            config = settings.over(config, changed)
+            log.info("configured", extra={"settings": changed})
+            cabinet.follow(config.doors)
+            period.change(config.telemetry.period_s)
+
+        commands = Commands(
+            config.locker,
+            clock,
+            cabinet,
+            journal,
+            self._parts.verify,
+            uplink.send_reply,
+            beacon,
+            Hooks(configured, ending.restart),
+        )
         uplink.on_command = lambda payload, retained: commands.receive(payload, retained=retained)
         for reply in owed:
             uplink.owe(reply)
@@ -116,15 +138,14 @@ class Agent:
             link = group.create_task(uplink.run(), name=f"{config.locker} uplink")
             others = [
                 group.create_task(
-                    sample_forever(
-                        ring, self._measure(cabinet, outbox, uplink, commands), clock, config.telemetry.period_s
-                    ),
+                    sample_forever(ring, self._measure(cabinet, outbox, uplink, commands), clock, period),
                     name=f"{config.locker} samples",
                 ),
                 group.create_task(self._keep_house(outbox, journal), name=f"{config.locker} housekeeping"),
             ]
-            await stop.wait()
-            log.info("stopping", extra={"locker": config.locker})
+            others.append(group.create_task(ending.follow(stop), name=f"{config.locker} stop"))
+            await ending.began.wait()
+            log.info("stopping", extra={"locker": config.locker, "restart": ending.for_restart})
             cabinet.stop()
             await commands.drain(_COMMANDS_PATIENCE_S)
             beacon.off()
@@ -137,7 +158,15 @@ class Agent:
             link.cancel()
         await disk.close(_DISK_PATIENCE_S)
         left = len(ring)
-        return Summary(outbox.epoch, state.next_seq, outbox.last_seq, drained, ring.produced, ring.dropped + left)
+        return Summary(
+            outbox.epoch,
+            state.next_seq,
+            outbox.last_seq,
+            drained,
+            ring.produced,
+            ring.dropped + left,
+            ending.for_restart,
+        )
 
     async def _drain(self, uplink: Uplink, disk: Disk) -> bool:
         # First onto the disk, so that what is drained is everything.
@@ -147,9 +176,7 @@ class Agent:
     def _measure(self, cabinet: Cabinet, outbox: Outbox, uplink: Uplink, commands: Commands) -> Measure:
         async def measure() -> dict[str, Any]:
             values = await self._parts.measure()
-            troubles = uplink.troubles()
-            if commands.malformed:
-                troubles["commands_malformed"] = commands.malformed
+            troubles = uplink.troubles() | commands.troubles()
             sample = {**values, "outbox_events": outbox.unacked, "board_errors": cabinet.line_errors}
             return {**sample, "extra": troubles} if troubles else sample
 
@@ -163,3 +190,19 @@ class Agent:
                 await journal.prune()
             except DiskError as error:
                 log.warning("housekeeping put off", extra={"why": str(error)})
+
+
+class _Ending:
+    """That this run is to end, and why."""
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+        self.for_restart = False
+
+    async def follow(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self.began.set()
+
+    def restart(self) -> None:
+        self.for_restart = True
+        self.began.set()

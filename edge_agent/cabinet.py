@@ -7,7 +7,7 @@ from uuid import UUID
 from edge_agent.boards.bus import Bus, Listener, Timing
 from edge_agent.boards.link import Link
 from edge_agent.clock import LockerClock
-from edge_agent.config import Board, Config
+from edge_agent.config import Board, Config, Doors
 from edge_agent.core.doors import BoardDoors, DoorView, Note, Rules
 
 log = logging.getLogger(__name__)
@@ -28,12 +28,7 @@ class Cabinet:
         on_boards: Callable[[], None],
     ) -> None:
         self._clock = clock
-        rules = Rules(
-            debounce_reads=config.doors.debounce_reads,
-            open_detect_ms=config.doors.open_detect_ms,
-            left_open_ms=config.doors.left_open_s * 1000,
-            board_silent_polls=config.doors.board_silent_polls,
-        )
+        rules = _rules(config.doors)
         ports: dict[str, list[tuple[int, Board]]] = {}
         for number, board in enumerate(config.boards, start=1):
             ports.setdefault(board.port, []).append((number, board))
@@ -44,6 +39,12 @@ class Cabinet:
         self._of_door = {
             door: (line, board) for line in self._lines for board in line.boards for door in board.doors
         }
+
+    def follow(self, doors: Doors) -> None:
+        """Watch the doors by other settings from now on."""
+        rules = _rules(doors)
+        for line in self._lines:
+            line.follow(doors, rules)
 
     def start(self) -> None:
         """Open the lines and poll."""
@@ -119,12 +120,15 @@ class _Line(Listener):
         self._clock = clock
         self._on_notes = on_notes
         self._on_boards = on_boards
-        timing = Timing(
-            poll_ms=config.doors.poll_ms,
-            answer_timeout_ms=max(board.answer_timeout_ms for _, board in boards),
-            fast_for_ms=config.doors.open_detect_ms,
-        )
-        self.bus = Bus(make_link(port, boards[0][1].baud), list(self._by_address), timing, self)
+        self._answer_timeout_ms = max(board.answer_timeout_ms for _, board in boards)
+        link = make_link(port, boards[0][1].baud)
+        self.bus = Bus(link, list(self._by_address), self._timing(config.doors), self)
+
+    def follow(self, doors: Doors, rules: Rules) -> None:
+        """Go by other settings from now on."""
+        self.bus.follow(self._timing(doors))
+        for board in self.boards:
+            board.watch.follow(rules)
 
     def status(self, board: int, hooks: int, items: int) -> None:
         """See `Listener`."""
@@ -146,6 +150,11 @@ class _Line(Listener):
         was_online = watched.watch.online
         self._tell(watched, watched.watch.gone(self._clock.t()), was_online)
 
+    def _timing(self, doors: Doors) -> Timing:
+        return Timing(
+            poll_ms=doors.poll_ms, answer_timeout_ms=self._answer_timeout_ms, fast_for_ms=doors.open_detect_ms
+        )
+
     def _tell(self, watched: _WatchedBoard, notes: list[Note], was_online: bool) -> None:  # noqa: FBT001
         if not notes:
             return
@@ -157,3 +166,12 @@ class _Line(Listener):
             level, text = (logging.INFO, "answers") if online else (logging.WARNING, "does not answer")
             log.log(level, "board %s", text, extra={"board": watched.address})
             self._on_boards()
+
+
+def _rules(doors: Doors) -> Rules:
+    return Rules(
+        debounce_reads=doors.debounce_reads,
+        open_detect_ms=doors.open_detect_ms,
+        left_open_ms=doors.left_open_s * 1000,
+        board_silent_polls=doors.board_silent_polls,
+    )

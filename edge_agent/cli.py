@@ -26,11 +26,15 @@ log = logging.getLogger(__name__)
 _OK: Final = 0
 _FAILED: Final = 1
 _BAD_CONFIG: Final = 2
+_RESTART: Final = 75
+_STATUSES: Final = (
+    "Exit status: 0 done, 1 failed, 2 wrongly asked or configured, 75 ended because the hub ordered a restart."
+)
 _T = TypeVar("_T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0 done, 1 failed, 2 wrongly asked or configured."""
+    """Run the command line and return the exit status: see `edge-agent --help`."""
     parsed = _parser().parse_args(arguments)
     match parsed.command:
         case "run":
@@ -60,13 +64,14 @@ def _check(config: Config) -> int:
 def _run(config: Config) -> int:
     logs.set_up(config.log.level)
 
-    async def agent(stop: asyncio.Event) -> object:
+    async def agent(stop: asyncio.Event) -> bool:
         with disk_thread() as thread:
-            return await Agent(config, parts_of_machine(config, thread)).run(stop)
+            return (await Agent(config, parts_of_machine(config, thread)).run(stop)).restart
 
     status = _OK
     try:
-        asyncio.run(_until_signal(agent))
+        if asyncio.run(_until_signal(agent)):
+            status = _RESTART
     except* OSError as group:
         for error in group.exceptions:
             log.error("the agent cannot go on", extra={"why": str(error)})  # noqa: TRY400 - the text says it all
@@ -75,7 +80,9 @@ def _run(config: Config) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="edge-agent", description="The agent on a smart locker.")
+    parser = argparse.ArgumentParser(
+        prog="edge-agent", description="The agent on a smart locker.", epilog=_STATUSES
+    )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, text in (

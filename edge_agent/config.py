@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, structs
 
+from edge_agent import failpoint
 from wire.messages import BATCH_EVENTS_MAX, Locker
 
 _ENVIRONMENT: Final = "EDGE_"
@@ -33,7 +34,8 @@ class Mqtt(_Section, frozen=True, kw_only=True):
     username: str | None = None
     password_file: str | None = None
     tls_ca: str | None = None
-    keepalive_s: Annotated[int, Meta(ge=2, le=3600)] = 15
+    keepalive_s: Annotated[int, Meta(ge=3, le=3600)] = 15
+    """A broker that does not answer is noticed within 1.5 times this."""
     incoming_messages_max: Annotated[int, Meta(ge=16, le=65535)] = 256
     reconnect_cap_s: Annotated[float, Meta(ge=0.5, le=3600)] = 60.0
 
@@ -83,6 +85,7 @@ class Outbox(_Section, frozen=True, kw_only=True):
     ack_timeout_ms: _PositiveMs = 5000
     keep_acked_days: Annotated[int, Meta(ge=0, le=365)] = 7
     keep_acked_events_max: Annotated[int, Meta(ge=0, le=10_000_000)] = 200_000
+    unacked_events_max: Annotated[int, Meta(ge=1_000, le=100_000_000)] = 1_000_000
     drain_s: Annotated[float, Meta(ge=0, le=600)] = 5.0
 
 
@@ -156,6 +159,9 @@ def _overridden(document: dict[str, Any], environment: Mapping[str, str]) -> dic
     for name, text in environment.items():
         if not name.startswith(_ENVIRONMENT):
             continue
+        if name == failpoint.VARIABLE:
+            _check_failpoint(text)
+            continue
         *sections, key = name.removeprefix(_ENVIRONMENT).lower().split("__")
         if len(sections) > 1 or sections == ["boards"] or key == "boards":
             raise ConfigError(f"{name} cannot be set here; variables set EDGE_<KEY> or EDGE_<SECTION>__<KEY>")
@@ -164,6 +170,12 @@ def _overridden(document: dict[str, Any], environment: Mapping[str, str]) -> dic
             raise ConfigError(f"{name}: {sections[0]} is not a section")
         target[key] = _typed(key, sections, text)
     return merged
+
+
+def _check_failpoint(text: str) -> None:
+    if text not in failpoint.POINTS:
+        points = ", ".join(failpoint.POINTS)
+        raise ConfigError(f"{failpoint.VARIABLE} is {text!r}; it is for fault tests only, and one of {points}")
 
 
 def _typed(key: str, sections: list[str], text: str) -> object:

@@ -2,7 +2,8 @@
 
 Works are functions of the connection. They run in the order of their submission, many in one transaction, and
 each gets its answer after the commit: with WAL and synchronous=FULL that is when the data has survived a power
-cut. When the disk refuses, a hurried work fails at once, while a patient one is kept and tried again.
+cut. When the disk refuses (full, read-only, broken), a hurried work fails at once, while patient ones are kept and
+tried again each second; hurried ones that come meanwhile are tried before them.
 """
 
 import asyncio
@@ -15,45 +16,45 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar, cast
-from uuid import UUID, uuid4
+from uuid import UUID
+
+from edge_agent.event_rows import oldest_seq
+from edge_agent.schema import SchemaError, bring_forward
 
 log = logging.getLogger(__name__)
 
-WORKS_WAITING_MAX: Final = 10_000
+EVENTS_WAITING_MAX: Final = 10_000
+"""Events of patient works that wait for a disk that refuses; beyond it some are given up, and counted."""
+HURRIED_WAITING_MAX: Final = 1_000
+_WORKS_TOGETHER_MAX: Final = 1_000
 _RETRY_S: Final = 1.0
-_SCHEMA: Final = 1
 _T = TypeVar("_T")
 
 Work = Callable[[sqlite3.Connection], _T]
 
-_CREATE: Final = """
-CREATE TABLE ledger (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    epoch TEXT NOT NULL,
-    next_seq INTEGER NOT NULL,
-    acked_seq INTEGER NOT NULL,
-    session INTEGER NOT NULL
-);
-CREATE TABLE event (
-    seq INTEGER PRIMARY KEY,
-    boot TEXT NOT NULL,
-    clock TEXT NOT NULL,
-    at INTEGER NOT NULL,
-    body BLOB NOT NULL
-);
-CREATE TABLE command (
-    id TEXT PRIMARY KEY,
-    boot TEXT NOT NULL,
-    t INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    body BLOB NOT NULL,
-    reply BLOB
-) WITHOUT ROWID;
-"""
-
 
 class DiskError(OSError):
     """The file cannot be used, or did not take a work; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cargo:
+    """The events that a patient work carries; without any, it is never given up."""
+
+    events: int
+    from_t: int
+    to_t: int
+    spare: bool
+    """They are given up before others: they tell nothing of a door or a command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Events that were given up: how many, and the boot-clock times of the first and the last."""
+
+    events: int
+    from_t: int
+    to_t: int
 
 
 @dataclass(slots=True)
@@ -62,43 +63,68 @@ class _Queued(Generic[_T]):
     done: asyncio.Future[_T]
     then: Callable[[_T], None] | None
     patient: bool
+    cargo: Cargo | None = None
+    lost: Lost | None = None
+    """Of the work that tells what was lost: made anew for each attempt, and never kept."""
 
 
 class Disk:
     """The agent's file. Make it with `open_disk`; use it from one event loop."""
 
     def __init__(self, connection: sqlite3.Connection, executor: Executor) -> None:
-        self.dropped = 0
-        """Patient works given up because `WORKS_WAITING_MAX` waited for a disk that refuses."""
+        self.given_up = 0
+        """Events given up because `EVENTS_WAITING_MAX` waited for a disk that refuses."""
+        self.refusals = 0
+        """Transactions that the disk did not take."""
+        self.tell_lost: Callable[[Lost], tuple[Work[Any], Callable[[Any], None]]] | None = None
+        """Makes (work, then) of what was lost; it is written before what still waits."""
         self._connection = connection
         self._executor = executor
         self._queue: deque[_Queued[Any]] = deque()
+        self._events_waiting = 0
+        self._hurried = 0
+        self._lost: Lost | None = None
         self._busy = False
+        self._closed = False
         self._retry: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
 
     def submit(
-        self, work: Work[_T], *, then: Callable[[_T], None] | None = None, patient: bool = False
+        self,
+        work: Work[_T],
+        *,
+        then: Callable[[_T], None] | None = None,
+        patient: bool = False,
+        cargo: Cargo | None = None,
     ) -> asyncio.Future[_T]:
         """Queue a work. The future is done after the commit; `then` runs just before, on the event loop.
 
-        A hurried work (the default) fails with DiskError when the disk refuses or too much waits. A patient one
-        is tried again each second; the oldest of `WORKS_WAITING_MAX` is given up, counted and logged.
+        A hurried work (the default) fails with DiskError when the disk refuses or too many wait. A patient one is
+        tried again each second. Where more than `EVENTS_WAITING_MAX` events wait, the oldest spare ones are given
+        up, then the oldest of all; what was lost is told with `tell_lost` as soon as the disk takes writes again.
         """
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[_T] = loop.create_future()
+        done: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         # Nobody has to look at the future of a patient work.
         done.add_done_callback(_seen)
-        if len(self._queue) >= WORKS_WAITING_MAX:
-            if not patient:
-                done.set_exception(DiskError(f"{WORKS_WAITING_MAX} works wait for the disk"))
-                return done
-            self._give_up_oldest()
-        self._queue.append(_Queued(work, done, then, patient))
+        if self._closed:
+            done.set_exception(DiskError("the file is closed"))
+            return done
+        if not patient and self._hurried >= HURRIED_WAITING_MAX:
+            done.set_exception(DiskError(f"{HURRIED_WAITING_MAX} works wait for the disk"))
+            return done
         self._idle.clear()
+        self._enter(_Queued(work, done, then, patient, cargo))
+        self._give_up_beyond_limit()
         self._start()
         return done
+
+    async def read(self, work: Work[_T]) -> _T:
+        """Run a work that only reads what is committed; it needs no disk that takes writes. Raises DiskError."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work, self._connection)
+        except sqlite3.Error as error:
+            raise DiskError(str(error)) from None
 
     async def settled(self, patience_s: float) -> None:
         """Wait until everything queued is committed, `patience_s` at the most."""
@@ -108,28 +134,58 @@ class Disk:
 
     async def close(self, patience_s: float) -> None:
         """Wait for what is queued, `patience_s` at the most, and close the file."""
-        await self.settled(patience_s)
-        if self._retry is not None:
-            self._retry.cancel()
+        if not self._closed:
+            await self.settled(patience_s)
+        self._closed = True
+        self._retry_later(None)
         await asyncio.get_running_loop().run_in_executor(self._executor, self._connection.close)
 
+    def _enter(self, queued: _Queued[Any]) -> None:
+        self._queue.append(queued)
+        self._count(queued, 1)
+
+    def _count(self, queued: _Queued[Any], sign: int) -> None:
+        self._events_waiting += sign * (queued.cargo.events if queued.cargo else 0)
+        self._hurried += 0 if queued.patient else sign
+
     def _start(self) -> None:
-        if self._busy or not self._queue:
+        if self._busy or self._closed:
             return
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
+        batch = self._hurried_ones() if self._retry is not None else self._oldest_ones()
+        if not batch:
+            return
         self._busy = True
-        batch = list(self._queue)
-        self._queue.clear()
         loop = asyncio.get_running_loop()
         job = loop.run_in_executor(self._executor, _transaction, self._connection, [q.work for q in batch])
         job.add_done_callback(lambda done: self._finished(batch, done))
+
+    def _hurried_ones(self) -> list[_Queued[Any]]:
+        if not self._hurried:
+            return []
+        batch = [queued for queued in self._queue if not queued.patient]
+        self._queue = deque(queued for queued in self._queue if queued.patient)
+        for queued in batch:
+            self._count(queued, -1)
+        return batch
+
+    def _oldest_ones(self) -> list[_Queued[Any]]:
+        batch: list[_Queued[Any]] = []
+        if self._lost is not None and self.tell_lost is not None:
+            work, then = self.tell_lost(self._lost)
+            done = asyncio.get_running_loop().create_future()
+            batch.append(_Queued(work, done, then, patient=True, lost=self._lost))
+            self._lost = None
+        while self._queue and len(batch) < _WORKS_TOGETHER_MAX:
+            queued = self._queue.popleft()
+            self._count(queued, -1)
+            batch.append(queued)
+        return batch
 
     def _finished(self, batch: list[_Queued[Any]], job: asyncio.Future[list[Any]]) -> None:
         self._busy = False
         error = job.exception()
         if error is None:
+            self._retry_later(None)
             for queued, result in zip(batch, job.result(), strict=True):
                 if queued.then is not None:
                     queued.then(result)
@@ -137,31 +193,53 @@ class Disk:
                     queued.done.set_result(result)
         else:
             self._refused(batch, error)
-        if self._retry is None:
-            self._start()
-        if not self._busy and not self._queue:
+        self._start()
+        if not self._busy and not self._queue and self._lost is None:
             self._idle.set()
 
     def _refused(self, batch: list[_Queued[Any]], error: BaseException) -> None:
         log.error("the disk refuses", extra={"why": str(error), "works": len(batch)})
-        patient = [queued for queued in batch if queued.patient]
-        for queued in batch:
-            if not queued.patient and not queued.done.done():
+        self.refusals += 1
+        for queued in reversed(batch):
+            if queued.lost is not None:
+                self._lost = _together(queued.lost, self._lost)
+            elif queued.patient:
+                self._queue.appendleft(queued)
+                self._count(queued, 1)
+            elif not queued.done.done():
                 queued.done.set_exception(DiskError(str(error)))
-        self._queue.extendleft(reversed(patient))
-        if all(queued.patient for queued in self._queue):
-            self._retry = asyncio.get_running_loop().call_later(_RETRY_S, self._try_again)
+        self._give_up_beyond_limit()
+        if self._retry is None and (self._lost is not None or any(queued.patient for queued in self._queue)):
+            self._retry_later(_RETRY_S)
+
+    def _retry_later(self, seconds: float | None) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+        waits = seconds is not None and not self._closed
+        self._retry = asyncio.get_running_loop().call_later(seconds or 0, self._try_again) if waits else None
 
     def _try_again(self) -> None:
         self._retry = None
         self._start()
 
-    def _give_up_oldest(self) -> None:
-        oldest = self._queue.popleft()
-        self.dropped += 1
-        log.error("ledger entries lost: the disk refuses for too long", extra={"dropped": self.dropped})
-        if not oldest.done.done():
-            oldest.done.set_exception(DiskError("given up; the disk refused for too long"))
+    def _give_up_beyond_limit(self) -> None:
+        while self._events_waiting > EVENTS_WAITING_MAX:
+            place = next(
+                (i for i, queued in enumerate(self._queue) if queued.cargo and queued.cargo.spare),
+                next(i for i, queued in enumerate(self._queue) if queued.cargo),
+            )
+            queued = self._queue[place]
+            del self._queue[place]
+            self._count(queued, -1)
+            self._give_up(queued)
+
+    def _give_up(self, queued: _Queued[Any]) -> None:
+        cargo = cast("Cargo", queued.cargo)
+        self._lost = _together(Lost(cargo.events, cargo.from_t, cargo.to_t), self._lost)
+        self.given_up += cargo.events
+        log.error("ledger entries given up: the disk refuses for too long", extra={"events": self.given_up})
+        if not queued.done.done():
+            queued.done.set_exception(DiskError("given up; the disk refused for too long"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +251,8 @@ class LedgerState:
     acked_seq: int
     session: int
     oldest_seq: int
+    settings: dict[str, str]
+    """What the hub has configured, by name."""
 
 
 def open_disk(directory: Path, executor: Executor) -> tuple[Disk, LedgerState]:
@@ -190,34 +270,18 @@ def open_disk(directory: Path, executor: Executor) -> tuple[Disk, LedgerState]:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        _create_or_check(connection, path)
+        bring_forward(connection)
         row = connection.execute("SELECT epoch, next_seq, acked_seq, session FROM ledger").fetchone()
+        settings = dict(connection.execute("SELECT name, value FROM setting").fetchall())
         oldest = oldest_seq(connection)
+    except SchemaError as error:
+        connection.close()
+        raise DiskError(f"{path} was written by another version: {error}") from None
     except sqlite3.Error as error:
         connection.close()
         raise DiskError(f"{path} cannot be used: {error}") from None
     epoch, next_seq, acked_seq, session = cast("tuple[str, int, int, int]", row)
-    return Disk(connection, executor), LedgerState(UUID(epoch), next_seq, acked_seq, session, oldest)
-
-
-def oldest_seq(connection: sqlite3.Connection) -> int:
-    """Return the number of the oldest event in the file; the next one's if there is none."""
-    row = connection.execute(
-        "SELECT coalesce((SELECT min(seq) FROM event), (SELECT next_seq FROM ledger))"
-    ).fetchone()
-    return int(row[0])
-
-
-def _create_or_check(connection: sqlite3.Connection, path: Path) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version not in {0, _SCHEMA}:
-        connection.close()
-        raise DiskError(f"{path} was written by another version (its schema is {version}, this one's {_SCHEMA})")
-    if version == 0:
-        connection.executescript(f"BEGIN IMMEDIATE;{_CREATE}")
-        connection.execute("INSERT INTO ledger VALUES (1, ?, 1, 0, 0)", (str(uuid4()),))
-        connection.execute(f"PRAGMA user_version = {_SCHEMA}")
-        connection.execute("COMMIT")
+    return Disk(connection, executor), LedgerState(UUID(epoch), next_seq, acked_seq, session, oldest, settings)
 
 
 def _transaction(connection: sqlite3.Connection, works: list[Work[Any]]) -> list[Any]:
@@ -230,6 +294,13 @@ def _transaction(connection: sqlite3.Connection, works: list[Work[Any]]) -> list
             connection.execute("ROLLBACK")
         raise
     return results
+
+
+def _together(one: Lost, other: Lost | None) -> Lost:
+    if other is None:
+        return one
+    # Of another boot a time may be smaller than the one before it: no more is said than what all of them lie in.
+    return Lost(one.events + other.events, min(one.from_t, other.from_t), max(one.to_t, other.to_t))
 
 
 def _seen(done: asyncio.Future[Any]) -> None:

@@ -95,8 +95,8 @@ async def connect(settings: Mqtt, locker: str, will_topic: str, will: bytes) -> 
             will=aiomqtt.Will(will_topic, will, qos=1, retain=True),
             clean_session=True,
             protocol=aiomqtt.ProtocolVersion.V311,
-            keepalive=settings.keepalive_s,
-            timeout=CALL_TIMEOUT_S,
+            keepalive=ping_after_s(settings.keepalive_s),
+            timeout=min(CALL_TIMEOUT_S, 1.5 * settings.keepalive_s),
             max_queued_incoming_messages=settings.incoming_messages_max,
             tls_context=_tls(settings),
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
@@ -112,6 +112,14 @@ async def connect(settings: Mqtt, locker: str, will_topic: str, will: bytes) -> 
             await asyncio.shield(client.__aexit__(None, None, None))
         except (aiomqtt.MqttError, OSError) as error:
             log.debug("the link did not end cleanly", extra={"why": str(error)})
+
+
+def ping_after_s(keepalive_s: int) -> int:
+    """Return after how many silent seconds the client has to ping for a dead link to end within 1.5 `keepalive_s`.
+
+    paho-mqtt pings after that time and waits as long again for the answer, and looks at both once a second.
+    """
+    return (3 * keepalive_s // 2 - 2) // 2
 
 
 def _heed_cancellation() -> None:

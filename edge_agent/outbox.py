@@ -1,38 +1,54 @@
 """The locker's ledger on its own disk, until the hub has said that it is committed, and some days longer."""
 
 import asyncio
+import logging
 import sqlite3
 from collections import deque
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any, Final
 from uuid import UUID, uuid4
 
-import msgspec
-from msgspec import structs
-
+from edge_agent import event_rows
 from edge_agent.clock import LockerClock, Stamp
 from edge_agent.core.doors import Note
-from edge_agent.disk import Disk, LedgerState, oldest_seq
-from wire.messages import MESSAGE_BYTES_MAX, Clock, Event
+from edge_agent.disk import Disk, DiskError, LedgerState, Lost
+from edge_agent.entries import Entries, Portion, portion
+from edge_agent.event_rows import Numbered, Renumbered, Trimmed
+from wire.messages import EventKind
 
-BATCH_BYTES_MAX: Final = MESSAGE_BYTES_MAX * 3 // 4
+log = logging.getLogger(__name__)
+
 TAIL_EVENTS_MAX: Final = 256
 PRUNE_EVENTS_MAX: Final = 5_000
+UNACKED_EVENTS_MAX: Final = 1_000_000
+SESSIONS_RESERVED: Final = 64
+_TRIM_SHARE: Final = 100
+# More than a trim appends, or the outbox would never become smaller.
+_TRIM_EVENTS_MIN: Final = 10
 _DAY_MS: Final = 86_400_000
 
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Event).decode
 
-Row = tuple[int, str, str, int, bytes]
+class ForkReason(StrEnum):
+    """Why a new epoch began; told in `ledger.forked`."""
+
+    CLONED = "cloned"
+    """The hub knows another event under one of our numbers: a copied disk."""
+    FILE_RESTORED = "file_restored"
+    """The hub knows more events than this file: it was put back."""
+    HUB_ASKED = "hub_asked"
 
 
 class Outbox:
-    """Events with dense numbers, on disk before anyone hears of them.
+    """Events with dense numbers and a chain over them, on disk before anyone hears of them.
 
-    `last_seq` is the newest committed number, `acked_seq` the newest that the hub has committed.
+    `last_seq` is the newest committed number, `acked_seq` the newest that the hub has committed. Beyond
+    `unacked_events_max` the oldest unconfirmed events are deleted, some at a time, and an `outbox.gap` says so.
     """
 
-    def __init__(self, disk: Disk, state: LedgerState, clock: LockerClock) -> None:
+    def __init__(
+        self, disk: Disk, state: LedgerState, clock: LockerClock, *, unacked_events_max: int = UNACKED_EVENTS_MAX
+    ) -> None:
         self.epoch = state.epoch
         self.acked_seq = state.acked_seq
         self.last_seq = state.next_seq - 1
@@ -40,86 +56,100 @@ class Outbox:
         """The oldest event that is still here; the next one's number if there is none."""
         self.appended = asyncio.Event()
         """Set whenever there is something new to send; whoever waits for it clears it."""
+        self.forks = 0
+        self.deleted_unacked = 0
+        """Events that the hub never confirmed and that are deleted, because the outbox was at its limit."""
         self._disk = disk
         self._clock = clock
-        self._session = state.session
+        self._session = self._sessions_end = state.session
+        self._unacked_events_max = unacked_events_max
+        self._trimming = False
+        self._ack_waits = False
         # The newest rows, so that an event that goes out at once is not read back from the disk.
-        self._tail: deque[Row] = deque(maxlen=TAIL_EVENTS_MAX)
+        self._tail: deque[Numbered] = deque(maxlen=TAIL_EVENTS_MAX)
+        disk.tell_lost = self._disk_full_gap
 
     @property
     def unacked(self) -> int:
-        """How many events the hub has not confirmed."""
-        return self.last_seq - self.acked_seq
+        """How many events wait here for the hub to confirm them."""
+        return self.last_seq - max(self.acked_seq, self.oldest_seq - 1)
+
+    @property
+    def given_up(self) -> int:
+        """Events that never came onto a disk that refused for too long."""
+        return self._disk.given_up
+
+    @property
+    def disk_refusals(self) -> int:
+        """Transactions that the disk did not take."""
+        return self._disk.refusals
 
     def post(self, notes: Sequence[Note]) -> asyncio.Future[int]:
         """Append notes, in order, without waiting; the future is their first number, after the commit.
 
-        A disk that refuses is tried again; the order is kept.
+        A disk that refuses is tried again; the order is kept. What cannot wait any longer is given up, and the
+        ledger says how much that was (`outbox.gap`).
         """
-        rows = self.rows(notes)
+        entries = self.entries(notes)
         return self._disk.submit(
-            lambda connection: insert(connection, rows),
-            then=lambda first: self.committed(first, rows),
-            patient=True,
+            entries.write, then=lambda _: self.committed(entries), patient=True, cargo=entries.cargo
         )
 
-    def rows(self, notes: Sequence[Note]) -> list[Row]:
-        """Return notes as rows that still lack their number; for `insert` within another transaction."""
-        stamp = self._clock.stamp()
-        return [(0, str(self._clock.boot), stamp.clock.value, at, body) for at, body in _encoded(notes, stamp)]
+    def entries(self, notes: Sequence[Note]) -> Entries:
+        """Return notes stamped by the present moment, to be written within another transaction."""
+        return Entries(notes, self._clock.boot, self._clock.stamp())
 
-    def committed(self, first: int, rows: Sequence[Row]) -> None:
-        """Note that rows were committed with numbers from `first`."""
-        for place, (_, boot, clock, at, body) in enumerate(rows):
-            self._tail.append((first + place, boot, clock, at, body))
-        self.last_seq = first + len(rows) - 1
+    def committed(self, entries: Entries) -> None:
+        """Note that entries were committed."""
+        if not entries.numbered:
+            return
+        self._tail.extend(entries.numbered)
+        self.last_seq = entries.numbered[-1].seq
         self.appended.set()
+        self._trim_if_full()
 
-    async def read(self, first: int, events_max: int, stamp: Stamp) -> tuple[int, list[Event]]:
-        """Return (number of the first, events) from `first` on, as they go into one message stamped `stamp`.
+    async def read(self, first: int, events_max: int, stamp: Stamp) -> Portion:
+        """Return the events from `first` on, as they go into one message stamped `stamp`.
 
-        The number is higher than asked for if the events before it are pruned. No events: there are none.
+        They begin later if the events before them are deleted. Raises DiskError.
         """
-        if self._tail and self._tail[0][0] <= first:
-            start = first - self._tail[0][0]
-            rows = [self._tail[i] for i in range(start, min(start + events_max, len(self._tail)))]
-        else:
-            rows = await self._disk.submit(lambda connection: _select(connection, first, events_max))
-        boot, clock = str(self._clock.boot), stamp.clock
-        events: list[Event] = []
-        size = 0
-        for _, row_boot, row_clock, _, body in rows:
-            size += len(body) + 100
-            if events and size > BATCH_BYTES_MAX:
-                break
-            event = _decode(body)
-            if row_boot != boot or row_clock != clock:
-                event = structs.replace(event, boot=UUID(row_boot), clock=Clock(row_clock))
-            events.append(event)
-        return (rows[0][0] if rows else first), events
+        while True:
+            epoch = self.epoch
+            found = self._of_tail(first, events_max)
+            if found is None:
+                found = await self._disk.read(lambda c: event_rows.select(c, first, events_max))
+            prev, rows = found
+            if epoch == self.epoch:
+                # Otherwise a fork came in between: the numbers are others'.
+                is_oldest = bool(rows) and (rows[0].seq > first or first <= self.oldest_seq)
+                return portion(epoch, first, rows, prev, (self._clock.boot, stamp), is_oldest=is_oldest)
+
+    def chain_in_memory(self, seq: int) -> str | None:
+        """Return the chain after event `seq`, if that needs no disk."""
+        place = seq - self._tail[0].seq if self._tail else -1
+        return self._tail[place].chain if 0 <= place < len(self._tail) else None
+
+    async def chain_at(self, seq: int) -> str | None:
+        """Return the chain after event `seq`; None where nobody can know it any more. Raises DiskError."""
+        return await self._disk.read(lambda connection: event_rows.chain_at(connection, seq))
 
     def ack(self, upto: int) -> None:
         """Note that the hub has committed everything up to and with `upto`."""
         if upto <= self.acked_seq:
             return
         self.acked_seq = min(upto, self.last_seq)
-        acked = self.acked_seq
-        # It may be written late or lost: the hub says it again when it sees the events again.
-        self._disk.submit(
-            lambda connection: (
-                connection.execute("UPDATE ledger SET acked_seq = max(acked_seq, ?)", (acked,)).rowcount
-            ),
-            patient=True,
-        )
+        self._write_ack()
 
     async def next_session(self) -> int:
-        """Count one more connection, on disk, and return its number."""
+        """Count one more connection and return its number: higher than any before it, also of earlier runs.
 
-        def count(connection: sqlite3.Connection) -> int:
-            row = connection.execute("UPDATE ledger SET session = session + 1 RETURNING session").fetchone()
-            return int(row[0])
-
-        self._session = await self._disk.submit(count)
+        Numbers are reserved on disk some at a time, so that a disk that fills up meanwhile keeps nobody offline.
+        Raises DiskError where none is left.
+        """
+        if self._session >= self._sessions_end:
+            self._sessions_end = await self._disk.submit(_reserve_sessions)
+            self._session = self._sessions_end - SESSIONS_RESERVED
+        self._session += 1
         return self._session
 
     async def prune(self, keep_days: int, keep_events_max: int) -> int:
@@ -129,81 +159,130 @@ class Outbox:
         """
         before_at = self._clock.stamp().at - keep_days * _DAY_MS
         beyond = self.acked_seq - keep_events_max
-        acked = self.acked_seq
+        acked, epoch = self.acked_seq, self.epoch
 
         def delete(connection: sqlite3.Connection) -> tuple[int, int]:
+            if not _is_epoch(connection, epoch):
+                return 0, event_rows.oldest_seq(connection)
             # From the oldest on only: what is left stays dense.
             young = connection.execute(
                 "SELECT min(seq) FROM event WHERE at >= ? AND seq > ?", (before_at, beyond)
             ).fetchone()[0]
-            oldest = oldest_seq(connection)
+            oldest = event_rows.oldest_seq(connection)
             end = min(acked + 1, young if young is not None else acked + 1, oldest + PRUNE_EVENTS_MAX)
-            deleted = connection.execute("DELETE FROM event WHERE seq < ?", (end,)).rowcount
-            return deleted, oldest_seq(connection)
+            return event_rows.delete_before(connection, end), event_rows.oldest_seq(connection)
 
-        deleted, self.oldest_seq = await self._disk.submit(delete)
+        deleted, _ = await self._disk.submit(delete, then=lambda numbers: self._oldest_is(numbers[1]))
         return deleted
 
-    async def new_epoch(self) -> None:
-        """Begin a new epoch: this file is older than what the hub has seen of it, so its numbers are taken.
+    async def fork(self, reason: ForkReason) -> None:
+        """Begin a new epoch: the numbers of this one are taken by another history.
 
-        Every event kept here that the hub did not confirm before gets a new number, from 1.
+        Its first event is `ledger.forked`; every event that the hub did not confirm follows with a new number. One
+        transaction. Raises DiskError, and then nothing has changed.
         """
-        epoch = uuid4()
+        before, epoch = self.epoch, uuid4()
+        note = Note(
+            self._clock.t(), EventKind.LEDGER_FORKED, data={"from_epoch": str(before), "reason": reason.value}
+        )
+        (row,) = self.entries([note]).rows
 
-        def renumber(connection: sqlite3.Connection) -> tuple[int, int]:
-            row = connection.execute("SELECT acked_seq, next_seq FROM ledger").fetchone()
-            acked, next_seq = int(row[0]), int(row[1])
-            connection.execute("DELETE FROM event WHERE seq <= ?", (acked,))
-            # Two steps, as a number may not be there twice even for a moment.
-            connection.execute("UPDATE event SET seq = -(seq - ?)", (acked,))
-            connection.execute("UPDATE event SET seq = -seq")
-            connection.execute(
-                "UPDATE ledger SET epoch = ?, next_seq = ?, acked_seq = 0", (str(epoch), next_seq - acked)
-            )
-            return acked, next_seq
+        def renumber(connection: sqlite3.Connection) -> Renumbered | None:
+            # Twice at a time would be a fork of the fork.
+            return event_rows.renumber(connection, str(epoch), row) if _is_epoch(connection, before) else None
 
-        def then(numbers: tuple[int, int]) -> None:
-            acked, next_seq = numbers
+        def then(renumbered: Renumbered | None) -> None:
+            if renumbered is None:
+                return
+            log.error("a new epoch of the ledger begins", extra={"reason": reason.value, "epoch": str(epoch)})
             self.epoch = epoch
             self.acked_seq = 0
-            self.last_seq = next_seq - acked - 1
+            self.last_seq = renumbered.next_seq - 1
             self.oldest_seq = 1
+            self.forks += 1
             self._tail.clear()
+            self.appended.set()
+            self._trim_if_full()
 
         await self._disk.submit(renumber, then=then)
 
-
-def insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
-    """Give rows their numbers and write them, within the caller's transaction. Returns the first number."""
-    count = len(rows)
-    after = connection.execute("UPDATE ledger SET next_seq = next_seq + ? RETURNING next_seq", (count,)).fetchone()
-    first = int(after[0]) - count
-    connection.executemany(
-        "INSERT INTO event VALUES (?, ?, ?, ?, ?)",
-        [(first + place, *row[1:]) for place, row in enumerate(rows)],
-    )
-    return first
-
-
-def _encoded(notes: Sequence[Note], stamp: Stamp) -> list[tuple[int, bytes]]:
-    encoded = []
-    for note in notes:
-        at = max(0, stamp.at - (stamp.t - note.t))
-        event = Event(
-            t=note.t,
-            at=at,
-            kind=note.kind.value,
-            door=note.door,
-            actor=note.actor,
-            command=note.command,
-            data=note.data,
+    def _of_tail(self, first: int, events_max: int) -> tuple[str, list[Numbered]] | None:
+        place = first - self._tail[0].seq if self._tail else -1
+        if not 0 < place <= len(self._tail):
+            # The one before the first is needed as well.
+            return None
+        return (
+            self._tail[place - 1].chain,
+            [self._tail[i] for i in range(place, min(place + events_max, len(self._tail)))],
         )
-        encoded.append((at, _encode(event)))
-    return encoded
+
+    def _write_ack(self) -> None:
+        if self._ack_waits:
+            return
+        self._ack_waits = True
+        acked, epoch = self.acked_seq, str(self.epoch)
+
+        def then(_: int) -> None:
+            self._ack_waits = False
+            if str(self.epoch) == epoch and self.acked_seq > acked:
+                self._write_ack()
+
+        # It may be written late or lost: the hub says it again when it sees the events again.
+        self._disk.submit(
+            lambda connection: (
+                connection.execute(
+                    "UPDATE ledger SET acked_seq = max(acked_seq, ?) WHERE epoch = ?", (acked, epoch)
+                ).rowcount
+            ),
+            then=then,
+            patient=True,
+        )
+
+    def _trim_if_full(self) -> None:
+        if self.unacked <= self._unacked_events_max or self._trimming:
+            return
+        self._trimming = True
+        events_max = min(PRUNE_EVENTS_MAX, max(_TRIM_EVENTS_MIN, self._unacked_events_max // _TRIM_SHARE))
+        entries = self.entries([Note(self._clock.t(), EventKind.OUTBOX_GAP)])
+        (row,) = entries.rows
+
+        def then(trimmed: Trimmed) -> None:
+            self.deleted_unacked += trimmed.unconfirmed
+            self._oldest_is(trimmed.oldest)
+            entries.numbered = trimmed.appended
+            self._trimming = False
+            self.committed(entries)
+            # Confirmed events may have gone first: then there is still something to do.
+            self._trim_if_full()
+
+        def ended(done: asyncio.Future[Trimmed]) -> None:
+            if not done.cancelled() and isinstance(done.exception(), DiskError):
+                # The next event that the disk takes is the next occasion.
+                self._trimming = False
+
+        trim = self._disk.submit(
+            lambda connection: event_rows.give_up_oldest(connection, events_max, row), then=then
+        )
+        trim.add_done_callback(ended)
+
+    def _disk_full_gap(self, lost: Lost) -> tuple[Callable[[sqlite3.Connection], int], Callable[[Any], None]]:
+        data = {"events": lost.events, "from_t": lost.from_t, "to_t": lost.to_t, "reason": "disk_full"}
+        entries = self.entries([Note(self._clock.t(), EventKind.OUTBOX_GAP, data=data)])
+        return entries.write, lambda _: self.committed(entries)
+
+    def _oldest_is(self, oldest: int) -> None:
+        self.oldest_seq = oldest
+        while self._tail and self._tail[0].seq < oldest:
+            self._tail.popleft()
 
 
-def _select(connection: sqlite3.Connection, first: int, events_max: int) -> list[Row]:
-    return connection.execute(
-        "SELECT seq, boot, clock, at, body FROM event WHERE seq >= ? ORDER BY seq LIMIT ?", (first, events_max)
-    ).fetchall()
+def _reserve_sessions(connection: sqlite3.Connection) -> int:
+    row = connection.execute(
+        "UPDATE ledger SET session = session + ? RETURNING session", (SESSIONS_RESERVED,)
+    ).fetchone()
+    return int(row[0])
+
+
+def _is_epoch(connection: sqlite3.Connection, epoch: UUID) -> bool:
+    row: tuple[str] = connection.execute("SELECT epoch FROM ledger").fetchone()
+    return row == (str(epoch),)

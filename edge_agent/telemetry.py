@@ -53,13 +53,37 @@ class Ring:
             self._samples.popleft()
 
 
-async def sample_forever(ring: Ring, measure: Measure, clock: LockerClock, period_s: float) -> None:
-    """Add a sample to the ring every `period_s`."""
+class Period:
+    """How often a sample is taken, in seconds; it may be changed at any time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._changed = asyncio.Event()
+
+    def change(self, seconds: float) -> None:
+        """Begin a period of another length now."""
+        self.seconds = seconds
+        self._changed.set()
+
+    async def passed(self, due: float) -> bool:
+        """Wait until the loop's time is `due`. Returns False, at once, when the period is changed meanwhile."""
+        try:
+            async with asyncio.timeout_at(due):
+                await self._changed.wait()
+        except TimeoutError:
+            return True
+        self._changed.clear()
+        return False
+
+
+async def sample_forever(ring: Ring, measure: Measure, clock: LockerClock, period: Period) -> None:
+    """Add a sample to the ring every period."""
     loop = asyncio.get_running_loop()
     due = loop.time()
     while True:
-        due = max(due + period_s, loop.time())
-        await asyncio.sleep(due - loop.time())
+        due = max(due + period.seconds, loop.time())
+        while not await period.passed(due):
+            due = loop.time() + period.seconds
         ring.add(msgspec.convert({**await measure(), "t": clock.t(), "dropped": ring.dropped}, Sample))
 
 

@@ -126,6 +126,11 @@ class Uplink:
         """Return what has gone wrong since the start, by name; what never did is left out."""
         counted = {
             "batches_resent": self._sender.resent,
+            "disk_refusals": self._outbox.disk_refusals,
+            "events_deleted": self._outbox.deleted_unacked,
+            "events_given_up": self._outbox.given_up,
+            "forks": self._outbox.forks,
+            "forks_put_off": self._sender.forks_put_off,
             "messages_malformed": self.counters.malformed,
             "replies_dropped": self.counters.replies_dropped,
         }
@@ -173,10 +178,12 @@ class Uplink:
             }
             tasks = [group.create_task(work, name=f"{locker} {name}") for name, work in works.items()]
             await self._closing.wait()
-            farewell = encode(self._presence(online=False, reason="stopping"))
-            await link.publish(self._topics[Channel.PRESENCE], farewell, retain=True)
             for task in tasks:
                 task.cancel()
+            await asyncio.wait(tasks)
+            # The last word of the session: whatever came after it would say that the locker is there.
+            farewell = encode(self._presence(online=False, reason="stopping"))
+            await link.publish(self._topics[Channel.PRESENCE], farewell, retain=True)
 
     async def _receive(self, link: mqtt.Connection) -> None:
         commands, receipts = self._topics[Channel.COMMANDS], self._topics[Channel.RECEIPTS]

@@ -18,6 +18,8 @@ from aiohttp import web
 from hub import clock
 from hub.api.auth import Auth
 from hub.api.commands import Commands
+from hub.api.jobs import Jobs
+from hub.api.ledger import LedgerRoutes
 from hub.api.lockers import Lockers
 from hub.api.openapi import document
 from hub.api.page import Page, folder
@@ -25,24 +27,33 @@ from hub.api.server import application, start
 from hub.api.service import Service
 from hub.api.socket import Socket
 from hub.api.views import EventView
+from hub.commanding import Commanding
 from hub.config import Config, read_secret
 from hub.core.accounting import Accounts
 from hub.core.clocks import Clocks
+from hub.core.fairness import Shares
 from hub.core.fleet import Fleet
 from hub.core.ledger import Ledger
+from hub.core.samples import Seen
+from hub.deliveries import Held
 from hub.dispatch import Dispatch
 from hub.errors import StoreUnavailable
+from hub.forks import Forks
 from hub.intake import Intake, IntakeParts
+from hub.jobs import JobRunner
+from hub.ledger_watch import watch_ledgers
 from hub.live import Live
 from hub.metrics import Metrics
 from hub.mqtt import Link
 from hub.quarantine import Quarantine, QuarantineSink
 from hub.receipts import Receipts
 from hub.signing import CommandKey, load_key
-from hub.sinks import CommandSink, EventSink, ReadingSink
+from hub.sinks import EventSink
 from hub.store.batch import Batcher
-from hub.store.rows import CommandRow, EventsQuery, EventUnit, Quarantined, ReadingUnit
+from hub.store.ledgers import Ledgers
+from hub.store.rows import EventsQuery, EventUnit, Quarantined, ReadingUnit
 from hub.store.timescale import Store
+from hub.telemetry import ReadingSink, Telemetry, TelemetryParts, newest_stored
 from wire import __version__
 from wire.messages import PROTOCOL, HubState, encode
 from wire.topics import HUB_STATE, Channel, subscription
@@ -66,8 +77,9 @@ class Hub:
     fleet: Fleet
     store: Store
     dispatch: Dispatch
+    jobs: JobRunner
     metrics: Metrics
-    links: tuple[Link, Link]
+    links: tuple[Link, ...]
 
 
 async def run(config: Config, stop: asyncio.Event) -> None:
@@ -94,7 +106,9 @@ async def running(config: Config) -> AsyncIterator[Hub]:
         # Callers who wait for their command's end are still answered, and new ones told to come again.
         stack.push_async_callback(build.settle)
         _log.info("The hub is up", extra={"page": page_url(config), "hub": build.id, "version": __version__})
-        yield Hub(build.accounts, build.fleet, store, build.dispatch, build.metrics, (build.ingest, build.command))
+        yield Hub(
+            build.accounts, build.fleet, store, build.dispatch, build.jobs, build.metrics, build.links
+        )  # fmt: skip
 
 
 def page_url(config: Config) -> str:
@@ -130,35 +144,36 @@ class _Build:
             **limits,
         )
         self.quarantine = Quarantine(
-            self.quarantined, metrics, payload_bytes_max=intake.quarantine_payload_bytes_max
-        )
+            self.quarantined, metrics,
+            payload_bytes_max=intake.quarantine_payload_bytes_max,
+            per_topic_per_minute=intake.quarantine_per_locker_per_minute,
+        )  # fmt: skip
         self.receipts = Receipts(metrics)
+        self.forks = Forks(self.quarantine, self.receipts, metrics)
+        self.ledgers = Ledgers(self.store)
         self.events: Batcher[EventUnit] = Batcher(
             "event",
-            EventSink(self.store, self.ledger, self.accounts, self.receipts, self.quarantine, metrics),
+            EventSink(
+                self.ledgers, self.ledger, self.accounts, self.receipts, self.quarantine, self.forks, metrics
+            ),
             metrics,
             queue_rows_max=intake.event_queue_rows_max,
+            backlog_rows_max=intake.backlog_queue_rows_max,
             **limits,
         )
         self.readings: Batcher[ReadingUnit] = Batcher(
             "reading",
-            ReadingSink(self.store, self.accounts, self.quarantine, metrics),
+            ReadingSink(self.store, self.accounts.samples, self.quarantine, metrics),
             metrics,
             queue_rows_max=intake.reading_queue_rows_max,
             **limits,
         )
-        self.commands: Batcher[CommandRow] = Batcher(
-            "command",
-            CommandSink(self.store, metrics),
-            metrics,
-            queue_rows_max=intake.command_queue_rows_max,
-            **limits,
-        )
         self.live = Live(config.live, config.commands, self.fleet, metrics)
         self.live.load_with(self._events_of)
-        self.dispatch = Dispatch(
-            config.commands, key, self.fleet, self.clocks, self.live, self.commands, self.quarantine, metrics
+        self.commanding = Commanding(
+            config, key, self.store, self.fleet, self.clocks, self.live, self.quarantine, metrics
         )
+        self.dispatch = self.commanding.dispatch
         self.intake = Intake(
             IntakeParts(
                 accounts=self.accounts,
@@ -166,18 +181,40 @@ class _Build:
                 clocks=self.clocks,
                 ledger=self.ledger,
                 events=self.events,
-                readings=self.readings,
+                shares=self._shares(),
                 quarantine=self.quarantine,
+                forks=self.forks,
                 receipts=self.receipts,
                 dispatch=self.dispatch,
                 live=self.live,
                 metrics=metrics,
+                backlog_age_ms=intake.backlog_age_s * 1000,
+            )
+        )
+        self.seen = Seen(intake.cursors_max)
+        self.telemetry = Telemetry(
+            TelemetryParts(
+                tally=self.accounts.samples,
+                fleet=self.fleet,
+                clocks=self.clocks,
+                readings=self.readings,
+                quarantine=self.quarantine,
+                shares=self._shares(),
+                seen=self.seen,
+                silent_after_ms=intake.silent_after_s * 1000,
+                metrics=metrics,
             )
         )
         self.ingest = self._ingest_link()
+        self.samples = self._telemetry_link()
         self.command = self._command_link()
+        self.links = (self.ingest, self.command, self.samples)
         self.receipts.use(self.ingest)
-        self.dispatch.use(self.command)
+        self.commanding.use(self.command)
+        self.jobs = JobRunner(
+            config.jobs, UUID(self.id), self.store, self.fleet, self.dispatch, self.commanding.durable, metrics,
+            connected=lambda: all(link.connected for link in (self.ingest, self.command)),
+        )  # fmt: skip
         self.socket = Socket(self.live, config.live, __version__, self.id)
         metrics.count_accounts(self.accounts, lambda: (self.events.in_flight, self.readings.in_flight))
         for state in ("online", "offline", "never_seen"):
@@ -185,9 +222,11 @@ class _Build:
 
     async def load(self) -> None:
         """Take over what the database knows."""
-        self.ledger.load(await self.store.cursors())
+        self.ledger.load(await self.ledgers.stands())
         self.registry_version = await self.store.registry_version()
         self.fleet.load(await self.store.registry())
+        self.seen.load(await newest_stored(self.store))
+        await self.commanding.load()
         self.live.start([EventView(**row) for row in await self.store.events_newest(_EVENTS_SHOWN)])
 
     def application(self) -> web.Application:
@@ -196,8 +235,10 @@ class _Build:
         auth = Auth(config.http)
         routes = [
             *auth.routes(),
-            *Lockers(self.fleet, self.store, self.live, config.commands).routes(),
-            *Commands(self.dispatch, self.store, config.commands, config.http.wait_s_max).routes(),
+            *Lockers(self.fleet, self.store, self.commanding.store, self.live, config.commands).routes(),
+            *Commands(self.commanding, config.commands, config.http.wait_s_max).routes(),
+            *LedgerRoutes(self.fleet, self.ledgers).routes(),
+            *Jobs(config.jobs, auth.operators, self.fleet, self.store, self.jobs, self.metrics).routes(),
             *self.socket.routes(),
             *Page(folder()).routes(),
         ]
@@ -211,7 +252,7 @@ class _Build:
         return {
             "write.event": self.events.run(),
             "write.reading": self.readings.run(),
-            "write.command": self.commands.run(),
+            "write.command": self.commanding.rows.run(),
             "write.quarantine": self.quarantined.run(),
         }
 
@@ -220,28 +261,33 @@ class _Build:
         return {
             "link.command": self.command.run(),
             "link.ingest": self.ingest.run(),
-            "dispatch.deadlines": self.dispatch.run(),
+            "link.telemetry": self.samples.run(),
+            **self.commanding.tasks(),
+            "jobs": self.jobs.run(),
             "live.diffs": self.live.run(),
             "fleet.sweep": self._sweep(),
             "registry.follow": self._follow_registry(),
             "loop.lag": self._probe_lag(),
             "partitions": self._make_partitions(),
+            "ledger.watch": watch_ledgers(self.ledgers, self.metrics, self.config.service.ledger_watch_s),
         }
 
     async def settle(self) -> None:
         """Let commands in flight end, within their deadline; say goodbye; take no more."""
-        await self.dispatch.drain(self.config.commands.open_deadline_ms / 1000)
+        self.jobs.rest()
+        await self.commanding.settle()
         if self.command.connected:
             self.command.publish(HUB_STATE, self._state(online=False), retain=True)
         self.ingest.stop_taking()
+        self.samples.stop_taking()
 
     async def _check_broker(self) -> None:
-        for link in (self.ingest, self.command):
+        for link in self.links:
             if not link.connected:
                 raise StoreUnavailable(f"the {link.name} link to the broker is down")
 
     def _ingest_link(self) -> Link:
-        channels = (Channel.EVENTS, Channel.TELEMETRY, Channel.PRESENCE)
+        channels = (Channel.EVENTS, Channel.PRESENCE)
         return Link(
             "ingest",
             self.config.mqtt,
@@ -251,6 +297,18 @@ class _Build:
             filters=[subscription(channel) for channel in channels],
             receive=self.intake.receive,
             connected=self._announce,
+        )
+
+    def _telemetry_link(self) -> Link:
+        mqtt = self.config.mqtt
+        return Link(
+            "telemetry",
+            mqtt,
+            self.metrics,
+            username=mqtt.telemetry_username,
+            password=self._password(),
+            filters=[subscription(Channel.TELEMETRY)],
+            receive=Held(self.telemetry.deliver, mqtt.telemetry_receive_max, mqtt.telemetry_session_s),
         )
 
     def _command_link(self) -> Link:
@@ -265,6 +323,13 @@ class _Build:
             connected=self._announce,
             will=(HUB_STATE, self._state(online=False)),
         )
+
+    def _shares(self) -> Shares:
+        intake = self.config.intake
+        return Shares(
+            messages_per_s=intake.messages_per_s_max, records_per_s=intake.records_per_s_max,
+            burst_s=intake.burst_s, lockers_max=intake.cursors_max,
+        )  # fmt: skip
 
     def _password(self) -> str | None:
         path = self.config.mqtt.password_file
@@ -285,7 +350,8 @@ class _Build:
 
     async def _sweep(self) -> None:
         while True:
-            self.fleet.sweep(now_ms=clock.now_ms(), at=clock.wall())
+            if not (self.ingest.connected and self.telemetry.deaf(clock.now_ms(), linked=self.samples.connected)):
+                self.fleet.sweep(now_ms=clock.now_ms(), at=clock.wall())
             self.live.wake()
             lockers, doors = self.fleet.counts()
             for state, count in lockers.items():
@@ -369,7 +435,7 @@ async def _tasks(coroutines: dict[str, Coroutine[Any, Any, None]]) -> AsyncItera
 
 async def _drained(writers: list[asyncio.Task[None]], build: _Build, drain_s: float) -> None:
     """Close the queues and wait until they are written, for `drain_s` at the most."""
-    batchers = (build.events, build.readings, build.commands, build.quarantined)
+    batchers = (build.events, build.readings, build.commanding.rows, build.quarantined)
     for batcher in batchers:
         batcher.close()
     _, late = await asyncio.wait(writers, timeout=drain_s)

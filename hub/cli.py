@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import orjson
 import typer
@@ -20,12 +20,19 @@ import typer
 from hub import config as settings
 from hub import logs
 from hub.app import run as run_hub
-from hub.config import Config
+from hub.cli_jobs import job_app
+from hub.cli_ledger import ledger_app
+from hub.cli_options import ConfigOption, JsonOption
+from hub.cli_options import fail as _fail
+from hub.cli_options import load as _load
+from hub.cli_options import with_store as _with_store
 from hub.core.fleet import LockerSpec
 from hub.errors import ConfigError, HubError
+from hub.operators import Operators
 from hub.reconcile import decode_truth, reconcile_events
 from hub.registry import grid
 from hub.signing import load_key, make_key, public_path
+from hub.store.ledgers import Ledgers
 from hub.store.migrate import check as missing_migrations
 from hub.store.migrate import migrate as migrate_database
 from hub.store.timescale import Store
@@ -40,13 +47,10 @@ locker_app = typer.Typer(help="The registry of lockers.", no_args_is_help=True)
 key_app = typer.Typer(help="The key that signs commands.", no_args_is_help=True)
 app.add_typer(locker_app, name="locker")
 app.add_typer(key_app, name="key")
+app.add_typer(ledger_app, name="ledger")
+app.add_typer(job_app, name="job")
 
 _T = TypeVar("_T")
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", help="hub.toml; HUB_* environment variables go over it.", show_default=False),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 _DOORS_SHOWN: Final = 60
 _GARBAGE_OBJECTS: Final = 50_000
 
@@ -135,12 +139,9 @@ def check_config(config: ConfigOption = None) -> None:
     loaded = settings.load(config, os.environ)
     loaded.dsn()
     load_key(Path(loaded.commands.key_file))
-    for path, name in (
-        (loaded.mqtt.password_file, "mqtt.password_file"),
-        (loaded.http.token_file, "http.token_file"),
-    ):
-        if path is not None:
-            settings.read_secret(path, name)
+    if loaded.mqtt.password_file is not None:
+        settings.read_secret(loaded.mqtt.password_file, "mqtt.password_file")
+    Operators.read(loaded.http.token_file)
     typer.echo("the configuration is fine")
 
 
@@ -152,7 +153,7 @@ def reconcile(
     """Hold a simulated fleet's own truth against the database; prints {produced, stored, lost, duplicate}."""
     loaded = _load(config)
     said = decode_truth(truth.read_bytes().strip().splitlines()[-1])
-    events = _with_store(loaded, lambda store: reconcile_events(store, said))
+    events = _with_store(loaded, lambda store: reconcile_events(Ledgers(store), said))
     typer.echo(orjson.dumps(events).decode())
     if events.lost or events.duplicate:
         raise typer.Exit(1)
@@ -228,23 +229,6 @@ def key_show(path: Annotated[Path, typer.Argument(help="The key's file.")]) -> N
     typer.echo(load_key(path).public_pem(), nl=False)
 
 
-def _load(path: Path | None) -> Config:
-    loaded = settings.load(path, os.environ)
-    logs.configure(loaded.log.level, loaded.log.format)
-    return loaded
-
-
-def _with_store(config: Config, use: Callable[[Store], Coroutine[Any, Any, _T]]) -> _T:
-    async def call() -> _T:
-        async with Store(
-            config.dsn(), connections_max=4, statement_timeout_ms=60_000,
-            connect_timeout_s=config.database.connect_timeout_s,
-        ) as store:  # fmt: skip
-            return await use(store)
-
-    return asyncio.run(call())
-
-
 def _calm_garbage_collector() -> None:
     """Keep the collector from looking through all that waits in the queues once every 700 new objects.
 
@@ -269,8 +253,3 @@ async def _until_signal(run: Callable[[asyncio.Event], Coroutine[Any, Any, _T]])
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask)
     return await run(stop)
-
-
-def _fail(text: str, *, status: int = 1) -> NoReturn:
-    typer.echo(f"hub: {text}", err=True)
-    sys.exit(status)

@@ -13,6 +13,11 @@ def now_ms() -> float:
     return time.clock_gettime_ns(_BOOT) / 1e6
 
 
+def suspended_ms() -> float:
+    """Return how long this machine has slept since it started, which another of its clocks has told."""
+    return (time.clock_gettime_ns(_BOOT) - time.monotonic_ns()) / 1e6
+
+
 def wall_ms() -> int:
     """Return the wall clock in milliseconds since the Unix epoch, for records."""
     return time.time_ns() // 1_000_000

@@ -24,20 +24,25 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
 class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The broker. The hub connects twice, so that commands and ingest do not wait for each other."""
+    """The broker. The hub connects three times: commands, events and telemetry do not wait for each other."""
 
     host: str = "127.0.0.1"
     port: Port = 1883
     version: Literal["auto", "5", "3.1.1"] = "auto"
     ingest_username: str = "hub-ingest"
     command_username: str = "hub-command"
+    telemetry_username: str = "hub-telemetry"
     password_file: str | None = None
-    """One line: the password of both accounts."""
+    """One line: the password of all three accounts."""
     tls_ca_file: str | None = None
     """Set it to speak TLS, trusting this authority."""
     keepalive_s: Annotated[int, Meta(ge=2, le=600)] = 10
     connect_timeout_s: Seconds = 10.0
     reconnect_s_max: Seconds = 30.0
+    telemetry_receive_max: Annotated[int, Meta(ge=1, le=65_535)] = 1000
+    """Telemetry messages that the broker sends before one of them is committed, on MQTT 5."""
+    telemetry_session_s: Annotated[int, Meta(ge=0, le=86_400)] = 3600
+    """How long the broker keeps telemetry for a hub that is away, on MQTT 5."""
 
 
 class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +84,15 @@ class Commands(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     remembered_max: Positive = 20_000
     per_locker_per_minute: Positive = 120
     fleet_per_minute: Positive = 6000
+    openings_fleet_per_minute: Positive = 600
+    """Doors of the whole fleet: what a stolen token or a mad script can do."""
+    durable_deadline_ms: Milliseconds = 10_000
+    """How long one delivery of a durable command is worth something."""
+    durable_pause_ms_min: Milliseconds = 1000
+    durable_pause_ms_max: Milliseconds = 60_000
+    """The pause before it is sent again doubles from one to the other, with jitter."""
+    durable_per_locker_max: Positive = 100
+    durable_fleet_max: Positive = 10_000
 
 
 class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,9 +105,45 @@ class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flush_rows_max: Positive = 5000
     flush_age_ms_max: Milliseconds = 10
     quarantine_payload_bytes_max: Positive = 16_384
+    quarantine_per_locker_per_minute: Positive = 300
+    """How many messages of one locker and channel are kept in a minute, and at once."""
     cursors_max: Positive = 100_000
     silent_after_s: Seconds = 45.0
     """A locker that was not heard for so long is shown offline."""
+    messages_per_s_max: Positive = 200
+    records_per_s_max: Positive = 2000
+    burst_s: Seconds = 10.0
+    """What one locker may send: messages, and events or samples, each counted for itself; in a burst, as much as in
+    this time."""
+    backlog_age_s: Seconds = 60.0
+    """Events older than this wait in a queue of their own, so that what happens now overtakes them."""
+    backlog_queue_rows_max: Positive = 20_000
+
+
+class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bulk commands."""
+
+    targets_max: Positive = 20_000
+    """The most targets of one job."""
+    active_max: Positive = 20
+    """The most jobs that have not ended."""
+    openings_without_approval_max: Annotated[int, Meta(ge=0, le=10_000_000)] = 5
+    """How many doors an operator's jobs may open in an hour without a second person."""
+    approval_s: Seconds = 3600.0
+    """How long a job waits for a second person."""
+    openings_per_minute_max: Positive = 30
+    """The hard ceiling over the openings of all jobs, in any minute."""
+    canaries_max: Positive = 100
+    in_flight_max: Positive = 32
+    """How many commands of one job are under way at once."""
+    durable_in_flight_max: Positive = 5000
+    """The same of a job whose commands wait for their lockers."""
+    lease_s: Annotated[float, Meta(ge=2, le=600)] = 10.0
+    """How long after a hub is gone without a word another one goes on with the jobs."""
+    arrival_s: Annotated[float, Meta(ge=0, le=600)] = 10.0
+    """How long after it connects a hub waits for lockers before it leaves them out as offline."""
+    unsure_s: Seconds = 30.0
+    """How long a hub tries to learn what became of a command that another hub sent; then it is `unknown`."""
 
 
 class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,6 +164,8 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drain_s: Seconds = 8.0
     """How long a stopping hub writes what it has taken."""
     registry_poll_s: Seconds = 2.0
+    ledger_watch_s: Seconds = 30.0
+    """How often the numbers of all ledgers are summed up for the metrics."""
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,6 +184,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     http: Http = Http()
     commands: Commands = Commands()
     intake: Intake = Intake()
+    jobs: Jobs = Jobs()
     live: Live = Live()
     service: Service = Service()
     log: Log = Log()
@@ -238,6 +291,8 @@ def _check_sense(config: Config) -> None:
         )
     if config.commands.open_deadline_ms < config.commands.open_budget_ms:
         raise ConfigError("commands.open_deadline_ms must not be below commands.open_budget_ms")
+    if config.commands.durable_pause_ms_max < config.commands.durable_pause_ms_min:
+        raise ConfigError("commands.durable_pause_ms_max must not be below commands.durable_pause_ms_min")
 
 
 def is_loopback(host: str) -> bool:

@@ -27,6 +27,7 @@ from hub.errors import EmbeddedError
 from hub.reconcile import Truth, decode_truth, percentile, reconcile_events
 from hub.registry import grid
 from hub.signing import make_key, public_path
+from hub.store.ledgers import Ledgers
 from hub.store.migrate import migrate
 from hub.store.timescale import Store
 
@@ -65,7 +66,7 @@ async def demo(options: DemoOptions, stop: asyncio.Event) -> dict[str, Any]:
             mqtt=Mqtt(host=broker.host, port=broker.port, version="3.1.1"),
             database=Database(dsn=postgres.dsn),
             http=Http(port=options.port),
-            commands=Commands(key_file=str(key_file), per_locker_per_minute=600),
+            commands=Commands(key_file=str(key_file), per_locker_per_minute=600, openings_fleet_per_minute=6000),
             service=Service(spread_s=0.5),
             log=Log(),
         )
@@ -155,7 +156,7 @@ async def _last_line(stream: asyncio.StreamReader) -> bytes:
 
 
 async def _account(store: Store, said: Truth, config: Config, started_at: datetime) -> dict[str, Any]:
-    events = await reconcile_events(store, said)
+    events = await reconcile_events(Ledgers(store), said)
     return {
         "lockers": said.lockers,
         "seconds": round(said.seconds, 1),

@@ -1,65 +1,60 @@
-"""One command out: judge, sign, publish, await the outcome. The database is never waited for."""
+"""Instant commands out: judge, sign, publish, await the outcome. The database is never waited for.
+
+And what lockers say of commands of either class, by a reply or by their ledger, comes in here.
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Final, Protocol
 from uuid import UUID
 
 from hub import clock
 from hub.config import Commands
 from hub.core.clocks import Clocks
-from hub.core.commands import CommandBook, Entry, Order, Outcome, Refusal, State
+from hub.core.commands import CommandBook, CommandClass, Entry, Order, Outcome, Refusal, State, Word
+from hub.core.finished import Finished, read_finished
 from hub.core.fleet import DoorState, Fleet
-from hub.core.rates import TokenBucket
+from hub.core.freshness import Freshness
+from hub.courier import Courier, Now
 from hub.errors import LinkError
-from hub.live import Live
+from hub.gate import Gate
 from hub.metrics import Metrics
-from hub.mqtt import Link
+from hub.news import News
 from hub.quarantine import Quarantine
-from hub.signing import CommandKey
 from hub.store.batch import Batcher
-from hub.store.rows import CommandRow
+from hub.store.commands import CommandRow, OutcomeRow, Told
+from hub.submission import DRAINING, KEY_REUSED, Accepted, Refused
 from wire.errors import WireError
-from wire.messages import PROTOCOL, Command, CommandKind, decode_reply, encode
-from wire.topics import Channel, parse, topic_of
+from wire.messages import DURABLE_KINDS, Event, EventKind, decode_reply
+from wire.topics import Channel, parse
 
-INSTANT: Final = "instant"
-"""The class of commands that are never queued: open, locate."""
+__all__ = ["Accepted", "Dispatch", "Refused"]
 
 _log = logging.getLogger(__name__)
 _TICK_S: Final = 0.05
-_BURST_SHARE: Final = 0.25
-"""A bucket holds a quarter of a minute's tokens, and ten at least."""
-_BURST_MIN: Final = 10.0
+_STALL_MS_MIN: Final = 1000.0
+_HOLD_MS: Final = 250.0
+_CLOCK_ERROR_MS: Final = 20.0
+"""Two clocks that are read one after the other differ by less."""
+_OUTCOMES: Final = {
+    EventKind.DOOR_OPENED.value: Outcome.OPENED,
+    EventKind.DOOR_CLOSED.value: Outcome.CLOSED,
+    EventKind.DOOR_OPEN_NOT_DETECTED.value: Outcome.OPEN_NOT_DETECTED,
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Why a command was not taken: a stable code, a sentence, and when to come again."""
+class Kept(Protocol):
+    """Commands of the other class, which are kept until they have an end."""
 
-    code: Refusal
-    detail: str
-    retry_after_s: float | None = None
+    def find(self, command: UUID) -> Entry | None:
+        """Return a command that has no end yet."""
+        ...
 
-    @property
-    def label(self) -> str:
-        """The metric's label."""
-        return self.code.value
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A command that was taken. `repeated`: it was known already, and nothing was sent again."""
-
-    entry: Entry
-    repeated: bool = False
-
-    @property
-    def label(self) -> str:
-        """The metric's label."""
-        return "repeated" if self.repeated else "accepted"
+    def hear(self, command: UUID, locker: str, word: Word) -> bool:
+        """Take a locker's word. Returns whether the command is kept here."""
+        ...
 
 
 class Dispatch:
@@ -68,53 +63,93 @@ class Dispatch:
     def __init__(
         self,
         config: Commands,
-        key: CommandKey,
+        courier: Courier,
         fleet: Fleet,
         clocks: Clocks,
-        live: Live,
-        rows: Batcher[CommandRow],
+        news: News,
+        rows: Batcher[Told],
         quarantine: Quarantine,
         metrics: Metrics,
+        *,
+        now_ms: Now = clock.now_ms,
+        suspended_ms: Now = clock.suspended_ms,
     ) -> None:
         self._config = config
-        self._key = key
+        self._courier = courier
         self._fleet = fleet
         self._clocks = clocks
-        self._live = live
+        self._news = news
         self._rows = rows
         self._quarantine = quarantine
         self._metrics = metrics
+        self._now_ms = now_ms
+        self._suspended_ms = suspended_ms
+        self._slept_ms = suspended_ms()
+        self._gate = Gate(config, fleet, metrics)
+        self._fresh = Freshness(stall_ms_max=max(_STALL_MS_MIN, config.open_deadline_ms), hold_ms=_HOLD_MS)
         self._row_dropped = metrics.batch_dropped.labels("command")
+        self._from_ledger = metrics.command_from_ledger
         self._book = CommandBook(
             in_flight_max=config.in_flight_max,
             remembered_max=config.remembered_max,
             grace_ms=config.grace_ms,
         )
-        self._link: Link | None = None
+        self._kept: Kept | None = None
         self._draining = False
         self._settled = asyncio.Event()
-        self._fleet_rate = _bucket(config.fleet_per_minute)
-        self._rates: dict[str, TokenBucket] = {}
-        self._waiters: dict[UUID, set[asyncio.Event]] = {}
         metrics.commands_in_flight.set_function(lambda: len(self._book))
         self._stages = {
-            stage: metrics.command_stage.labels(INSTANT, stage)
+            stage: metrics.command_stage.labels(CommandClass.INSTANT.value, stage)
             for stage in ("published", "received", "started", "pulsed", "replied", "opened")
         }
 
-    def use(self, link: Link) -> None:
-        """Send over this link."""
-        self._link = link
+    def listen_for(self, kept: Kept) -> None:
+        """Hand on what lockers say of commands that are kept elsewhere."""
+        self._kept = kept
 
-    def submit(self, command: UUID, order: Order) -> Accepted | Refused:
-        """Take a command and send it, or say why not. The same id with the same order is the same command."""
-        result = self._submit(command, order)
+    def restore(self, entries: Iterable[Entry]) -> None:
+        """Take over the commands of an earlier run, oldest first."""
+        for entry in entries:
+            self._book.restore(entry)
+
+    @property
+    def draining(self) -> bool:
+        """Whether no more commands are taken."""
+        return self._draining
+
+    def submit(self, command: UUID, order: Order, *, asked_ms: float | None = None) -> Accepted | Refused:
+        """Take a command and send it, or say why not. The same id with the same order is the same command.
+
+        `order.kind` is an instant one; `asked_ms` is when it was asked for, by the monotonic clock, if not now.
+        """
+        assert order.kind not in DURABLE_KINDS, f"{order.kind} is durable"  # noqa: S101
+        result = self._submit(command, order, asked_ms)
         self._metrics.command_requests.labels(order.kind, result.label).inc()
         return result
 
     def find(self, command: UUID) -> Entry | None:
-        """Return a command of this hub's memory."""
-        return self._book.find(command)
+        """Return a command of this hub's memory: an instant one of late, or a durable one without an end."""
+        entry = self._book.find(command)
+        return self._kept.find(command) if entry is None and self._kept is not None else entry
+
+    def cancel(self, entry: Entry) -> Accepted | Refused:
+        """Ask the locker, once, never to begin an instant command. What became of it is told by its reply."""
+        if entry.settled:
+            return Refused(Refusal.ALREADY_SETTLED, f"The command has ended: it is {entry.state.value}.")
+        if entry.state is State.TIMED_OUT:
+            return Refused(Refusal.TOO_LATE, "Its deadline has passed; there is nothing left to cancel.")
+        if entry.cancel_requested:
+            return Accepted(entry, repeated=True)
+        stamp = self._courier.stamp(entry.order.locker, self._now_ms())
+        if stamp is None:
+            return Refused(Refusal.LOCKER_CLOCK_UNKNOWN, f"{entry.order.locker} has not been heard for long.")
+        try:
+            self._courier.cancel(entry.id, entry.order.locker, stamp, self._config.open_deadline_ms)
+        except LinkError as error:
+            return Refused(Refusal.BROKER_UNAVAILABLE, f"The cancellation was not sent: {error}.", 1.0)
+        entry.cancel_requested = True
+        self._changed(entry, state=False)
+        return Accepted(entry)
 
     def receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the link's signature
         """Take one reply."""
@@ -131,60 +166,39 @@ class Dispatch:
         except WireError as error:
             self._quarantine.keep(topic, payload, error.reason.value, error.detail, clock.wall_ms())
             return
-        now_ms = clock.now_ms()
+        now_ms = self._now_ms()
         self._clocks.observe(locker, reply.boot, reply.t, now_ms)
-        self._fleet.heard(locker, now_ms=now_ms, at=clock.wall())
-        entry = self._book.reply(reply, locker, now_ms)
-        if entry is None:
-            return
-        budget_ms = {"pulsed": self._config.open_budget_ms, "replied": self._config.open_budget_ms}
-        for stage, stage_ms in entry.stages_ms.items():
-            if stage in self._stages and stage != "opened":
-                self._stages[stage].observe(stage_ms / 1000)
-                if stage_ms > budget_ms.get(stage, stage_ms):
-                    self._metrics.command_budget_missed.labels(INSTANT, stage).inc()
-        self._changed(entry, state=True)
-        locker_now = self._fleet.lockers[locker]
-        door = locker_now.doors.get(entry.order.door or 0)
-        if entry.state is State.SUCCEEDED and door is not None and locker_now.door_state(door) is DoorState.OPEN:
-            # It was open before: no edge will come to tell, and the sensor says what there is to say.
-            self.saw(entry.id, locker, Outcome.OPENED)
+        self._fleet.heard(locker, now_ms=now_ms, at=clock.wall(), in_order=False)
+        self._hear(reply.id, locker, Word.of(reply.state, reply.reason, reply.stages), now_ms)
 
-    def saw(self, command: UUID, locker: str, outcome: Outcome) -> None:
-        """Join what a door sensor saw with its command."""
-        entry = self._book.saw(command, locker, outcome, clock.now_ms())
-        if entry is None:
+    def heard_of(self, locker: str, event: Event, occurred: datetime) -> None:
+        """Join one new event of a locker's ledger, however old, with its command. Nothing is ever sent for it."""
+        if event.kind == EventKind.COMMAND_FINISHED:
+            finished = read_finished(locker, event)
+            if finished is not None:
+                self._heard_the_end(finished, occurred)
             return
-        if outcome is Outcome.OPENED:
-            opened_ms = entry.stages_ms["opened"]
-            self._stages["opened"].observe(opened_ms / 1000)
-            if opened_ms > self._config.door_seen_budget_ms:
-                self._metrics.command_budget_missed.labels(INSTANT, "opened").inc()
-        self._metrics.command_outcomes.labels(outcome.value).inc()
-        self._changed(entry, state=False)
+        outcome = _OUTCOMES.get(event.kind)
+        if outcome is None or event.command is None or event.door is None:
+            return
+        entry = self._book.find(event.command)
+        if entry is None:
+            self._from_ledger.labels("outcome").inc()
+            self._put(OutcomeRow(event.command, locker, event.door, outcome))
+        elif entry.order.door == event.door:
+            self._saw(entry.id, locker, outcome)
 
     async def wait(self, entry: Entry, until: Callable[[Entry], bool], timeout_s: float) -> None:
         """Return once `until(entry)` holds, or the time is up."""
-        changed = asyncio.Event()
-        self._waiters.setdefault(entry.id, set()).add(changed)
-        try:
-            async with asyncio.timeout(timeout_s):
-                while not until(entry):
-                    changed.clear()
-                    await changed.wait()
-        except TimeoutError:
-            return
-        finally:
-            waiting = self._waiters[entry.id]
-            waiting.discard(changed)
-            if not waiting:
-                del self._waiters[entry.id]
+        await self._news.wait(entry, until, timeout_s)
 
     async def run(self) -> None:
         """Turn commands whose reply is overdue into timed_out, until cancelled."""
         while True:
             await asyncio.sleep(_TICK_S)
-            for entry in self._book.due(clock.now_ms()):
+            now_ms = self._now_ms()
+            self._look(now_ms)
+            for entry in self._book.due(now_ms):
                 self._changed(entry, state=True)
 
     async def drain(self, timeout_s: float) -> None:
@@ -198,111 +212,135 @@ class Dispatch:
         except TimeoutError:
             _log.warning("Commands are left in flight", extra={"commands": len(self._book)})
 
-    def _submit(self, command: UUID, order: Order) -> Accepted | Refused:
+    def _submit(self, command: UUID, order: Order, asked_ms: float | None) -> Accepted | Refused:
         known = self._book.repeat(command, order)
         if isinstance(known, Entry):
             return Accepted(known, repeated=True)
-        if known is Refusal.IDEMPOTENCY_KEY_REUSED:
-            return Refused(
-                known, "This Idempotency-Key came with another body before; a new command needs a new key."
-            )
-        now_ms = clock.now_ms()
-        refused = self._refuse(order, now_ms)
+        if known is not None or (self._kept is not None and self._kept.find(command) is not None):
+            return KEY_REUSED
+        now_ms = self._now_ms()
+        refused = self._refuse(order, now_ms, asked_ms)
         if refused is not None:
             return refused
-        deadline_ms = self._config.open_deadline_ms
-        stamp = self._clocks.at(order.locker, now_ms)
+        stamp = self._courier.stamp(order.locker, now_ms)
         if stamp is None:
             return Refused(
                 Refusal.LOCKER_CLOCK_UNKNOWN,
                 f"{order.locker} has not been heard since this hub started, so no deadline can be given to it.",
             )
+        deadline_ms = self._config.open_deadline_ms
         entry = self._book.submit(command, order, at=clock.wall(), now_ms=now_ms, deadline_ms=deadline_ms)
         match entry:
             case Refusal.DOOR_BUSY:
                 return Refused(entry, f"Another command for door {order.door} of {order.locker} is under way.")
             case Refusal():
                 return Refused(entry, f"{len(self._book)} commands are in flight, which is the limit.", 1.0)
-        boot, locker_ms = stamp
-        signed = self._key.sign(
-            Command(
-                v=PROTOCOL,
-                id=command,
-                locker=order.locker,
-                kind=order.kind,
-                door=order.door,
-                args=order.args,
-                actor=order.actor,
-                reason=order.reason,
-                boot=boot,
-                not_after=locker_ms + deadline_ms,
-            )
-        )
+        message = self._courier.sealed(command, order, stamp, deadline_ms)
+        # The process may have been frozen since the stamp was made. The message would be refused by its locker, for
+        # its deadline counts from the stamp; but it need not be sent at all.
+        waited_ms = self._now_ms() - now_ms
+        if waited_ms > deadline_ms:
+            self._book.withdraw(command)
+            return _too_late(waited_ms, deadline_ms)
         try:
-            assert self._link is not None, "the composition root gives the link"  # noqa: S101
-            self._link.publish(topic_of(order.locker, Channel.COMMANDS), encode(signed))
+            self._courier.send(order.locker, message)
         except LinkError as error:
             self._book.withdraw(command)
             return Refused(Refusal.BROKER_UNAVAILABLE, f"The command was not sent: {error}.", 1.0)
-        self._book.published(command, clock.now_ms())
+        self._book.published(command, self._now_ms())
         self._changed(entry, state=False)
         return Accepted(entry)
 
-    def _refuse(self, order: Order, now_ms: float) -> Refused | None:
+    def _refuse(self, order: Order, now_ms: float, asked_ms: float | None) -> Refused | None:
+        stalled_ms = self._look(now_ms)
+        waited_ms = max(stalled_ms or 0.0, 0.0 if asked_ms is None else now_ms - asked_ms)
         if self._draining:
-            return Refused(Refusal.DRAINING, "This hub is stopping; ask again in a moment.", 5.0)
-        locker = self._fleet.lockers.get(order.locker)
-        if locker is None:
-            return Refused(Refusal.LOCKER_UNKNOWN, f"There is no locker {order.locker!r} in the registry.")
-        if order.door is not None:
-            door = locker.doors.get(order.door)
-            if door is None:
-                return Refused(
-                    Refusal.DOOR_UNKNOWN,
-                    f"{order.locker} has no door {order.door}; its doors are {_doors(locker.doors)}.",
-                )
-            if order.kind == CommandKind.OPEN and not door.spec.in_service:
-                why = f": {door.spec.service_reason}" if door.spec.service_reason else ""
-                return Refused(Refusal.DOOR_OUT_OF_SERVICE, f"Door {order.door} is out of service{why}.")
-        if not locker.reachable:
-            heard = f"was last heard at {locker.heard_at:%H:%M:%S} UTC" if locker.heard_at else "has not been heard"
-            return Refused(Refusal.LOCKER_OFFLINE, f"{order.locker} {heard}; nothing is queued for it.")
-        if self._link is None or not self._link.connected:
+            return DRAINING
+        refused = self._gate.unknown(order) or self._gate.away(order)
+        if refused is not None:
+            return refused
+        if not self._courier.connected:
             return Refused(Refusal.BROKER_UNAVAILABLE, "The link to the broker is down; nothing is queued.", 1.0)
-        rate = self._rates.get(order.locker)
-        if rate is None:
-            rate = self._rates[order.locker] = _bucket(self._config.per_locker_per_minute)
-        wait_ms = rate.take(now_ms) or self._fleet_rate.take(now_ms)
-        if wait_ms:
-            return Refused(
-                Refusal.RATE_LIMITED,
-                f"More than {self._config.per_locker_per_minute} commands a minute for one locker, or "
-                f"{self._config.fleet_per_minute} for the fleet.",
-                wait_ms / 1000,
-            )
-        return None
+        if waited_ms > self._config.open_deadline_ms:
+            return _too_late(waited_ms, self._config.open_deadline_ms)
+        return self._gate.too_many(order, now_ms)
+
+    def _look(self, now_ms: float) -> float | None:
+        """Look at the clocks; return how old a request that is met now may be, if this process was frozen."""
+        slept_ms = self._suspended_ms()
+        if abs(slept_ms - self._slept_ms) > _CLOCK_ERROR_MS:
+            # How long it was is told by another of its clocks, and to the second only: what was known of the
+            # lockers' clocks has lost its precision. They are heard again in a moment.
+            _log.warning("This machine was asleep", extra={"seconds": round((slept_ms - self._slept_ms) / 1000, 1)})
+            self._slept_ms = slept_ms
+            self._clocks.forget()
+        return self._fresh.look(now_ms)
+
+    def _hear(self, command: UUID, locker: str, word: Word, now_ms: float) -> bool:
+        """Take a locker's word on a command. Returns whether this hub has the command in its memory."""
+        entry = self._book.hear(command, locker, word, now_ms)
+        if entry is None:
+            known = self._book.find(command) is not None
+            return known or (self._kept is not None and self._kept.hear(command, locker, word))
+        budget_ms = {"pulsed": self._config.open_budget_ms, "replied": self._config.open_budget_ms}
+        for stage, stage_ms in entry.stages_ms.items() if entry.settled else ():
+            if stage in self._stages and stage != "opened":
+                self._stages[stage].observe(stage_ms / 1000)
+                if stage_ms > budget_ms.get(stage, stage_ms):
+                    self._metrics.command_budget_missed.labels(CommandClass.INSTANT.value, stage).inc()
+        self._changed(entry, state=True)
+        locker_now = self._fleet.lockers[locker]
+        door = locker_now.doors.get(entry.order.door or 0)
+        if entry.state is State.SUCCEEDED and door is not None and locker_now.door_state(door) is DoorState.OPEN:
+            # It was open before: no edge will come to tell, and the sensor says what there is to say.
+            self._saw(entry.id, locker, Outcome.OPENED)
+        return True
+
+    def _heard_the_end(self, told: Finished, occurred: datetime) -> None:
+        known = self.find(told.id)
+        before = None if known is None else known.state
+        if self._hear(told.id, told.order.locker, told.word, self._now_ms()):
+            if known is not None and known.state is not before:
+                self._from_ledger.labels("settled").inc()
+            return
+        if told.undelivered:
+            return
+        # Nobody here knows it: another hub's, forgotten, or lost in a crash. The ledger has all of it but when it
+        # was accepted; the time of its end stands for that.
+        entry = Entry(
+            told.id, told.order, occurred, 0.0, self._config.open_deadline_ms, state=told.word.state,
+            detail=told.word.detail, command_class=told.command_class,
+            expires_at=occurred if told.command_class is CommandClass.DURABLE else None,
+        )  # fmt: skip
+        self._from_ledger.labels("written").inc()
+        self._put(CommandRow.of(entry))
+
+    def _saw(self, command: UUID, locker: str, outcome: Outcome) -> None:
+        entry = self._book.saw(command, locker, outcome, self._now_ms())
+        if entry is None:
+            return
+        if outcome is Outcome.OPENED:
+            opened_ms = entry.stages_ms["opened"]
+            self._stages["opened"].observe(opened_ms / 1000)
+            if opened_ms > self._config.door_seen_budget_ms:
+                self._metrics.command_budget_missed.labels(CommandClass.INSTANT.value, "opened").inc()
+        self._metrics.command_outcomes.labels(outcome.value).inc()
+        self._changed(entry, state=False)
 
     def _changed(self, entry: Entry, *, state: bool) -> None:
-        if state:
-            self._metrics.command_states.labels(entry.order.kind, entry.state.value).inc()
-            if entry.state is not State.SUCCEEDED:
-                _log.warning(
-                    "A command did not succeed",
-                    extra={"command": str(entry.id), "locker": entry.order.locker, "state": entry.state.value,
-                           "detail": entry.detail},
-                )  # fmt: skip
-        outcome = None if entry.outcome is None else entry.outcome.value
-        if not self._rows.put(CommandRow(entry, entry.state.value, outcome, dict(entry.stages_ms))):
-            self._row_dropped.inc()
-        self._live.command(entry)
+        self._put(CommandRow.of(entry))
+        self._news.changed(entry, state=state)
         self._settled.set()
-        for waiter in self._waiters.get(entry.id, ()):
-            waiter.set()
+
+    def _put(self, row: Told) -> None:
+        if not self._rows.put(row):
+            self._row_dropped.inc()
 
 
-def _bucket(per_minute: int) -> TokenBucket:
-    return TokenBucket(per_minute, max(_BURST_MIN, per_minute * _BURST_SHARE))
-
-
-def _doors(doors: Collection[int]) -> str:
-    return f"{min(doors)} to {max(doors)}" if doors else "none"
+def _too_late(waited_ms: float, deadline_ms: float) -> Refused:
+    return Refused(
+        Refusal.TOO_LATE,
+        f"The request waited for {waited_ms / 1000:.1f} s, or this hub stood still for so long; a command is sent "
+        f"within {deadline_ms / 1000:g} s or not at all. Ask again.",
+        1.0,
+    )

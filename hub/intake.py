@@ -1,39 +1,45 @@
 """One message in: decode, decide, store, tell."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from hub import clock
 from hub.core.accounting import Accounts, Outcome, Tally
 from hub.core.clocks import Clocks
-from hub.core.commands import Outcome as Seen
+from hub.core.fairness import Limit, Shares
 from hub.core.fleet import Fleet
-from hub.core.ledger import Gap, Ledger, Take
+from hub.core.gaps import KIND as GAP_KIND
+from hub.core.gaps import told_gap
+from hub.core.ledger import Fork, Gap, Ledger, Take
 from hub.core.ledger import Seen as AllSeen
 from hub.core.stamps import occurred_ms
 from hub.dispatch import Dispatch
+from hub.forks import Forks
 from hub.live import Live
 from hub.metrics import Metrics
 from hub.quarantine import Quarantine
 from hub.receipts import Receipts
 from hub.store.batch import Batcher
-from hub.store.binary import event_rows, reading_row
-from hub.store.rows import EventUnit, ReadingUnit
+from hub.store.binary import event_rows
+from hub.store.rows import EventUnit, Quarantined
 from wire.errors import WireError
-from wire.messages import Event, EventKind, Events, Up, decode_events, decode_presence, decode_telemetry
+from wire.messages import (
+    Event,
+    Events,
+    Spoiled,
+    Up,
+    decode_events,
+    decode_presence,
+    salvage_events,
+)
 from wire.topics import Channel, parse
 
 _log = logging.getLogger(__name__)
 
-_OUTCOMES: Final = {
-    EventKind.DOOR_OPENED.value: Seen.OPENED,
-    EventKind.DOOR_CLOSED.value: Seen.CLOSED,
-    EventKind.DOOR_OPEN_NOT_DETECTED.value: Seen.OPEN_NOT_DETECTED,
-}
 _TOPICS_KNOWN_MAX: Final = 200_000
-_SAMPLE_AGE_MS_MAX: Final = 400 * 86_400_000
+_NONE_SPOILED: Final[Mapping[int, Spoiled]] = {}
 
 
 _Take = Callable[[str, str, bytes, bool, int], None]
@@ -50,16 +56,18 @@ class IntakeParts:
     clocks: Clocks
     ledger: Ledger
     events: Batcher[EventUnit]
-    readings: Batcher[ReadingUnit]
+    shares: Shares
     quarantine: Quarantine
+    forks: Forks
     receipts: Receipts
     dispatch: Dispatch
     live: Live
     metrics: Metrics
+    backlog_age_ms: float
 
 
 class Intake:
-    """Takes events, telemetry and presence. `receive` never blocks and never raises for what a peer sent."""
+    """Takes events and presence. `receive` never blocks and never raises for what a peer sent."""
 
     def __init__(self, parts: IntakeParts) -> None:
         self._parts = parts
@@ -67,9 +75,9 @@ class Intake:
         self._messages = {channel: parts.metrics.messages.labels(channel.value) for channel in Channel}
         self._other_messages = parts.metrics.messages.labels("other")
         self._gaps = parts.metrics.ledger_gaps
+        self._limited = parts.metrics.limited
         self._by_channel: dict[Channel, _Take] = {
             Channel.EVENTS: self._events,
-            Channel.TELEMETRY: self._telemetry,
             Channel.PRESENCE: self._presence,
         }
 
@@ -87,6 +95,11 @@ class Intake:
                 detail = f"no locker {locker!r} in the registry; `hub locker add {locker}` adds it"
                 parts.quarantine.keep(topic, payload, "locker_unknown", detail, received_ms, tally)
                 return
+            if channel is Channel.EVENTS:
+                limit = parts.shares.admit(locker, now_ms := clock.now_ms())
+                if limit is not None:
+                    self._defer(locker, limit, now_ms)
+                    return
             take(topic, locker, payload, retained, received_ms)
         except WireError as error:
             known = self._topics.get(topic)
@@ -103,25 +116,43 @@ class Intake:
         self._topics[topic] = parsed
         return parsed
 
+    def _defer(self, locker: str, limit: Limit, now_ms: float) -> None:
+        """Leave a message, undecoded, with a locker that sends more than its share: it sends it again."""
+        parts = self._parts
+        parts.accounts.events.received += 1
+        parts.accounts.events.settle(Outcome.DEFERRED)
+        self._limited.labels(Channel.EVENTS.value, limit.value).inc()
+        if parts.shares.tell(locker, now_ms):
+            _log.warning(
+                "A locker sends more events than its share; it has to wait",
+                extra={"locker": locker, "limit": limit.value},
+            )
+
     def _events(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> None:  # noqa: FBT001
         parts = self._parts
-        batch = decode_events(payload)
+        try:
+            batch, spoiled = decode_events(payload), _NONE_SPOILED
+        except WireError:
+            # One bad event does not hold up a ledger. What has no numbers raises again, and goes into quarantine.
+            batch, spoiled = salvage_events(payload)
         if not retained:
             self._heard(locker, batch)
         count = len(batch.events)
         tally = parts.accounts.events
         tally.received += count
+        parts.shares.charge(locker, count, clock.now_ms())
         key = (locker, batch.epoch)
-        if not parts.events.room(count):
+        old = occurred_ms(batch, batch.events[-1], received_ms) < received_ms - parts.backlog_age_ms
+        if not parts.events.room(count, key=locker, old=old):
             # The locker keeps what was not receipted and sends it again.
             tally.settle(Outcome.DEFERRED, count)
             return
-        verdict = parts.ledger.take(key, batch.first, count, batch.oldest)
+        verdict = parts.ledger.take(key, batch.first, count, batch.oldest, batch.prev, batch.chain)
         match verdict:
-            case AllSeen(upto):
+            case AllSeen(upto, chain):
                 tally.settle(Outcome.DUPLICATE, count)
                 if upto:
-                    parts.receipts.upto(key, upto)
+                    parts.receipts.upto(key, upto, chain)
             case Gap(expected):
                 tally.settle(Outcome.DEFERRED, count)
                 self._gaps.inc()
@@ -129,7 +160,11 @@ class Intake:
             case Take(skip, gap):
                 if skip:
                     tally.settle(Outcome.DUPLICATE, skip)
-                self._take(topic, locker, payload, batch, skip, gap, received_ms)
+                self._take(topic, locker, payload, batch, spoiled, skip, gap, received_ms, old=old)
+            case Fork():
+                # The locker still has them, and sends them again as a new epoch.
+                tally.settle(Outcome.DEFERRED, count)
+                parts.forks.found(key, verdict, topic, payload, received_ms)
 
     def _take(
         self,
@@ -137,47 +172,57 @@ class Intake:
         locker: str,
         payload: bytes,
         batch: Events,
+        spoiled: Mapping[int, Spoiled],
         skip: int,
         gap: tuple[int, int] | None,
         received_ms: int,
+        *,
+        old: bool,
     ) -> None:
         parts = self._parts
-        occurred = [occurred_ms(batch, event, received_ms) for event in batch.events]
+        key = (locker, batch.epoch)
+        first, events = batch.first, batch.events
+        occurred = [occurred_ms(batch, event, received_ms) for event in events]
         spec = parts.fleet.lockers[locker].spec
         rows = event_rows(
-            batch, skip=skip, tenant=spec.tenant, locker=locker, occurred=occurred, received_ms=received_ms
-        )
-        next_seq = batch.first + len(batch.events)
-        first_seq = gap[0] if gap is not None else batch.first + skip
+            batch, skip=skip, tenant=spec.tenant, locker=locker, occurred=occurred, received_ms=received_ms,
+            leave_out=spoiled,
+        )  # fmt: skip
+        first_seq = gap[0] if gap is not None else first + skip
+        kept: Sequence[Quarantined] = ()
+        if spoiled:
+            kept = [
+                parts.quarantine.event(
+                    topic, one.raw, one.error.reason.value, one.error.detail, received_ms, key, first + place
+                )
+                for place, one in spoiled.items()
+                if place >= skip
+            ]
+        told = [
+            one
+            for place, event in enumerate(events)
+            if event.kind == GAP_KIND and (one := told_gap(event, first + place)) is not None
+        ]
         taken = parts.events.put(
-            EventUnit((locker, batch.epoch), first_seq, next_seq, rows, gap, received_ms, topic, payload)
-        )
+            EventUnit(
+                key, first_seq, first + len(events), rows, gap, received_ms, topic, payload, len(rows) + len(kept),
+                None if gap is not None or skip else batch.prev, batch.chain, kept, told,
+            ),
+            key=locker, old=old,
+        )  # fmt: skip
         assert taken, "room was asked for"  # noqa: S101
-        for place in range(skip, len(batch.events)):
-            self._tell(locker, batch, place, batch.events[place], occurred[place], received_ms)
+        for place in range(skip, len(events)):
+            if spoiled and place in spoiled:
+                continue
+            self._tell(locker, batch, place, events[place], occurred[place], received_ms)
 
     def _tell(self, locker: str, batch: Events, place: int, event: Event, occurred: int, received_ms: int) -> None:
         parts = self._parts
-        parts.fleet.event(locker, event, at=clock.from_ms(occurred))
-        outcome = _OUTCOMES.get(event.kind)
-        if outcome is not None and event.command is not None:
-            parts.dispatch.saw(event.command, locker, outcome)
+        at = clock.from_ms(occurred)
+        parts.fleet.event(locker, event, at=at)
+        if event.command is not None:
+            parts.dispatch.heard_of(locker, event, at)
         parts.live.event(locker, batch, place, occurred, received_ms)
-
-    def _telemetry(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> None:  # noqa: FBT001
-        parts = self._parts
-        message = decode_telemetry(payload)
-        if not retained:
-            self._heard(locker, message)
-        rows = []
-        for sample in message.samples:
-            age_ms = message.t - sample.t if sample.boot in {None, message.boot} else 0
-            sampled_ms = received_ms - min(max(age_ms, 0), _SAMPLE_AGE_MS_MAX)
-            rows.append(reading_row(sample, locker=locker, sampled_ms=sampled_ms, received_ms=received_ms))
-        tally = parts.accounts.samples
-        tally.received += len(rows)
-        if not parts.readings.put(ReadingUnit(rows, received_ms, topic, payload)):
-            tally.settle(Outcome.DROPPED, len(rows))
 
     def _presence(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> None:  # noqa: FBT001
         del topic
@@ -195,8 +240,4 @@ class Intake:
 
 
 def _tally(accounts: Accounts, channel: Channel) -> Tally | None:
-    if channel is Channel.EVENTS:
-        return accounts.events
-    if channel is Channel.TELEMETRY:
-        return accounts.samples
-    return None
+    return accounts.events if channel is Channel.EVENTS else None

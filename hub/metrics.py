@@ -44,13 +44,31 @@ class Metrics:
             "From a message's receipt to the commit of its rows, sampled once a batch (its oldest row).",
             ["channel"], buckets=_FLUSH_BUCKETS, registry=r,
         )  # fmt: skip
+        self.limited = Counter(
+            "lockerhub_intake_limited_total",
+            "Messages not taken, because their locker sends more than its share.",
+            ["channel", "reason"], registry=r,
+        )  # fmt: skip
+        self.quarantine_limited = Counter(
+            "lockerhub_quarantine_limited_total",
+            "Messages left out of quarantine, because their locker had filled its share.", registry=r,
+        )  # fmt: skip
         self.receipts = Counter(
-            "lockerhub_receipts_sent_total", "Receipts sent: upto (committed), expected (send again).",
+            "lockerhub_receipts_sent_total",
+            "Receipts sent: upto (committed), expected (send again), fork (begin a new epoch).",
             ["kind"], registry=r,
         )  # fmt: skip
         self.ledger_gaps = Counter(
-            "lockerhub_ledger_gaps_total", "Batches that began past the next expected event.", registry=r
+            "lockerhub_ledger_gaps_total", "Batches that were asked for again from another number.", registry=r
         )
+        self.ledger_forks = Counter(
+            "lockerhub_ledger_forks_total", "Batches of another history than their ledger's.", registry=r
+        )
+        self.ledger_events = Gauge(
+            "lockerhub_ledger_events",
+            "Numbers of all ledgers by what became of them: stored, missing (declared), quarantined.",
+            ["state"], registry=r,
+        )  # fmt: skip
 
         self.batch_rows = Histogram(
             "lockerhub_batch_rows", "Rows in one committed batch.", ["table"],
@@ -87,6 +105,28 @@ class Metrics:
         self.command_states = Counter(
             "lockerhub_command_states_total", "Commands that reached a state.", ["kind", "state"], registry=r
         )
+        self.command_rejections = Counter(
+            "lockerhub_command_rejections_total", "Commands that lockers refused, by why.",
+            ["kind", "reason"], registry=r,
+        )  # fmt: skip
+        self.command_openings_limited = Counter(
+            "lockerhub_command_openings_limited_total",
+            "Openings refused because the fleet had as many as it may in a minute.", registry=r,
+        )  # fmt: skip
+        self.command_from_ledger = Counter(
+            "lockerhub_command_from_ledger_total",
+            "What ledgers told first of commands: settled; written (not known to this hub); outcome (of one not in "
+            "memory).",
+            ["what"], registry=r,
+        )  # fmt: skip
+        self.command_deliveries = Counter(
+            "lockerhub_command_deliveries_total",
+            "Durable commands (deliver) and their cancellations (cancel) that went out: sent, or unsent.",
+            ["act", "result"], registry=r,
+        )  # fmt: skip
+        self.commands_durable = Gauge(
+            "lockerhub_commands_durable", "Durable commands that have no end yet.", registry=r
+        )
         self.command_outcomes = Counter(
             "lockerhub_command_outcomes_total", "What the door sensor saw of commands.",
             ["outcome"], registry=r,
@@ -104,12 +144,21 @@ class Metrics:
             "lockerhub_commands_in_flight", "Commands sent and not yet settled.", registry=r
         )
 
+        self.jobs = Gauge("lockerhub_jobs", "Jobs that have not ended, by state.", ["state"], registry=r)
+        self.job_targets = Counter(
+            "lockerhub_job_targets_total", "Targets of jobs that reached a state.", ["kind", "state"], registry=r
+        )
+
         self.mqtt_connected = Gauge(
             "lockerhub_mqtt_connected", "1 while the link to the broker is up.", ["link"], registry=r
         )
         self.mqtt_connects = Counter(
             "lockerhub_mqtt_connects_total", "Connections made to the broker.", ["link"], registry=r
         )
+        self.mqtt_unacknowledged = Gauge(
+            "lockerhub_mqtt_unacknowledged", "Messages taken from the broker and not acknowledged yet.",
+            ["link"], registry=r,
+        )  # fmt: skip
         self.lockers = Gauge(
             "lockerhub_lockers", "Lockers by state: online, offline, never_seen.", ["state"], registry=r
         )

@@ -18,21 +18,27 @@ class Receipts:
         self._link: Link | None = None
         self._upto = metrics.receipts.labels("upto")
         self._expected = metrics.receipts.labels("expected")
+        self._fork = metrics.receipts.labels("fork")
         self._unsent = metrics.receipts.labels("unsent")
 
     def use(self, link: Link) -> None:
         """Send over this link."""
         self._link = link
 
-    def upto(self, key: Key, seq: int) -> None:
-        """Tell a locker that all up to `seq` is committed."""
-        self._send(key, Receipt(v=PROTOCOL, epoch=key[1], upto=seq))
+    def upto(self, key: Key, seq: int, chain: str | None) -> None:
+        """Tell a locker that all up to `seq` is committed, of the history whose chain is `chain` there."""
+        self._send(key, Receipt(v=PROTOCOL, epoch=key[1], upto=seq, chain=chain))
         self._upto.inc()
 
     def expected(self, key: Key, seq: int) -> None:
         """Ask a locker to send again from `seq`."""
         self._send(key, Receipt(v=PROTOCOL, epoch=key[1], expected=seq))
         self._expected.inc()
+
+    def fork(self, key: Key) -> None:
+        """Tell a locker that the numbers of its epoch are taken by another history."""
+        self._send(key, Receipt(v=PROTOCOL, epoch=key[1], fork=True))
+        self._fork.inc()
 
     def _send(self, key: Key, receipt: Receipt) -> None:
         assert self._link is not None, "the composition root gives the link"  # noqa: S101

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from hub.store.timescale import Store
+from hub.store.ledgers import Ledgers
 
 KINDS: Final = {"opened": "door.opened", "closed": "door.closed", "occupancy": "occupancy.changed"}
 
@@ -64,12 +64,12 @@ class Events:
     duplicate: int
 
 
-async def reconcile_events(store: Store, truth: Truth) -> Events:
+async def reconcile_events(ledgers: Ledgers, truth: Truth) -> Events:
     """Compare edge by edge, and each ledger's numbers for holes and repeats."""
     produced = stored = lost = duplicate = 0
     for locker, said in truth.truth.items():
         key = (locker, said.epoch)
-        found = await store.door_edges(key, said.first_seq, said.last_seq)
+        found = await ledgers.door_edges(key, said.first_seq, said.last_seq)
         happened = {
             (door, kind): count
             for name, kind in KINDS.items()
@@ -83,7 +83,7 @@ async def reconcile_events(store: Store, truth: Truth) -> Events:
             stored += in_store
             lost += max(0, in_truth - in_store)
             duplicate += max(0, in_store - in_truth)
-        rows, numbers = await store.ledger_range(key, said.first_seq, said.last_seq)
+        rows, numbers = await ledgers.range(key, said.first_seq, said.last_seq)
         lost += max(0, said.last_seq - said.first_seq + 1 - numbers)
         duplicate += rows - numbers
     return Events(produced, stored, lost, duplicate)

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 from hub import clock
 from hub.core.accounting import Accounts, Outcome
-from hub.core.ledger import Ledger
+from hub.core.ledger import Fork, Gap, Ledger, Seen, Take
 from hub.errors import CursorConflict, StoreRejected
+from hub.failpoints import Point, reached
+from hub.forks import Forks
 from hub.metrics import Metrics
-from hub.quarantine import Quarantine
+from hub.quarantine import Quarantine, event_texts
 from hub.receipts import Receipts
-from hub.store.rows import CommandRow, EventUnit, ReadingUnit
-from hub.store.timescale import Store
+from hub.store.ledgers import Ledgers
+from hub.store.rows import EventUnit, Quarantined
 
 
 class EventSink:
@@ -18,111 +20,88 @@ class EventSink:
 
     def __init__(
         self,
-        store: Store,
+        ledgers: Ledgers,
         ledger: Ledger,
         accounts: Accounts,
         receipts: Receipts,
         quarantine: Quarantine,
+        forks: Forks,
         metrics: Metrics,
     ) -> None:
-        self._store = store
+        self._ledgers = ledgers
         self._ledger = ledger
         self._tally = accounts.events
         self._receipts = receipts
         self._quarantine = quarantine
+        self._forks = forks
         self._delay = metrics.intake_delay.labels("events")
-        self._quarantined = metrics.quarantined.labels("rejected")
+        self._quarantined = metrics.quarantined
 
     async def write(self, batch: Sequence[EventUnit]) -> None:
         """Store rows and cursors in one transaction."""
-        await self._store.write_events(batch)
+        await self._ledgers.write_events(batch)
 
     async def committed(self, batch: Sequence[EventUnit]) -> None:
         """Settle the batch, and send each locker one receipt."""
-        self._tally.settle(Outcome.STORED, sum(unit.count for unit in batch))
+        self._tally.settle(Outcome.STORED, sum([len(unit.rows) for unit in batch]))
         self._delay.observe(max(0, clock.wall_ms() - min(unit.received_ms for unit in batch)) / 1000)
-        newest = {unit.key: unit.next_seq for unit in batch}
-        for key, next_seq in newest.items():
-            self._receipts.upto(key, self._ledger.committed(key, next_seq))
+        for unit in batch:
+            if unit.spoiled:
+                self._settle_quarantined(unit.spoiled)
+        newest = {unit.key: unit for unit in batch}
+        for unit in newest.values():
+            self._receipt(unit)
+        reached(Point.AFTER_RECEIPT)
 
     async def rejected(self, unit: EventUnit, error: StoreRejected) -> None:
-        """Keep the message in quarantine and let its locker's ledger go on behind it."""
-        row = self._quarantine.row(unit.topic, unit.payload, "rejected", str(error), unit.received_ms)
-        await self._store.skip_events(unit, row)
-        self._quarantined.inc(unit.count)
-        self._tally.settle(Outcome.QUARANTINED, unit.count)
-        self._receipts.upto(unit.key, self._ledger.committed(unit.key, unit.next_seq))
+        """Store what can be stored of a unit, keep the rest in quarantine, and let its ledger go on behind it."""
+        del error
+        texts = event_texts(unit.payload)
+
+        def refused(seq: int, why: str) -> Quarantined:
+            return self._quarantine.event(unit.topic, texts[seq], "rejected", why, unit.received_ms, unit.key, seq)
+
+        kept = await self._ledgers.write_apart(unit, refused)
+        self._tally.settle(Outcome.STORED, len(unit.rows) - len(kept))
+        self._settle_quarantined([*unit.spoiled, *kept])
+        self._receipt(unit)
 
     async def conflict(self, batch: Sequence[EventUnit], error: CursorConflict) -> Sequence[EventUnit]:
         """Find out where the ledgers stand.
 
         A batch whose COMMIT was answered by silence is met here again: its rows are there, so its units are
-        duplicates. Units that do not follow on the database's cursor are asked for again. The rest is returned.
+        duplicates. Units that do not follow on the database's cursor are asked for again, and of those that have
+        another history nothing is taken. The rest is returned.
         """
-        stands = await self._store.cursors_of(sorted(error.keys))
+        stands = await self._ledgers.stands_of(sorted(error.keys))
+        there = Ledger(cursors_max=len(stands))
+        there.load(stands.items())
         writable = []
         for unit in batch:
-            next_seq = stands.get(unit.key)
-            if next_seq is None or next_seq == unit.first_seq:
+            stand = stands.get(unit.key)
+            if stand is None:
                 writable.append(unit)
-                if next_seq is not None:
-                    stands[unit.key] = unit.next_seq
-            elif unit.next_seq <= next_seq:
-                self._tally.settle(Outcome.DUPLICATE, unit.count)
-                self._receipts.upto(unit.key, self._ledger.committed(unit.key, next_seq))
-            else:
-                self._tally.settle(Outcome.DEFERRED, unit.count)
-                self._receipts.expected(unit.key, self._ledger.reset(unit.key, next_seq))
+                continue
+            count = unit.next_seq - unit.first_seq
+            match there.take(unit.key, unit.first_seq, count, None, unit.prev, unit.chain):
+                case Take(0):
+                    writable.append(unit)
+                case Seen():
+                    self._tally.settle(Outcome.DUPLICATE, unit.count)
+                    self._receipts.upto(unit.key, *self._ledger.committed(unit.key, *stand))
+                case Fork() as fork:
+                    self._tally.settle(Outcome.DEFERRED, unit.count)
+                    self._ledger.reset(unit.key, stand)
+                    self._forks.found(unit.key, fork, unit.topic, unit.payload, unit.received_ms)
+                case Gap() | Take():
+                    self._tally.settle(Outcome.DEFERRED, unit.count)
+                    self._receipts.expected(unit.key, self._ledger.reset(unit.key, stand))
         return writable
 
+    def _receipt(self, unit: EventUnit) -> None:
+        self._receipts.upto(unit.key, *self._ledger.committed(unit.key, unit.next_seq, unit.chain))
 
-class ReadingSink:
-    """Stores telemetry."""
-
-    def __init__(self, store: Store, accounts: Accounts, quarantine: Quarantine, metrics: Metrics) -> None:
-        self._store = store
-        self._tally = accounts.samples
-        self._quarantine = quarantine
-        self._delay = metrics.intake_delay.labels("telemetry")
-
-    async def write(self, batch: Sequence[ReadingUnit]) -> None:
-        """Store rows."""
-        await self._store.write_readings(batch)
-
-    async def committed(self, batch: Sequence[ReadingUnit]) -> None:
-        """Settle the batch."""
-        self._tally.settle(Outcome.STORED, sum(unit.count for unit in batch))
-        self._delay.observe(max(0, clock.wall_ms() - min(unit.received_ms for unit in batch)) / 1000)
-
-    async def rejected(self, unit: ReadingUnit, error: StoreRejected) -> None:
-        """Keep the message in quarantine."""
-        self._quarantine.keep(unit.topic, unit.payload, "rejected", str(error), unit.received_ms)
-        self._tally.settle(Outcome.QUARANTINED, unit.count)
-
-    async def conflict(self, batch: Sequence[ReadingUnit], error: CursorConflict) -> Sequence[ReadingUnit]:
-        """Telemetry has no cursors."""
-        raise AssertionError(batch) from error
-
-
-class CommandSink:
-    """Stores commands as they stand."""
-
-    def __init__(self, store: Store, metrics: Metrics) -> None:
-        self._store = store
-        self._dropped = metrics.batch_dropped.labels("command")
-
-    async def write(self, batch: Sequence[CommandRow]) -> None:
-        """Store rows."""
-        await self._store.write_commands(batch)
-
-    async def committed(self, batch: Sequence[CommandRow]) -> None:
-        """Nothing waits for it."""
-
-    async def rejected(self, unit: CommandRow, error: StoreRejected) -> None:
-        """Count it: the locker's own ledger still carries the whole command."""
-        del unit, error
-        self._dropped.inc()
-
-    async def conflict(self, batch: Sequence[CommandRow], error: CursorConflict) -> Sequence[CommandRow]:
-        """Commands have no cursors."""
-        raise AssertionError(batch) from error
+    def _settle_quarantined(self, rows: Sequence[Quarantined]) -> None:
+        self._tally.settle(Outcome.QUARANTINED, len(rows))
+        for row in rows:
+            self._quarantined.labels(row.reason).inc()

@@ -137,6 +137,10 @@ class Bus:
             self._next()
         return await order.done
 
+    def follow(self, timing: Timing) -> None:
+        """Go by another timing from the next poll on."""
+        self._timing = timing
+
     def set_silent(self, board: int, *, silent: bool) -> None:
         """Poll a board that is known to be silent only once a second, so that it delays nobody."""
         self._boards[board].silent = silent

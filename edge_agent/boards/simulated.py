@@ -6,7 +6,7 @@ Every edge of a hook or an item bit is counted where it happens: what an agent r
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
@@ -42,9 +42,18 @@ class SimulatedCu16:
         locks: how many of the 16 have a latch; the others read as locked.
         random: decides on pops and jams, so that a seed gives the same board again.
         jam_share: the share of pulses whose latch sticks.
+        record: is told of each movement as it happens: `pulse`, `opened`, `closed` or `occupancy`, and the lock.
     """
 
-    def __init__(self, address: int, locks: int, random: Random, *, jam_share: float = 0.0) -> None:
+    def __init__(
+        self,
+        address: int,
+        locks: int,
+        random: Random,
+        *,
+        jam_share: float = 0.0,
+        record: Callable[[str, int], None] | None = None,
+    ) -> None:
         self.address = address
         self.locks = locks
         self.truth = Truth()
@@ -53,6 +62,7 @@ class SimulatedCu16:
         self.pulse_ms = PULSE_MS
         self._random = random
         self._jam_share = jam_share
+        self._record = record or _nobody
         self._locks = [_Lock() for _ in range(locks)]
         self._frozen = False
         self._next_pop: int | None = None
@@ -91,6 +101,7 @@ class SimulatedCu16:
             return False
         door.open = False
         self.truth.closed[lock] += 1
+        self._record("closed", lock)
         self._status = None
         return True
 
@@ -108,6 +119,7 @@ class SimulatedCu16:
             return False
         door.item = present
         self.truth.occupancy[lock] += 1
+        self._record("occupancy", lock)
         self._status = None
         return True
 
@@ -138,6 +150,7 @@ class SimulatedCu16:
 
     def _pulse(self, lock: int, now_ms: int) -> None:
         self.pulses[lock] += 1
+        self._record("pulse", lock)
         door = self._locks[lock]
         pops_after = self._random.randint(*POP_MS)
         jams = self._random.random() < self._jam_share
@@ -166,6 +179,7 @@ class SimulatedCu16:
         if not door.open:
             door.open = True
             self.truth.opened[lock] += 1
+            self._record("opened", lock)
             self._status = None
 
     def _status_reply(self, kind: int) -> bytes:
@@ -175,3 +189,7 @@ class SimulatedCu16:
             hooks &= ~(door.open << lock)
             items |= door.item << lock
         return cu16.status_reply(self.address, hooks, items, kind=kind)
+
+
+def _nobody(what: str, lock: int) -> None:
+    del what, lock

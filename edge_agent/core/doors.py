@@ -95,6 +95,15 @@ class BoardDoors:
         """Whether the board answers and the levels of its doors are known."""
         return self._known
 
+    def follow(self, rules: Rules) -> None:
+        """Go by other rules from now on, also for doors that are open; pulses already sent keep their window."""
+        longer_ms = rules.left_open_ms - self._rules.left_open_ms
+        for door in self._doors:
+            if door.left_open_at != _NEVER:
+                door.left_open_at += longer_ms
+        self._rules = rules
+        self._find_next_deadline()
+
     def has(self, door: int) -> bool:
         """Whether the door is on this board."""
         return self.first_door <= door < self.first_door + self.locks

@@ -7,10 +7,13 @@ somebody who cannot sign; and a repeated id gets its first answer, whatever has 
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Final
 from uuid import UUID
 
-from wire.messages import Command, CommandKind, Reply
+import msgspec
+
+from wire.messages import DURABLE_KINDS, Args, Command, CommandKind, Reply
 
 
 class Refusal(StrEnum):
@@ -20,19 +23,26 @@ class Refusal(StrEnum):
     RETAINED = "retained"
     WRONG_LOCKER = "wrong_locker"
     BAD_SIGNATURE = "bad_signature"
+    ID_REUSED = "id_reused"
     WRONG_BOOT = "wrong_boot"
     EXPIRED = "expired"
     UNKNOWN_KIND = "unknown_kind"
     UNKNOWN_DOOR = "unknown_door"
     NOT_EQUIPPED = "not_equipped"
+    BAD_SETTINGS = "bad_settings"
+    BAD_ARGS = "bad_args"
+    CANCELLED = "cancelled"
     BEACON_FAILED = "beacon_failed"
     BOARD_OFFLINE = "board_offline"
     BUSY = "busy"
     STORAGE = "storage"
 
 
-FORGED: Final = frozenset({Refusal.VERSION, Refusal.RETAINED, Refusal.WRONG_LOCKER, Refusal.BAD_SIGNATURE})
-"""Refusals of something that the hub did not mean for this locker: they leave no trace in the journal."""
+_FORGED: Final = frozenset(
+    {Refusal.VERSION, Refusal.RETAINED, Refusal.WRONG_LOCKER, Refusal.BAD_SIGNATURE, Refusal.ID_REUSED}
+)
+"""Refusals of something that the hub did not mean for this locker, or not under this id."""
+_OF_DELIVERY: Final = frozenset({Refusal.WRONG_BOOT, Refusal.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +58,30 @@ class Locate:
 
 
 @dataclass(frozen=True, slots=True)
+class Configure:
+    """Carry it out: keep and apply these settings."""
+
+    settings: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Carry it out: end the agent in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Never begin this command, if it has not begun."""
+
+    command: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class Reject:
-    """Do nothing, and say why."""
+    """Do nothing, and say why. `names` are the settings that were meant, if that is what was wrong."""
 
     reason: Refusal
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +89,17 @@ class Repeat:
     """This id was here before: do nothing. `reply` is what was answered, None while it is being worked on."""
 
     reply: Reply | None
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What is remembered of an id: its order's `fingerprint` (None: only the id is known), and the answer."""
+
+    order: bytes | None
+    reply: Reply | None
+
+
+Verdict = Accept | Locate | Configure | Restart | Cancel | Reject | Repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +114,8 @@ class Situation:
     door_answers: Callable[[int], bool]
     """Whether the door's board answers. Its sensors are not asked: a broken one must lock nobody out."""
     has_beacon: bool = False
+    read_settings: Callable[[Args], tuple[dict[str, float], tuple[str, ...]]] = lambda args: ({}, tuple(args))
+    """Returns (the settings by name, the names of what is unknown or out of its limits)."""
 
 
 def judge(
@@ -80,9 +123,9 @@ def judge(
     *,
     retained: bool,
     verify: Callable[[Command], bool],
-    earlier: Callable[[UUID], Repeat | None],
+    earlier: Callable[[UUID], Earlier | None],
     situation: Situation,
-) -> Accept | Locate | Reject | Repeat:
+) -> Verdict:
     """Decide what to do with a command. `earlier` finds an id that was here before."""
     if retained:
         return Reject(Refusal.RETAINED)
@@ -90,9 +133,10 @@ def judge(
         return Reject(Refusal.WRONG_LOCKER)
     if not verify(command):
         return Reject(Refusal.BAD_SIGNATURE)
-    repeat = earlier(command.id)
-    if repeat is not None:
-        return repeat
+    known = earlier(command.id)
+    if known is not None:
+        same = known.order is None or known.order == fingerprint(command)
+        return Repeat(known.reply) if same else Reject(Refusal.ID_REUSED)
     return _judge_new(command, situation)
 
 
@@ -101,15 +145,33 @@ def too_late(command: Command, now_ms: int) -> bool:
     return now_ms > command.not_after
 
 
-def _judge_new(command: Command, situation: Situation) -> Accept | Locate | Reject:
+def leaves_trace(command: Command, reason: Refusal) -> bool:
+    """Say whether a refusal is written down, and with it final.
+
+    Not where the hub did not mean this; and not where only the delivery of a durable command failed, as the hub
+    sends that again under the same id. A cancel has no answer of its own that anybody would ask for again.
+    """
+    if reason in _FORGED or command.kind == CommandKind.CANCEL:
+        return False
+    return not (command.kind in DURABLE_KINDS and reason in _OF_DELIVERY)
+
+
+def fingerprint(command: Command) -> bytes:
+    """Return 16 bytes that differ where two commands order different things, whenever they are sent."""
+    order = (command.kind, command.door, command.args, command.actor, command.reason)
+    return blake2b(msgspec.json.encode(order, order="deterministic"), digest_size=16).digest()
+
+
+def _judge_new(command: Command, situation: Situation) -> Verdict:
     if command.boot != situation.boot:
         return Reject(Refusal.WRONG_BOOT)
     if too_late(command, situation.now_ms):
         return Reject(Refusal.EXPIRED)
-    if command.kind == CommandKind.LOCATE:
-        return _judge_locate(command, situation)
-    if command.kind != CommandKind.OPEN:
-        return Reject(Refusal.UNKNOWN_KIND)
+    judge_kind = _OF_KIND.get(command.kind)
+    return Reject(Refusal.UNKNOWN_KIND) if judge_kind is None else judge_kind(command, situation)
+
+
+def _judge_open(command: Command, situation: Situation) -> Verdict:
     if command.door is None or not situation.has_door(command.door):
         return Reject(Refusal.UNKNOWN_DOOR)
     if not situation.door_answers(command.door):
@@ -117,8 +179,35 @@ def _judge_new(command: Command, situation: Situation) -> Accept | Locate | Reje
     return Accept(command.door)
 
 
-def _judge_locate(command: Command, situation: Situation) -> Locate | Reject:
+def _judge_locate(command: Command, situation: Situation) -> Verdict:
     if command.door is not None and not situation.has_door(command.door):
         return Reject(Refusal.UNKNOWN_DOOR)
     # No board of today has a lamp at each door: the whole locker is what can be found.
     return Locate() if situation.has_beacon else Reject(Refusal.NOT_EQUIPPED)
+
+
+def _judge_configure(command: Command, situation: Situation) -> Verdict:
+    settings, wrong = situation.read_settings(command.args or {})
+    if wrong or not settings:
+        return Reject(Refusal.BAD_SETTINGS, wrong)
+    return Configure(settings)
+
+
+def _judge_restart(_command: Command, _situation: Situation) -> Verdict:
+    return Restart()
+
+
+def _judge_cancel(command: Command, _situation: Situation) -> Verdict:
+    try:
+        return Cancel(UUID(str((command.args or {}).get("command"))))
+    except ValueError:
+        return Reject(Refusal.BAD_ARGS)
+
+
+_OF_KIND: Final[dict[str, Callable[[Command, Situation], Verdict]]] = {
+    CommandKind.OPEN: _judge_open,
+    CommandKind.LOCATE: _judge_locate,
+    CommandKind.CONFIGURE: _judge_configure,
+    CommandKind.RESTART: _judge_restart,
+    CommandKind.CANCEL: _judge_cancel,
+}

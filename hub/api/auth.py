@@ -1,4 +1,4 @@
-"""Who may call: on this machine everyone, from elsewhere whoever has the operators' token."""
+"""Who may call: on this machine everyone, from elsewhere an operator, by a token that is theirs alone."""
 
 import hashlib
 import secrets
@@ -12,8 +12,9 @@ from aiohttp import web
 from hub import clock
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_body
-from hub.config import Http, is_loopback, read_secret
+from hub.config import Http, is_loopback
 from hub.core.rates import TokenBucket
+from hub.operators import LOCAL, Operators
 
 COOKIE: Final = "lockerhub_session"
 
@@ -21,6 +22,7 @@ _SESSION_MS: Final = 12 * 3_600_000
 _SESSIONS_MAX: Final = 1000
 _ATTEMPTS_PER_MINUTE: Final = 20
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_OPERATOR: Final = web.RequestKey("operator", str)
 
 
 class SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,25 +32,24 @@ class SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SessionView(msgspec.Struct, frozen=True):
-    """Whether one has to sign in, and has."""
+    """Whether one has to sign in, and has; and as whom. `operator` is null for a stranger."""
 
     needed: bool
     signed_in: bool
+    operator: str | None
 
 
 class Auth:
-    """The operators' token, and the browsers that showed it.
+    """The operators' tokens, and the browsers that showed one.
 
     Only hashes of sessions are kept. The cookie is essential to the service, as the privacy notice wants it.
     """
 
     def __init__(self, config: Http) -> None:
-        self._token: str | None = None
-        if config.token_file is not None:
-            self._token = _digest(read_secret(config.token_file, "http.token_file"))
+        self.operators = Operators.read(config.token_file)
         self._local_only = is_loopback(config.host)
         self._hosts = {"localhost", "127.0.0.1", "::1", config.host, *config.allowed_hosts}
-        self._sessions: OrderedDict[str, float] = OrderedDict()
+        self._sessions: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._attempts = TokenBucket(_ATTEMPTS_PER_MINUTE, _ATTEMPTS_PER_MINUTE)
 
     def routes(self) -> list[Route]:
@@ -59,7 +60,7 @@ class Auth:
                 answers={200: SessionView}, public=True,
             ),
             Route(
-                "POST", "/api/v1/session", "Sign in with the operators' token", self._post,
+                "POST", "/api/v1/session", "Sign in with an operator's token", self._post,
                 body=SignIn, answers={200: SessionView},
                 codes=("token_wrong", "too_many_attempts", "not_json", "too_large"), public=True,
             ),
@@ -78,34 +79,40 @@ class Auth:
             raise Problem("foreign_origin", f"Pages of {origin[:80]!r} may not use this hub.")
 
     def check_signed_in(self, request: web.Request) -> None:
-        """Raise Problem unless the caller may go on."""
-        if not self._may(request):
+        """Note who calls (`operator_of`). Raises Problem unless the caller may go on."""
+        operator = self._who(request)
+        if operator is None:
             raise Problem("sign_in_needed", "Send `Authorization: Bearer <token>`, or sign in on the page.")
+        request[_OPERATOR] = operator
 
-    def _may(self, request: web.Request) -> bool:
-        if self._token is None:
-            return True
+    def _who(self, request: web.Request) -> str | None:
+        if not self.operators.needed:
+            return LOCAL
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and secrets.compare_digest(_digest(token.strip()), self._token):
-            return True
-        ends_ms = self._sessions.get(_digest(request.cookies.get(COOKIE, "")))
-        return ends_ms is not None and clock.now_ms() < ends_ms
+        if scheme.lower() == "bearer" and (operator := self.operators.who(token.strip())) is not None:
+            return operator
+        ends_ms, operator = self._sessions.get(_digest(request.cookies.get(COOKIE, "")), (0.0, None))
+        return operator if clock.now_ms() < ends_ms else None
+
+    def _view(self, operator: str | None) -> dict[str, object]:
+        return {"needed": self.operators.needed, "signed_in": operator is not None, "operator": operator}
 
     async def _get(self, request: web.Request) -> web.Response:
-        return answer({"needed": self._token is not None, "signed_in": self._may(request)})
+        return answer(self._view(self._who(request)))
 
     async def _post(self, request: web.Request) -> web.Response:
         wait_ms = self._attempts.take(clock.now_ms())
         if wait_ms:
             raise Problem("too_many_attempts", "Wait a little.", retry_after_s=wait_ms / 1000)
         given = await read_body(request, SignIn)
-        if self._token is not None and not secrets.compare_digest(_digest(given.token), self._token):
-            raise Problem("token_wrong", "The token is the first line of the hub's http.token_file.")
+        operator = self.operators.who(given.token.strip()) if self.operators.needed else LOCAL
+        if operator is None:
+            raise Problem("token_wrong", "The tokens stand in the hub's http.token_file, each behind its name.")
         session = secrets.token_urlsafe(32)
         while len(self._sessions) >= _SESSIONS_MAX:
             self._sessions.popitem(last=False)
-        self._sessions[_digest(session)] = clock.now_ms() + _SESSION_MS
-        response = answer({"needed": self._token is not None, "signed_in": True})
+        self._sessions[_digest(session)] = (clock.now_ms() + _SESSION_MS, operator)
+        response = answer(self._view(operator))
         response.set_cookie(
             COOKIE, session, httponly=True, samesite="Strict", secure=request.secure, max_age=_SESSION_MS // 1000
         )
@@ -116,6 +123,11 @@ class Auth:
         response = web.Response(status=204)
         response.del_cookie(COOKIE)
         return response
+
+
+def operator_of(request: web.Request) -> str:
+    """Return the name of the operator who calls, on a route that is not public."""
+    return request[_OPERATOR]
 
 
 def _digest(text: str) -> str:

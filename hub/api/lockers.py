@@ -27,6 +27,7 @@ from hub.api.views import (
 from hub.config import Commands
 from hub.core.fleet import Fleet, Locker
 from hub.live import Live
+from hub.store.commands import CommandStore
 from hub.store.rows import EventsQuery, ReadingsQuery
 from hub.store.timescale import Store
 from wire.messages import Kind
@@ -69,9 +70,10 @@ class ReadingsParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 class Lockers:
     """The routes of lockers."""
 
-    def __init__(self, fleet: Fleet, store: Store, live: Live, commands: Commands) -> None:
+    def __init__(self, fleet: Fleet, store: Store, rows: CommandStore, live: Live, commands: Commands) -> None:
         self._fleet = fleet
         self._store = store
+        self._rows = rows
         self._live = live
         self._commands = commands
 
@@ -116,8 +118,8 @@ class Lockers:
         locker = self._find(request)
         commands = [command_view(entry, self._commands) for entry in self._live.recent_commands(locker.spec.id)]
         if len(commands) < _COMMANDS_SHOWN:
-            known = {command.id for command in commands}
-            rows = await self._store.commands_of(locker.spec.id, _COMMANDS_SHOWN)
+            known = {command["id"] for command in commands}
+            rows = await self._rows.of_locker(locker.spec.id, _COMMANDS_SHOWN)
             commands += [command_of_row(row, self._commands) for row in rows if row["id"] not in known]
         return answer(locker_detail(locker, commands[:_COMMANDS_SHOWN]))
 

@@ -12,7 +12,7 @@ from hub.api.routes import Route
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 _EVERYWHERE = ("bad_request", "sign_in_needed", "foreign_origin", "foreign_host")
 _MEANINGS = {202: "Still under way", 503: "Not ready"}
-_TEXT = {"locker": "A locker's id.", "command": "A command's id."}
+_TEXT = {"locker": "A locker's id.", "command": "A command's id.", "job": "A job's id."}
 
 
 def document(routes: list[Route], version: str) -> bytes:

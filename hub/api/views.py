@@ -5,14 +5,14 @@ Dataclasses, because orjson writes them as they are and msgspec makes their JSON
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 from uuid import UUID
 
 from hub import clock
 from hub.config import Commands
 from hub.core.commands import Entry
 from hub.core.fleet import Door, Locker
-from wire.messages import Events
+from wire.messages import Args, Events
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +67,36 @@ class DoorView:
     service_reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class CommandView:
-    """A command as it stands. `stages_ms` count from acceptance; a stage not reached is left out."""
-
-    id: UUID
-    locker: str
-    kind: str
-    door: int | None
-    actor: UUID | None
-    reason: str | None
-    state: Literal["sent", "rejected", "succeeded", "failed", "unknown", "timed_out"]
-    detail: str | None
-    outcome: Literal["opened", "closed", "open_not_detected"] | None
-    late: bool
-    accepted_at: datetime
-    budget_ms: int
-    deadline_ms: int
-    stages_ms: dict[str, float]
+# `class` is a word of Python's, so that no class can have it as a field.
+CommandView = TypedDict(
+    "CommandView",
+    {
+        "id": UUID,
+        "locker": str,
+        "kind": str,
+        "class": Literal["instant", "durable"],
+        "door": int | None,
+        "actor": UUID | None,
+        "reason": str | None,
+        "args": Args | None,
+        "state": Literal[
+            "queued", "sent", "accepted", "timed_out", "rejected", "succeeded", "failed", "unknown", "expired",
+            "cancelled",
+        ],
+        "detail": str | None,
+        "outcome": Literal["opened", "closed", "open_not_detected"] | None,
+        "late": bool,
+        "accepted_at": datetime,
+        "expires_at": datetime | None,
+        "cancel_requested": bool,
+        "attempts": int,
+        "budget_ms": int,
+        "deadline_ms": int,
+        "stages_ms": dict[str, float],
+    },
+)  # fmt: skip
+"""A command as it stands. `stages_ms` count from acceptance; a stage not reached is left out. `expires_at` and
+`attempts` are a durable command's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +169,14 @@ class ReadingPage:
     next: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class CommandPage:
+    """Commands, newest first, and where to go on."""
+
+    items: list[CommandView]
+    next: str | None
+
+
 def locker_view(locker: Locker) -> LockerView:
     """Show a locker in a list."""
     return LockerView(
@@ -204,27 +224,33 @@ def locker_detail(locker: Locker, commands: list[CommandView]) -> LockerDetail:
 def command_view(entry: Entry, config: Commands) -> CommandView:
     """Show a command of this hub's memory."""
     order = entry.order
-    return CommandView(
-        id=entry.id,
-        locker=order.locker,
-        kind=order.kind,
-        door=order.door,
-        actor=order.actor,
-        reason=order.reason,
-        state=entry.state.value,
-        detail=entry.detail,
-        outcome=None if entry.outcome is None else entry.outcome.value,
-        late=entry.late,
-        accepted_at=entry.accepted_at,
-        budget_ms=config.open_budget_ms,
-        deadline_ms=round(entry.deadline_ms),
-        stages_ms={stage: round(ms, 3) for stage, ms in entry.stages_ms.items()},
-    )
+    return {
+        "id": entry.id,
+        "locker": order.locker,
+        "kind": order.kind,
+        "class": entry.command_class.value,
+        "door": order.door,
+        "actor": order.actor,
+        "reason": order.reason,
+        "args": order.args,
+        "state": entry.state.value,
+        "detail": entry.detail,
+        "outcome": None if entry.outcome is None else entry.outcome.value,
+        "late": entry.late,
+        "accepted_at": entry.accepted_at,
+        "expires_at": entry.expires_at,
+        "cancel_requested": entry.cancel_requested,
+        "attempts": entry.attempts,
+        "budget_ms": config.open_budget_ms,
+        "deadline_ms": round(entry.deadline_ms),
+        "stages_ms": {stage: round(ms, 3) for stage, ms in entry.stages_ms.items()},
+    }
 
 
 def command_of_row(row: dict[str, Any], config: Commands) -> CommandView:
-    """Show a command from the database."""
-    return CommandView(**row, budget_ms=config.open_budget_ms)
+    """Show a command from the database: its columns have the names of the view."""
+    shown: CommandView = {**row, "budget_ms": config.open_budget_ms}  # type: ignore[typeddict-item]
+    return shown
 
 
 def event_of_batch(locker: str, batch: Events, place: int, occurred_ms: int, received_ms: int) -> EventView:

@@ -1,6 +1,6 @@
 """Where every record that came in has gone: received = settled + in flight, at every moment.
 
-A record is one event, one sample, or one message that could not be read.
+A record is one event, one sample, or one message that was not read.
 """
 
 from dataclasses import dataclass, field

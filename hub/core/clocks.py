@@ -11,6 +11,8 @@ from uuid import UUID
 
 WINDOW_MS = 60_000.0
 DRIFT_PPM = 200.0
+PAIR_AGE_MS_MAX = 3_600_000.0
+"""An older pair says nothing: what two clocks do to each other in hours is not known from their data sheets."""
 
 
 @dataclass(slots=True)
@@ -45,13 +47,15 @@ class LockerClock:
             self._current = _Window(offset, h)
 
     def at(self, h: float) -> tuple[UUID, int] | None:
-        """Return (boot, t): the locker's clock at hub time `h`, early rather than late; None if unknown."""
+        """Return (boot, t): the locker's clock at hub time `h`, early rather than late; None if not known."""
         if self.boot is None or self._current is None:
             return None
-        estimate = _estimate(self._current, h)
-        if self._previous is not None:
-            estimate = max(estimate, _estimate(self._previous, h))
-        return self.boot, max(0, int(estimate))
+        estimates = [
+            _estimate(window, h)
+            for window in (self._current, self._previous)
+            if window is not None and h - window.seen_ms <= PAIR_AGE_MS_MAX
+        ]
+        return (self.boot, max(0, int(max(estimates)))) if estimates else None
 
 
 class Clocks:
@@ -67,6 +71,10 @@ class Clocks:
             clock = self._clocks[locker] = LockerClock()
         clock.observe(boot, t, h)
 
+    def forget(self) -> None:
+        """Forget all that was learned, because the hub's own clock cannot be trusted to have gone evenly."""
+        self._clocks.clear()
+
     def at(self, locker: str, h: float) -> tuple[UUID, int] | None:
         """Return (boot, t) of a locker at hub time `h`; None if it is unknown."""
         clock = self._clocks.get(locker)
@@ -74,4 +82,5 @@ class Clocks:
 
 
 def _estimate(window: _Window, h: float) -> float:
-    return h - window.offset_ms - (h - window.seen_ms) * DRIFT_PPM / 1e6
+    # A clock that went back would make the drift a gain.
+    return h - window.offset_ms - max(0.0, h - window.seen_ms) * DRIFT_PPM / 1e6

@@ -1,30 +1,62 @@
-"""The life of a command: submitted, settled exactly once, joined with what the door sensor saw.
+"""The life of a command: taken, settled exactly once, joined with what the door sensor saw.
 
-    sent ──reply──▶ succeeded | rejected | failed | unknown
-      └──no reply by deadline + grace──▶ timed_out ──late reply──▶ the same, marked late
+    queued ──▶ sent ──▶ accepted ──▶ rejected | succeeded | failed | unknown | cancelled | expired
+      ├─▶ cancelled     └─no word by deadline + grace─▶ timed_out ─late word─▶ the same, marked late
+      └─▶ expired
 
-`timed_out` is the hub's view and not an end: the agent may still tell. Beside the state stands the outcome, from
-the ledger: opened, closed, or open_not_detected. Times are the hub's monotonic milliseconds.
+*Instant* commands (open, locate) are born `sent` and may time out: the hub's view and not an end, the agent may
+still tell. *Durable* ones (configure, restart) are born `queued` and never time out. Only the locker's word
+settles what was sent once; the hub itself says `cancelled` and `expired` of what never was. A command's end may be
+told by a reply and by the ledger: the first counts, the second changes nothing.
+
+Beside the state stands the outcome, from the ledger: opened, closed, or open_not_detected. Times are the hub's
+monotonic milliseconds.
 """
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
-from wire.messages import Args, CommandState, Reply
+from wire.messages import Args, CommandState, Stages
 
 
 class State(StrEnum):
     """Where a command is."""
 
+    QUEUED = "queued"
     SENT = "sent"
+    ACCEPTED = "accepted"
+    TIMED_OUT = "timed_out"
     REJECTED = "rejected"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     UNKNOWN = "unknown"
-    TIMED_OUT = "timed_out"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+    @property
+    def rank(self) -> int:
+        """A command goes to a state of a higher rank only. The database has the same ranks (`command_rank`)."""
+        return _RANKS.get(self, _SETTLED_RANK)
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is how the command ended."""
+        return self not in _RANKS
+
+
+_RANKS: Final = {State.QUEUED: 0, State.SENT: 1, State.ACCEPTED: 2, State.TIMED_OUT: 3}
+_SETTLED_RANK: Final = 4
+
+
+class CommandClass(StrEnum):
+    """How a command is kept: sent once to a locker that is there, or stored and sent until it is answered."""
+
+    INSTANT = "instant"
+    DURABLE = "durable"
 
 
 class Outcome(StrEnum):
@@ -36,17 +68,21 @@ class Outcome(StrEnum):
 
 
 class Refusal(StrEnum):
-    """Why a command was not taken. The values are the codes of the API."""
+    """Why a request about a command was not taken. The values are the codes of the API."""
 
     LOCKER_UNKNOWN = "locker_unknown"
     DOOR_UNKNOWN = "door_unknown"
     LOCKER_OFFLINE = "locker_offline"
     LOCKER_CLOCK_UNKNOWN = "locker_clock_unknown"
+    LOCKER_QUEUE_FULL = "locker_queue_full"
     DOOR_BUSY = "door_busy"
     DOOR_OUT_OF_SERVICE = "door_out_of_service"
+    TOO_LATE = "too_late"
+    ALREADY_SETTLED = "already_settled"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     RATE_LIMITED = "rate_limited"
     BROKER_UNAVAILABLE = "broker_unavailable"
+    DATABASE_UNAVAILABLE = "database_unavailable"
     HUB_BUSY = "hub_busy"
     DRAINING = "draining"
 
@@ -77,23 +113,62 @@ class Entry:
     outcome: Outcome | None = None
     late: bool = False
     stages_ms: dict[str, float] = field(default_factory=dict)
+    command_class: CommandClass = CommandClass.INSTANT
+    expires_at: datetime | None = None
+    """Durable ones: when it is no longer begun."""
+    attempts: int = 0
+    """Durable ones: how often it was sent."""
+    cancel_requested: bool = False
+    disowned: str | None = None
+    """Why its locker refused a copy that was not this hub's; told if nothing else is heard."""
 
     @property
     def settled(self) -> bool:
-        """Whether the agent has told how it ended."""
-        return self.state not in {State.SENT, State.TIMED_OUT}
+        """Whether it is known how it ended."""
+        return self.state.settled
+
+    def advance(self, state: State, detail: str | None) -> bool:
+        """Go to a state of a higher rank. Returns False, and changes nothing, for any other."""
+        if state.rank <= self.state.rank:
+            return False
+        self.late = self.late or self.state is State.TIMED_OUT
+        self.state = state
+        self.detail = detail
+        return True
 
 
-_FINAL = {
-    CommandState.REJECTED: State.REJECTED,
-    CommandState.SUCCEEDED: State.SUCCEEDED,
-    CommandState.FAILED: State.FAILED,
-    CommandState.UNKNOWN: State.UNKNOWN,
-}
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a locker says of one of its commands, by a reply or by its ledger."""
+
+    state: State
+    detail: str | None = None
+    stages: Stages | None = None
+
+    @classmethod
+    def of(cls, state: CommandState, detail: str | None, stages: Stages | None) -> "Word":
+        """Read a reply's state. `rejected` because it was cancelled is a state of its own."""
+        if state is CommandState.REJECTED and detail == CANCELLED_REASON:
+            return cls(State.CANCELLED, detail, stages)
+        return cls(State(state.value), detail, stages)
+
+    @property
+    def disowned(self) -> bool:
+        """Whether the locker speaks of a copy that is not what this hub sent."""
+        return self.state is State.REJECTED and self.detail in DISOWNED_REASONS
+
+
+CANCELLED_REASON: Final = "cancelled"
+REUSED_REASON: Final = "id_reused"
+"""The locker had this id with another order: the row was lost here, and the Idempotency-Key was used again."""
+UNDELIVERED_REASONS: Final = frozenset({"expired", "wrong_boot"})
+"""Refusals of a delivery and not of what is asked: they do not end a durable command."""
+DISOWNED_REASONS: Final = frozenset({"retained", "wrong_locker", "bad_signature", "version"})
+"""Refusals of a copy that is not what this hub sent. They end nothing: the proper one may still come, and act."""
 
 
 class CommandBook:
-    """All commands in flight, and the newest `remembered_max` settled ones.
+    """All instant commands in flight, and the newest `remembered_max` settled ones.
 
     Args:
         in_flight_max: above it, `submit` refuses with HUB_BUSY.
@@ -130,13 +205,21 @@ class CommandBook:
         """Take a new command (`repeat` said None), or say why not. One command a door at a time."""
         if len(self._in_flight) >= self._in_flight_max:
             return Refusal.HUB_BUSY
-        if order.door is not None:
-            if (order.locker, order.door) in self._busy:
-                return Refusal.DOOR_BUSY
-            self._busy[order.locker, order.door] = command
+        if order.door is not None and (order.locker, order.door) in self._busy:
+            return Refusal.DOOR_BUSY
         entry = Entry(command, order, at, now_ms, deadline_ms)
-        self._in_flight[command] = entry
+        self._hold(entry)
         return entry
+
+    def restore(self, entry: Entry) -> None:
+        """Take over a command of an earlier run of the hub. Restore the oldest first.
+
+        One that is not settled may still be, and keeps its door until it is, or its deadline is over.
+        """
+        if entry.settled or entry.state is State.TIMED_OUT:
+            self._remember(entry)
+        else:
+            self._hold(entry)
 
     def published(self, command: UUID, now_ms: float) -> None:
         """Note that the command was handed to the broker link."""
@@ -149,17 +232,20 @@ class CommandBook:
         self._release(entry)
         del self._remembered[command]
 
-    def reply(self, reply: Reply, locker: str, now_ms: float) -> Entry | None:
-        """Settle a command by its locker's reply. Returns None for what is unknown, repeated or not final."""
-        state = _FINAL.get(reply.state)
-        entry = self.find(reply.id)
-        if entry is None or state is None or entry.settled or entry.order.locker != locker:
+    def hear(self, command: UUID, locker: str, word: Word, now_ms: float) -> Entry | None:
+        """Apply a locker's word. Returns None where it changes nothing: unknown, repeated, or out of date."""
+        entry = self.find(command)
+        if entry is None or entry.order.locker != locker:
             return None
-        entry.late = entry.state is State.TIMED_OUT
-        entry.state = state
-        entry.detail = reply.reason
-        _place_stages(entry, reply, now_ms - entry.accepted_ms)
-        self._release(entry)
+        if word.disowned:
+            # Told to people, should nothing else come.
+            entry.disowned = word.detail
+            return None
+        if not entry.advance(word.state, word.detail):
+            return None
+        if entry.settled:
+            _place_stages(entry, word.stages, now_ms - entry.accepted_ms)
+            self._release(entry)
         return entry
 
     def saw(self, command: UUID, locker: str, outcome: Outcome, now_ms: float) -> Entry | None:
@@ -172,22 +258,34 @@ class CommandBook:
         return entry
 
     def due(self, now_ms: float) -> list[Entry]:
-        """Turn what has waited past deadline and grace into timed_out, and return it."""
+        """Turn what has waited past deadline and grace into timed_out, and return it.
+
+        Its door is free again. That is safe: the deadline that the locker keeps is not after the hub's, so it has
+        passed there as well, and what was sent can no longer act.
+        """
         late = [
             entry
             for entry in self._in_flight.values()
             if now_ms >= entry.accepted_ms + entry.deadline_ms + self._grace_ms
         ]
         for entry in late:
-            entry.state = State.TIMED_OUT
+            entry.advance(State.TIMED_OUT, entry.disowned)
             self._release(entry)
         return late
+
+    def _hold(self, entry: Entry) -> None:
+        self._in_flight[entry.id] = entry
+        if entry.order.door is not None:
+            self._busy[entry.order.locker, entry.order.door] = entry.id
 
     def _release(self, entry: Entry) -> None:
         self._in_flight.pop(entry.id, None)
         door = entry.order.door
         if door is not None and self._busy.get((entry.order.locker, door)) == entry.id:
             del self._busy[entry.order.locker, door]
+        self._remember(entry)
+
+    def _remember(self, entry: Entry) -> None:
         self._remembered[entry.id] = entry
         self._remembered.move_to_end(entry.id)
         while len(self._remembered) > self._remembered_max:
@@ -200,15 +298,16 @@ def _follows(before: Outcome | None, after: Outcome) -> bool:
     return before in {None, Outcome.OPEN_NOT_DETECTED} and before is not after
 
 
-def _place_stages(entry: Entry, reply: Reply, replied_ms: float) -> None:
+def _place_stages(entry: Entry, told: Stages | None, replied_ms: float) -> None:
     stages = entry.stages_ms
     published_ms = stages.get("published", 0.0)
-    if reply.stages is not None:
-        agent_ms = (reply.stages.replied_us or reply.stages.pulsed_us or 0) / 1000
+    # The agent's durations lie inside the round trip; a word that was long on its way says nothing of where.
+    if told is not None and not entry.late:
+        agent_ms = (told.replied_us or told.pulsed_us or 0) / 1000
         received_ms = published_ms + max(0.0, (replied_ms - published_ms - agent_ms) / 2)
         stages["received"] = received_ms
-        if reply.stages.started_us is not None:
-            stages["started"] = received_ms + reply.stages.started_us / 1000
-        if reply.stages.pulsed_us is not None:
-            stages["pulsed"] = received_ms + reply.stages.pulsed_us / 1000
+        if told.started_us is not None:
+            stages["started"] = received_ms + told.started_us / 1000
+        if told.pulsed_us is not None:
+            stages["pulsed"] = received_ms + told.pulsed_us / 1000
     stages["replied"] = replied_ms

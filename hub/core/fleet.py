@@ -7,8 +7,9 @@ otherwise. Times: `now_ms` is the hub's monotonic clock, `at` the wall clock.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from wire.messages import Event, EventKind, Presence
 
@@ -76,6 +77,10 @@ class Locker:
     reachable: bool = False
     """Online, and heard of late."""
     session: int = 0
+    boot: UUID | None = None
+    """Of the session."""
+    over_at: datetime | None = None
+    """When a session was last said to be over."""
     since: datetime | None = None
     heard_at: datetime | None = None
     heard_ms: float | None = None
@@ -117,6 +122,7 @@ class Changes:
         return bool(self.lockers or self.doors or self.removed)
 
 
+_ORDER_UNSURE = timedelta(seconds=5)
 _HEARD_SHOWN_EVERY_MS = 5000
 """That a locker was heard again is worth drawing this often."""
 _SHOWN = {"open": DoorState.OPEN, "closed": DoorState.CLOSED, "unknown": DoorState.UNKNOWN}
@@ -154,9 +160,16 @@ class Fleet:
                     locker.doors[door_spec.number].spec = door_spec
                 self._touch_all_doors(locker)
 
-    def heard(self, locker_id: str, *, now_ms: float, at: datetime) -> None:
-        """Note a sign of life that came now (not one that the broker had kept)."""
+    def heard(self, locker_id: str, *, now_ms: float, at: datetime, in_order: bool = True) -> None:
+        """Note a sign of life that came now (not one that the broker had kept).
+
+        A locker that is heard after a will is there, and the will was another session's. Two connections have no
+        common order, though: what does not come over the one that carries presence (`in_order`) may be from before
+        the will, and counts only some seconds after it.
+        """
         locker = self.lockers[locker_id]
+        if not locker.online and (in_order or locker.over_at is None or at - locker.over_at > _ORDER_UNSURE):
+            locker.online = True
         locker.heard_ms = now_ms
         locker.heard_at = at
         if now_ms - locker.heard_shown_ms >= _HEARD_SHOWN_EVERY_MS:
@@ -166,15 +179,30 @@ class Fleet:
             self._set_reachable(locker, reachable=True, at=at)
 
     def presence(self, locker_id: str, presence: Presence, *, at: datetime) -> bool:
-        """Apply a session's word. Returns False for one of an older session, which changes nothing."""
+        """Apply a session's word. Returns False for the end of another session, which changes nothing.
+
+        A session is its number within its boot. That one is online is always news: a broker tells things in their
+        order, keeps only what was said last, and the number may be lower than before where a disk was put back.
+        That one is over may be said long afterwards, by its will: of an older session, or of one of another boot,
+        it says nothing about this one.
+        """
         locker = self.lockers[locker_id]
-        if presence.session < locker.session:
+        is_newer = presence.boot == locker.boot and presence.session >= locker.session
+        if not presence.online and not is_newer and locker.boot is not None:
             return False
-        locker.session = presence.session
+        locker.boot, locker.session = presence.boot, presence.session
         locker.online = presence.online
         locker.agent = presence.agent
         locker.boards_total = presence.boards
-        locker.boards_online = presence.boards_online if presence.online else 0
+        if presence.online:
+            locker.boards_online = presence.boards_online
+            if presence.boards and not presence.boards_online:
+                # Until a board answers, what was seen before says nothing.
+                for number, door in locker.doors.items():
+                    if door.seen is not DoorState.UNKNOWN:
+                        self._see(locker, number, DoorState.UNKNOWN, at)
+        else:
+            locker.over_at = at
         self._touch(locker_id)
         if not presence.online and locker.reachable:
             self._set_reachable(locker, reachable=False, at=at)

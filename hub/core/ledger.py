@@ -2,6 +2,10 @@
 
 A locker numbers its events 1, 2, 3 … within an epoch. The hub takes them in that order only. `next_seq` runs
 ahead of `committed_seq` while rows are on their way into the database; a receipt speaks of committed rows only.
+
+A *chain* names a history up to a number: equal chains, equal history (docs/protocol.md). Where a batch's chain is
+not the one that is known, two lockers write under one name, and nothing of it may be taken or confirmed. None
+stands for a chain that is not known, which contradicts nothing: agents of before, and what lies behind a gap.
 """
 
 from collections import OrderedDict
@@ -9,8 +13,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
+from wire.messages import CHAIN_START
+
 Key = tuple[str, UUID]
 """A locker's id and the epoch of its ledger."""
+
+Stand = tuple[int, str | None]
+"""Where a ledger is: the next number, and the chain before it."""
+
+START: Stand = (1, CHAIN_START)
+"""Where every ledger begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +38,29 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """All of the batch was taken before. `upto` is the last committed number, 0 for none."""
+    """All of the batch was taken before. `upto` is the last committed number, 0 for none, `chain` the one there."""
 
     upto: int
+    chain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The batch begins too late: send again from `expected`."""
+    """The batch cannot be taken as it begins: send again from exactly `expected`."""
 
     expected: int
 
 
-Verdict = Take | Seen | Gap
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """The batch is of another history: at number `at` its chain is `theirs`, and not `ours`."""
+
+    at: int
+    ours: str
+    theirs: str
+
+
+Verdict = Take | Seen | Gap | Fork
 _ALL = Take(0)
 """The usual verdict."""
 
@@ -46,7 +68,14 @@ _ALL = Take(0)
 @dataclass(slots=True)
 class _Cursor:
     next_seq: int = 1
+    chain: str | None = CHAIN_START
     committed_next: int = 1
+    committed_chain: str | None = CHAIN_START
+
+
+def contradict(one: str | None, other: str | None) -> bool:
+    """Say whether two chains at one number are of two histories."""
+    return one is not None and other is not None and one != other
 
 
 class Ledger:
@@ -60,41 +89,76 @@ class Ledger:
         self._cursors: OrderedDict[Key, _Cursor] = OrderedDict()
         self._cursors_max = cursors_max
 
-    def load(self, cursors: Iterable[tuple[Key, int]]) -> None:
-        """Take over committed cursors from the database: the next number of each key."""
-        for key, next_seq in cursors:
-            self._cursors[key] = _Cursor(next_seq, next_seq)
+    def load(self, cursors: Iterable[tuple[Key, Stand]]) -> None:
+        """Take over committed cursors from the database."""
+        for key, stand in cursors:
+            self._cursors[key] = _Cursor(*stand, *stand)
         self._forget()
 
-    def take(self, key: Key, first: int, count: int, oldest: int | None) -> Verdict:
-        """Judge a batch of `count` events beginning at `first`, and run ahead over what is taken."""
+    def take(
+        self,
+        key: Key,
+        first: int,
+        count: int,
+        oldest: int | None,
+        prev: str | None = None,
+        chain: str | None = None,
+    ) -> Verdict:
+        """Judge a batch of `count` events beginning at `first`, and run ahead over what is taken.
+
+        Args:
+            key: whose ledger.
+            first: the number of the batch's first event.
+            count: how many events it has, at least one.
+            oldest: the first number that the locker still has, where it says so.
+            prev: the chain before the first event, None where it is not said.
+            chain: the chain after the last one, None where it is not said.
+        """
         cursor = self._cursor(key)
+        next_seq, known = cursor.next_seq, cursor.chain
         end = first + count
-        if end <= cursor.next_seq:
-            return Seen(cursor.committed_next - 1)
-        if first <= cursor.next_seq:
-            skip = cursor.next_seq - first
-            cursor.next_seq = end
-            return Take(skip) if skip else _ALL
-        if oldest == first:
-            gap = (cursor.next_seq, first - 1)
-            cursor.next_seq = end
-            return Take(0, gap)
-        return Gap(cursor.next_seq)
+        if end <= next_seq:
+            if end == next_seq and known is not None and chain is not None and chain != known:
+                return Fork(end - 1, known, chain)
+            return Seen(cursor.committed_next - 1, cursor.committed_chain)
+        if first == next_seq:
+            # A declared gap's `prev` speaks of what nobody has any more: only here it can be held against ours.
+            if known is not None and prev is not None and prev != known:
+                return Fork(first - 1, known, prev)
+            verdict = _ALL
+        elif first < next_seq:
+            if known is not None and prev is not None:
+                # Its `prev` is of a place that is past. What begins exactly here can be checked.
+                return Gap(next_seq)
+            verdict = Take(next_seq - first)
+        elif oldest == first:
+            verdict = Take(0, (next_seq, first - 1))
+        else:
+            return Gap(next_seq)
+        cursor.next_seq = end
+        cursor.chain = chain
+        return verdict
 
-    def committed(self, key: Key, next_seq: int) -> int:
-        """Note that all before `next_seq` is committed. Returns the last number that may be receipted."""
-        cursor = self._cursor(key)
-        cursor.committed_next = max(cursor.committed_next, next_seq)
-        cursor.next_seq = max(cursor.next_seq, cursor.committed_next)
-        return cursor.committed_next - 1
+    def committed(self, key: Key, next_seq: int, chain: str | None = None) -> Stand:
+        """Note that all before `next_seq` is committed, and that the chain is `chain` there.
 
-    def reset(self, key: Key, next_seq: int | None = None) -> int:
-        """Fall back to what is committed, or to `next_seq` as the database has it. Returns what to ask for."""
+        Returns the last number that may be receipted, and the chain at it.
+        """
         cursor = self._cursor(key)
-        if next_seq is not None:
+        if next_seq >= cursor.committed_next:
             cursor.committed_next = next_seq
-        cursor.next_seq = cursor.committed_next
+            cursor.committed_chain = chain
+            if next_seq >= cursor.next_seq:
+                cursor.next_seq = next_seq
+                cursor.chain = chain
+        return cursor.committed_next - 1, cursor.committed_chain
+
+    def reset(self, key: Key, stand: Stand | None = None) -> int:
+        """Fall back to what is committed, or to `stand` as the database has it. Returns what to ask for."""
+        cursor = self._cursor(key)
+        if stand is not None:
+            cursor.committed_next, cursor.committed_chain = stand
+        cursor.next_seq, cursor.chain = cursor.committed_next, cursor.committed_chain
         return cursor.next_seq
 
     def _cursor(self, key: Key) -> _Cursor:
@@ -103,7 +167,8 @@ class Ledger:
             cursor = _Cursor()
             self._forget(room_for=1)
             self._cursors[key] = cursor
-        else:
+        elif len(self._cursors) * 2 > self._cursors_max:
+            # To hash a key costs as much as the rest of a verdict; who was used last matters only near the limit.
             self._cursors.move_to_end(key)
         return cursor
 

@@ -21,6 +21,8 @@ except ModuleNotFoundError as error:
 
 HOST: Final = "127.0.0.1"
 STOP_S_MAX: Final = 10.0
+PACKET_BYTES_MAX: Final = 263_168
+"""As in mosquitto.conf: a message of the protocol, and 1 KiB for what is around it."""
 
 
 class EmbeddedBroker:
@@ -103,8 +105,13 @@ class _Broker(Broker):  # type: ignore[misc] # amqtt is untyped here
     ) -> None:
         # asyncio does so itself, but no other loop promises it, and QoS 1 costs 88 ms without it.
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with suppress(ConnectionError):
-            await super().stream_connected(reader, writer, listener_name)
+        _bound_packets(reader, writer)
+        try:
+            with suppress(ConnectionError):
+                await super().stream_connected(reader, writer, listener_name)
+        finally:
+            # amqtt leaves the sockets open of those who did not speak MQTT.
+            writer.close()
 
     async def _broadcast_message(self, *message: Any, **options: Any) -> None:  # noqa: ANN401 - passed on as it is
         if self._waiting() >= self.deliveries_max:
@@ -123,6 +130,19 @@ class _SteadyDict(dict[str, Any]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(list(super().__iter__()))
+
+
+def _bound_packets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Let a packet that is too long end its connection. amqtt reads each of its parts in one call, however long."""
+    read_exactly = reader.readexactly
+
+    async def read_no_more(n: int) -> bytes:
+        if n > PACKET_BYTES_MAX:
+            writer.transport.abort()
+            raise asyncio.IncompleteReadError(b"", n)
+        return await read_exactly(n)
+
+    reader.readexactly = read_no_more  # type: ignore[method-assign] # of this one connection
 
 
 def _drop_finished(tasks: "deque[asyncio.Task[Any]]") -> None:

@@ -1,5 +1,9 @@
 """Collect units in a bounded queue and hand them to a writer in batches, by size or by age.
 
+What is old waits in a queue of its own, the backlog: each batch takes what is new first, and leaves the backlog a
+share, so that neither keeps the other out. Units of one key stay in order: as long as one of them waits, the others
+go where it is.
+
 One batch is being written at a time; what comes meanwhile forms the next. A writer that finds its database away
 tries the same batch again until it is back: units wait, the queue fills, and `put` says no. Nothing is dropped
 here, except the units still waiting when `drain` runs out of time, which it returns.
@@ -10,14 +14,16 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from hub.errors import CursorConflict, StoreRejected, StoreUnavailable
 from hub.metrics import Metrics
 
 _log = logging.getLogger(__name__)
+_BACKLOG_SHARE: Final = 0.2
+"""Of a batch, where there is more than that of both."""
 
 
 class Unit(Protocol):
@@ -60,7 +66,9 @@ class Batcher(Generic[_U]):
         name: the table, for metrics and logs.
         sink: the writer.
         queue_rows_max: `put` refuses above it.
-        flush_rows_max: a batch is closed at this size.
+        backlog_rows_max: and, of the backlog, above this; so the rest is always left to what is new.
+        flush_rows_max: a batch is closed at this size. Of each queue, a unit goes in even where it is larger than
+            what is left.
         flush_age_ms_max: and no unit waits longer than this for its batch to begin, while the writer is free.
         retry_s_max: the longest pause between two attempts at one batch.
     """
@@ -74,14 +82,16 @@ class Batcher(Generic[_U]):
         queue_rows_max: int,
         flush_rows_max: int,
         flush_age_ms_max: float,
+        backlog_rows_max: int = 0,
         retry_s_max: float = 2.0,
     ) -> None:
         self.name = name
         self._sink = sink
-        self._queue: deque[_U] = deque()
-        self._rows = 0
+        self._live: _Lane[_U] = _Lane(queue_rows_max)
+        self._backlog: _Lane[_U] = _Lane(backlog_rows_max)
+        self._lanes: dict[Hashable, _Lane[_U]] = {}
         self._writing_rows = 0
-        self._rows_max = queue_rows_max
+        self._writing_since_s: float | None = None
         self._flush_rows_max = flush_rows_max
         self._flush_age_s = flush_age_ms_max / 1000
         self._retry_s_max = retry_s_max
@@ -94,24 +104,45 @@ class Batcher(Generic[_U]):
         self._last_commit = metrics.last_commit.labels(name)
         metrics.queue_rows_max.labels(name).set(queue_rows_max)
         metrics.queue_rows.labels(name).set_function(lambda: self.in_flight)
+        if backlog_rows_max:
+            metrics.queue_rows_max.labels(f"{name}_backlog").set(backlog_rows_max)
+            metrics.queue_rows.labels(f"{name}_backlog").set_function(lambda: self._backlog.rows)
 
     @property
     def in_flight(self) -> int:
         """Records that were put and are neither committed nor settled."""
-        return self._rows + self._writing_rows
+        return self._live.rows + self._backlog.rows + self._writing_rows
 
-    def room(self, count: int) -> bool:
-        """Say whether a unit of `count` records would be taken. One above the limit goes in alone."""
-        return not self._closing and (not self.in_flight or self.in_flight + count <= self._rows_max)
+    @property
+    def writing_for_s(self) -> float:
+        """How long the batch that is being written has been trying, 0 for none."""
+        return 0.0 if self._writing_since_s is None else time.monotonic() - self._writing_since_s
 
-    def put(self, unit: _U) -> bool:
-        """Take a unit, or return False at the limit."""
-        if not self.room(unit.count):
+    def room(self, count: int, *, key: Hashable = None, old: bool = False) -> bool:
+        """Say whether a unit of `count` records would be taken. One above the limit goes in alone.
+
+        Args:
+            count: its records.
+            key: whose it is: units of one key are written in the order in which they were put.
+            old: whether it goes to the backlog, if it may choose.
+        """
+        if self._closing:
             return False
-        self._queue.append(unit)
-        self._rows += unit.count
+        lane = self._lane(key, old=old)
+        if lane.rows and lane.rows + count > lane.rows_max:
+            return False
+        return not self.in_flight or self.in_flight + count <= self._live.rows_max
+
+    def put(self, unit: _U, *, key: Hashable = None, old: bool = False) -> bool:
+        """Take a unit, or return False at the limit. `key` and `old` as for `room`."""
+        if not self.room(unit.count, key=key, old=old):
+            return False
+        lane = self._lane(key, old=old)
+        lane.put(unit, key)
+        if key is not None:
+            self._lanes[key] = lane
         self._waker.set()
-        if self._rows >= self._flush_rows_max:
+        if self._waiting_rows >= self._flush_rows_max:
             self._full.set()
         return True
 
@@ -119,14 +150,16 @@ class Batcher(Generic[_U]):
         """Write batches until closed and empty."""
         while True:
             await self._waker.wait()
-            if not self._closing and self._rows < self._flush_rows_max:
+            if not self._closing and self._waiting_rows < self._flush_rows_max:
                 await self._age()
             batch = self._take()
             if batch:
+                self._writing_since_s = time.monotonic()
                 try:
                     await self._write(batch)
                 finally:
                     self._writing_rows = 0
+                    self._writing_since_s = None
             elif self._closing:
                 return
 
@@ -143,16 +176,33 @@ class Batcher(Generic[_U]):
         except TimeoutError:
             return
 
+    @property
+    def _waiting_rows(self) -> int:
+        return self._live.rows + self._backlog.rows
+
+    def _lane(self, key: Hashable, *, old: bool) -> "_Lane[_U]":
+        lane = None if key is None else self._lanes.get(key)
+        if lane is None:
+            # A table without a backlog has one queue for all.
+            lane = self._backlog if old and self._backlog.rows_max else self._live
+        return lane
+
     def _take(self) -> list[_U]:
-        batch: list[_U] = []
-        while self._queue and (not batch or self._writing_rows + self._queue[0].count <= self._flush_rows_max):
-            unit = self._queue.popleft()
-            batch.append(unit)
-            self._rows -= unit.count
-            self._writing_rows += unit.count
-        if not self._queue and not self._closing:
+        share: list[_U] = []
+        if self._backlog:
+            share, rows = self._backlog.take(int(self._flush_rows_max * _BACKLOG_SHARE), self._lanes)
+            self._writing_rows += rows
+        batch, rows = self._live.take(self._flush_rows_max - self._writing_rows, self._lanes)
+        self._writing_rows += rows
+        batch += share
+        if self._backlog and self._writing_rows < self._flush_rows_max:
+            # What is new has left room.
+            more, rows = self._backlog.take(self._flush_rows_max - self._writing_rows, self._lanes)
+            self._writing_rows += rows
+            batch += more
+        if not self._live and not self._backlog and not self._closing:
             self._waker.clear()
-        if self._rows < self._flush_rows_max and not self._closing:
+        if self._waiting_rows < self._flush_rows_max and not self._closing:
             self._full.clear()
         return batch
 
@@ -212,6 +262,42 @@ class Batcher(Generic[_U]):
                 )
             await asyncio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter
             pause_s = min(pause_s * 2, self._retry_s_max)
+
+
+class _Lane(Generic[_U]):
+    """One of the two queues."""
+
+    def __init__(self, rows_max: int) -> None:
+        self.rows = 0
+        self.rows_max = rows_max
+        self._units: deque[tuple[_U, Hashable]] = deque()
+        self._waiting: dict[Hashable, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._units)
+
+    def put(self, unit: _U, key: Hashable) -> None:
+        self._units.append((unit, key))
+        self.rows += unit.count
+        if key is not None:
+            self._waiting[key] = self._waiting.get(key, 0) + 1
+
+    def take(self, rows_max: int, lanes: "dict[Hashable, _Lane[_U]]") -> tuple[list[_U], int]:
+        """Take units of so many rows, at least one unit if there is one, and let keys go that wait no more."""
+        units: list[_U] = []
+        rows = 0
+        while self._units and (not units or rows + self._units[0][0].count <= rows_max):
+            unit, key = self._units.popleft()
+            units.append(unit)
+            rows += unit.count
+            if key is not None:
+                left = self._waiting.pop(key) - 1
+                if left:
+                    self._waiting[key] = left
+                else:
+                    del lanes[key]
+        self.rows -= rows
+        return units, rows
 
 
 def _records(units: Sequence[Unit]) -> int:

@@ -5,6 +5,7 @@ field as a 32-bit length (-1 for null) and its binary value. timestamptz is micr
 jsonb is a version byte 1 and the text. Rows are made when a message is taken, so that a flush only joins them.
 """
 
+from collections.abc import Container
 from functools import lru_cache
 from struct import Struct
 from typing import Final
@@ -29,7 +30,14 @@ _UUID_LENGTH: Final = _LENGTH.pack(16)
 
 
 def event_rows(
-    batch: Events, *, skip: int, tenant: str, locker: str, occurred: list[int], received_ms: int
+    batch: Events,
+    *,
+    skip: int,
+    tenant: str,
+    locker: str,
+    occurred: list[int],
+    received_ms: int,
+    leave_out: Container[int] = (),
 ) -> list[bytes]:
     """Return the rows of a batch's events from number `skip` on.
 
@@ -40,12 +48,15 @@ def event_rows(
         locker: the locker's id.
         occurred: when each event of the whole batch occurred, in Unix milliseconds.
         received_ms: when the message came, in Unix milliseconds.
+        leave_out: places in the batch that get no row.
     """
     received_us = (received_ms - _PG_EPOCH_MS) * 1000
     owner = _text(tenant) + _text(locker) + _UUID_LENGTH + batch.epoch.bytes
     usual_clock = _text(batch.clock.value)
     rows = []
     for place in range(skip, len(batch.events)):
+        if place in leave_out:
+            continue
         event = batch.events[place]
         rows.append(
             b"".join(

@@ -3,11 +3,12 @@
 The two that are made for every message are not frozen, which would cost a microsecond each; nobody changes them.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from hub.core.commands import Entry
+from hub.core.gaps import ToldGap
 from hub.core.ledger import Key
 
 
@@ -16,7 +17,9 @@ class EventUnit:
     """The new events of one message, already in COPY form.
 
     `first_seq` is the number of the first row (or of the first missing one, if there is a gap), `next_seq` the
-    locker's cursor afterwards. `topic` and `payload` are kept for quarantine, should the rows be refused.
+    locker's cursor afterwards; `prev` is the chain before `first_seq` and `chain` the one before `next_seq`, None
+    where nobody can say. `spoiled` are the numbers between them that could not be taken. `count` is how many
+    records it settles. `topic` and `payload` are kept for quarantine, should the rows be refused.
     """
 
     key: Key
@@ -27,21 +30,31 @@ class EventUnit:
     received_ms: int
     topic: str
     payload: bytes
+    count: int
+    prev: str | None = None
+    chain: str | None = None
+    spoiled: Sequence["Quarantined"] = ()
+    told: Sequence[ToldGap] = ()
 
-    @property
-    def count(self) -> int:
-        """How many records it settles."""
-        return len(self.rows)
+    def numbers(self) -> list[int]:
+        """Return the number of each row."""
+        begin = self.first_seq if self.gap is None else self.gap[1] + 1
+        left_out = {row.seq for row in self.spoiled}
+        return [seq for seq in range(begin, self.next_seq) if seq not in left_out]
 
 
 @dataclass(slots=True)
 class ReadingUnit:
-    """The samples of one message, already in COPY form."""
+    """The samples of one message, already in COPY form; none where all came before.
+
+    `acknowledge` is called once its fate is decided.
+    """
 
     rows: list[bytes]
     received_ms: int
     topic: str
     payload: bytes
+    acknowledge: Callable[[], None] | None = None
 
     @property
     def count(self) -> int:
@@ -59,21 +72,10 @@ class Quarantined:
     detail: str
     payload: bytes
     payload_bytes: int
-
-    @property
-    def count(self) -> int:
-        """One record."""
-        return 1
-
-
-@dataclass(frozen=True, slots=True)
-class CommandRow:
-    """One command as it stands; a later row of the same id replaces an earlier one."""
-
-    entry: Entry
-    state: str
-    outcome: str | None
-    stages_ms: dict[str, float]
+    key: Key | None = None
+    """Whose ledger, where it is known."""
+    seq: int | None = None
+    """The number that it had there, where it is one event: the ledger goes on behind it."""
 
     @property
     def count(self) -> int:

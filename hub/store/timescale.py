@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, Self
-from uuid import UUID
 
 import orjson
 import psycopg
@@ -13,11 +12,13 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from hub.core.fleet import DoorSpec, LockerSpec
-from hub.core.ledger import Key
-from hub.errors import CursorConflict, StoreRejected, StoreUnavailable
+from hub.errors import StoreRejected, StoreUnavailable
 from hub.store.binary import HEADER, TRAILER
-from hub.store.rows import CommandRow, EventsQuery, EventUnit, Quarantined, ReadingsQuery, ReadingUnit
+from hub.store.rows import EventsQuery, Quarantined, ReadingsQuery, ReadingUnit
 from hub.store.statements import statement
+
+REJECTIONS: Final = (psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError)
+"""What the database says of rows that it will never accept."""
 
 _CONNECTIONS_MIN: Final = 2
 
@@ -66,64 +67,15 @@ class Store:
         """Raise StoreUnavailable unless the database answers and has its schema."""
         await self.fetch("registry_version")
 
-    async def write_events(self, units: Sequence[EventUnit]) -> None:
-        """Store events and advance their ledgers' cursors, all or nothing.
-
-        Raises:
-            CursorConflict: a ledger stands elsewhere; the keys are told.
-            StoreRejected: a row is not acceptable.
-            StoreUnavailable: try again later.
-        """
-        spans = _spans(units)
-        async with self.transaction() as conn:
-            await self._advance(conn, spans)
-            for unit in units:
-                if unit.gap is not None:
-                    await conn.execute(
-                        statement("gap_add"),
-                        {
-                            "locker": unit.key[0],
-                            "epoch": unit.key[1],
-                            "from_seq": unit.gap[0],
-                            "to_seq": unit.gap[1],
-                        },
-                    )
-            await copy(conn, "copy_event", [row for unit in units for row in unit.rows])
-
-    async def skip_events(self, unit: EventUnit, why: Quarantined) -> None:
-        """Advance a ledger over events that the database refuses, and keep their message in quarantine."""
-        async with self.transaction() as conn:
-            await self._advance(conn, _spans([unit]))
-            await conn.execute(statement("quarantine_add"), _quarantine_row(why))
-
     async def write_readings(self, units: Sequence[ReadingUnit]) -> None:
         """Store telemetry, all or nothing."""
         async with self.transaction() as conn:
             await copy(conn, "copy_reading", [row for unit in units for row in unit.rows])
 
-    async def write_commands(self, rows: Sequence[CommandRow]) -> None:
-        """Store commands as they stand; the last row of an id wins."""
-        newest = {row.entry.id: row for row in rows}
-        async with self.transaction() as conn, conn.cursor() as cursor:
-            await cursor.executemany(statement("command_put"), [_command_row(row) for row in newest.values()])
-
     async def write_quarantine(self, rows: Sequence[Quarantined]) -> None:
         """Keep messages that were not acceptable."""
         async with self.transaction() as conn, conn.cursor() as cursor:
-            await cursor.executemany(statement("quarantine_add"), [_quarantine_row(row) for row in rows])
-
-    async def cursors(self) -> list[tuple[Key, int]]:
-        """Return the next number of every ledger."""
-        rows = await self.fetch("cursors")
-        return [((row["locker_id"], row["epoch"]), row["next_seq"]) for row in rows]
-
-    async def cursors_of(self, keys: Sequence[Key]) -> dict[Key, int]:
-        """Return the next number of some ledgers; an unknown one stands at 1."""
-        rows = await self.fetch(
-            "cursors_of", {"lockers": [key[0] for key in keys], "epochs": [key[1] for key in keys]}
-        )
-        found = {(row["locker_id"], row["epoch"]): row["next_seq"] for row in rows}
-        return {key: found.get(key, 1) for key in keys}
+            await cursor.executemany(statement("quarantine_add"), [quarantine_row(row) for row in rows])
 
     async def registry_version(self) -> int:
         """Return a number that changes whenever a locker or a door does."""
@@ -162,15 +114,6 @@ class Store:
                 )
         return True
 
-    async def command(self, command: UUID) -> DictRow | None:
-        """Return a stored command."""
-        rows = await self.fetch("command", {"id": command})
-        return rows[0] if rows else None
-
-    async def commands_of(self, locker: str, limit: int) -> list[DictRow]:
-        """Return a locker's newest commands."""
-        return await self.fetch("commands_of", {"locker": locker, "limit": limit})
-
     async def events_of(self, query: EventsQuery) -> list[DictRow]:
         """Return a page of a locker's events, newest first."""
         at, epoch, seq = query.after or (None, None, None)
@@ -208,16 +151,6 @@ class Store:
             },
         )
 
-    async def door_edges(self, key: Key, first_seq: int, last_seq: int) -> dict[tuple[int, str], int]:
-        """Count a ledger range's door and item edges by (door, kind)."""
-        rows = await self.fetch("door_edges", _range(key, first_seq, last_seq))
-        return {(row["door"], row["kind"]): row["count"] for row in rows}
-
-    async def ledger_range(self, key: Key, first_seq: int, last_seq: int) -> tuple[int, int]:
-        """Return (rows, distinct numbers) of a ledger range."""
-        rows = await self.fetch("ledger_range", _range(key, first_seq, last_seq))
-        return rows[0]["rows"], rows[0]["numbers"]
-
     async def readings_since(self, lockers: Sequence[str], since: datetime) -> int:
         """Count the readings of some lockers that were received since a time."""
         rows = await self.fetch("readings_since", {"lockers": list(lockers), "since": since})
@@ -232,21 +165,6 @@ class Store:
         async with self.transaction() as conn:
             return await (await conn.execute(statement(name), parameters)).fetchall()
 
-    async def _advance(self, conn: psycopg.AsyncConnection[DictRow], spans: dict[Key, tuple[int, int]]) -> None:
-        new = {key: span for key, span in spans.items() if span[0] == 1}
-        old = {key: span for key, span in spans.items() if span[0] != 1}
-        advanced = 0
-        if new:
-            # A ledger that begins usually has no row yet, unless a first commit's answer was lost.
-            added = await conn.execute(statement("cursor_add"), _cursor_columns(new))
-            advanced += added.rowcount
-        if old:
-            updated = await conn.execute(statement("cursor_advance"), _cursor_columns(old))
-            advanced += updated.rowcount
-        if advanced != len(spans):
-            await conn.rollback()
-            raise CursorConflict(set(spans))
-
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
         """Run the block in one transaction. Raises StoreRejected or StoreUnavailable."""
@@ -254,10 +172,10 @@ class Store:
             # The pool commits when the block ends well, and rolls back when it does not.
             async with self._pool.connection() as conn:
                 yield conn  # type: ignore[misc]  # the pool's type does not know of its row factory
-        except (psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError) as error:
-            raise StoreRejected(_first_line(error)) from error
+        except REJECTIONS as error:
+            raise StoreRejected(first_line(error)) from error
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-            raise StoreUnavailable(_first_line(error)) from error
+            raise StoreUnavailable(first_line(error)) from error
 
 
 async def copy(conn: psycopg.AsyncConnection[DictRow], name: str, rows: list[bytes]) -> None:
@@ -266,33 +184,6 @@ async def copy(conn: psycopg.AsyncConnection[DictRow], name: str, rows: list[byt
         return
     async with conn.cursor() as cursor, cursor.copy(statement(name)) as copy:
         await copy.write(b"".join((HEADER, *rows, TRAILER)))
-
-
-def _spans(units: Sequence[EventUnit]) -> dict[Key, tuple[int, int]]:
-    """Return each ledger's (from, to) over units that are in order; raise CursorConflict if they are not."""
-    spans: dict[Key, tuple[int, int]] = {}
-    broken: set[Key] = set()
-    for unit in units:
-        span = spans.get(unit.key)
-        if span is not None and span[1] != unit.first_seq:
-            broken.add(unit.key)
-        spans[unit.key] = (unit.first_seq if span is None else span[0], unit.next_seq)
-    if broken:
-        raise CursorConflict(broken)
-    return spans
-
-
-def _cursor_columns(spans: dict[Key, tuple[int, int]]) -> dict[str, list[Any]]:
-    return {
-        "lockers": [key[0] for key in spans],
-        "epochs": [key[1] for key in spans],
-        "olds": [span[0] for span in spans.values()],
-        "nexts": [span[1] for span in spans.values()],
-    }
-
-
-def _range(key: Key, first_seq: int, last_seq: int) -> dict[str, Any]:
-    return {"locker": key[0], "epoch": key[1], "first_seq": first_seq, "last_seq": last_seq}
 
 
 def _door(row: tuple[str, str, str, str, str, str, str | None]) -> DoorSpec:
@@ -308,26 +199,9 @@ def _door(row: tuple[str, str, str, str, str, str, str | None]) -> DoorSpec:
     )
 
 
-def _command_row(row: CommandRow) -> dict[str, Any]:
-    entry = row.entry
-    return {
-        "id": entry.id,
-        "locker": entry.order.locker,
-        "kind": entry.order.kind,
-        "door": entry.order.door,
-        "actor": entry.order.actor,
-        "reason": entry.order.reason,
-        "accepted_at": entry.accepted_at,
-        "deadline_ms": round(entry.deadline_ms),
-        "state": row.state,
-        "detail": entry.detail,
-        "outcome": row.outcome,
-        "late": entry.late,
-        "stages_ms": psycopg.types.json.Jsonb({k: round(v, 3) for k, v in row.stages_ms.items()}),
-    }
-
-
-def _quarantine_row(row: Quarantined) -> dict[str, Any]:
+def quarantine_row(row: Quarantined) -> dict[str, Any]:
+    """Return the parameters of `quarantine_add`."""
+    locker, epoch = row.key or (None, None)
     return {
         "received_at": row.received_at,
         "topic": row.topic,
@@ -335,9 +209,13 @@ def _quarantine_row(row: Quarantined) -> dict[str, Any]:
         "detail": row.detail,
         "payload": row.payload,
         "payload_bytes": row.payload_bytes,
+        "locker": locker,
+        "epoch": epoch,
+        "seq": row.seq,
     }
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return what the database said, without the values that it said it of."""
     # psycopg puts the row's values into further lines; they belong neither into logs nor into answers.
     return str(error).strip().split("\n", 1)[0] or type(error).__name__

@@ -81,12 +81,12 @@ def test_publish_is_read_back(topic: str, payload: bytes, packet_id: int, retain
     assert read_publish(packet) == (topic, packet_id, payload, retain)
 
 
-@given(TOPICS, st.binary(max_size=20), st.integers(0, 2**63), PACKET_IDS)
+@given(TOPICS, st.lists(st.binary(max_size=20), min_size=2, max_size=4), st.integers(0, 2**63), PACKET_IDS)
 def test_prepared_packets_are_the_same_as_built_ones(
-    topic: str, around: bytes, number: int, packet_id: int
+    topic: str, parts: list[bytes], number: int, packet_id: int
 ) -> None:
-    publishes = Publishes(topic, b"head" + around, around + b"tail")
-    payload = b"head" + around + b"%d" % number + around + b"tail"
+    publishes = Publishes(topic, *parts)
+    payload = (b"%d" % number).join(parts)
     expected = publish(topic, payload, packet_id)
     assert [publishes.packet(packet_id, number) for _ in range(2)] == [expected, expected]
 

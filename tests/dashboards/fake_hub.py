@@ -182,13 +182,16 @@ class FakeHub:
 
     async def _session(self, request: web.Request) -> web.Response:
         needed = self.token is not None
-        return web.json_response({"needed": needed, "signed_in": needed and self._admits(request)})
+        signed_in = needed and self._admits(request)
+        return web.json_response(
+            {"needed": needed, "signed_in": signed_in, "operator": "operator" if signed_in else None}
+        )
 
     async def _sign_in(self, request: web.Request) -> web.Response:
         given = (await request.json())["token"]
         if given != self.token:
             return problem(401, "sign_in_needed", "Sign in first", "That is another token.")
-        answer = web.json_response({"needed": True, "signed_in": True})
+        answer = web.json_response({"needed": True, "signed_in": True, "operator": "operator"})
         answer.set_cookie(COOKIE, given, httponly=True, samesite="Strict")
         return answer
 

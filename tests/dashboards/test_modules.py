@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
+from hub.core.commands import State
 from tests.dashboards.conftest import Open
 from tests.dashboards.fake_hub import command, event, fleet
 from wire.messages import EventKind
@@ -30,10 +31,9 @@ async def test_a_finished_command_says_which(window: Open) -> None:
 
 
 async def test_every_outcome_of_a_command_has_its_words(window: Open) -> None:
-    states = ["sent", "rejected", "succeeded", "failed", "unknown", "timed_out"]
     commands = [
-        {**command("a", "open", 3), "state": state, "outcome": outcome}
-        for state in states
+        {**command("a", "open", 3), "state": state.value, "outcome": outcome}
+        for state in State
         for outcome in (None, "opened", "closed", "open_not_detected")
     ]
     said = await call(

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -19,6 +20,7 @@ from edge_agent.clock import LockerClock
 from edge_agent.disk import Disk, LedgerState, open_disk
 from edge_agent.journal import Journal
 from edge_agent.outbox import Outbox
+from tests.edge_agent.bench import Bench
 
 WAIT_S_MAX = 20.0
 Until = Callable[[Callable[[], object]], Awaitable[None]]
@@ -73,6 +75,15 @@ async def files(tmp_path: Path, thread: ThreadPoolExecutor, clock: LockerClock) 
     await opened.close()
 
 
+@pytest.fixture
+async def bench(files: Files, until: Until) -> AsyncIterator[Bench]:
+    made = Bench(files)
+    await until(lambda: made.cabinet.boards_online)
+    yield made
+    await made.commands.drain(20)
+    made.cabinet.stop()
+
+
 def missing(what: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"CI=true, and {what} is not installed")
@@ -103,6 +114,14 @@ class Broker:
                     return
             time.sleep(0.01)
         pytest.fail("Mosquitto did not start within 20 s")
+
+    def freeze(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         if self._process is not None:

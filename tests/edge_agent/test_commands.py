@@ -1,114 +1,20 @@
 """Carrying out orders: the clock is asked once more at the very end, and no failure opens a door twice."""
 
-from collections.abc import AsyncIterator, Callable
-from random import Random
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
 
 import pytest
-from msgspec import structs
 
 from edge_agent import commands as orders
-from edge_agent.beacon import Beacon
 from edge_agent.boards import kerong_cu16 as cu16
-from edge_agent.boards.link import LinkError, MemoryLink
-from edge_agent.boards.simulated import SimulatedCu16
-from edge_agent.cabinet import Cabinet
-from edge_agent.clock import LockerClock
-from edge_agent.commands import Commands
-from edge_agent.config import Beacon as BeaconConfig
-from edge_agent.config import Board, Config, Doors, Hub
+from edge_agent.boards.link import LinkError
 from edge_agent.journal import Journal
-from wire.messages import Command, CommandState, Reply, encode
+from wire.messages import Command, CommandState, encode
 
 if TYPE_CHECKING:
-    from tests.edge_agent.conftest import Files, Until
-
-BOOT = UUID(int=77)
+    from tests.edge_agent.conftest import Until
 
 
-class ShiftedClock(LockerClock):
-    """The real clock, set forward by `shift` milliseconds."""
-
-    shift = 0
-
-    def t(self) -> int:
-        return super().t() + self.shift
-
-
-class Bench:
-    """Commands over a real journal, a real bus in memory, and a board made of software."""
-
-    def __init__(self, files: "Files") -> None:
-        self.clock = ShiftedClock(BOOT, synced=lambda: True)
-        self.board = SimulatedCu16(0, 16, Random(1))
-        self.files = files
-        self.replies: list[Reply] = []
-        self.written: list[bytes] = []
-        self.on_write: Callable[[], None] = lambda: None
-        self.disk, _, self.outbox, self.journal = files.open(self.clock)
-        config = Config(
-            locker="berlin-01", hub=Hub(public_key_file=""), boards=(Board(port="memory"),), doors=Doors(poll_ms=10)
-        )
-        self.cabinet = Cabinet(
-            config,
-            self.clock,
-            lambda name, _: MemoryLink(name, self.respond),
-            self.outbox.post,
-            lambda: None,
-        )
-        self.commands = Commands(
-            "berlin-01",
-            self.clock,
-            self.cabinet,
-            self.journal,
-            lambda c: c.sig == b"good",
-            self.reply,
-            Beacon(BeaconConfig(led=str(files.directory / "led"), seconds=0.1)),
-        )
-        self.cabinet.start()
-
-    def respond(self, data: bytes) -> bytes:
-        self.written.append(data)
-        self.on_write()
-        return self.board.receive(data, LockerClock(BOOT).t())
-
-    async def reply(self, reply: Reply) -> None:
-        self.replies.append(reply)
-
-    def command(self, budget_ms: int = 5000, **changes: object) -> Command:
-        command = Command(
-            v=1,
-            id=uuid4(),
-            locker="berlin-01",
-            kind="open",
-            boot=BOOT,
-            not_after=self.clock.t() + budget_ms,
-            door=3,
-            sig=b"good",
-        )
-        return structs.replace(command, **changes)
-
-    def unlocks(self) -> int:
-        return sum(chunk[2] == cu16.UNLOCK for chunk in self.written)
-
-    async def kinds(self) -> list[tuple[str, str | None]]:
-        await self.disk.settled(20)
-        _, events = await self.outbox.read(1, 500, self.clock.stamp())
-        return [
-            (event.kind, (event.data or {}).get("state"))
-            for event in events
-            if event.kind in {"door.unlocked", "command.finished"}
-        ]
-
-
-@pytest.fixture
-async def bench(files: "Files", until: "Until") -> AsyncIterator[Bench]:
-    made = Bench(files)
-    await until(lambda: made.cabinet.boards_online)
-    yield made
-    await made.commands.drain(20)
-    made.cabinet.stop()
+from tests.edge_agent.bench import Bench
 
 
 async def test_a_command_is_on_disk_before_it_acts(bench: Bench, until: "Until") -> None:

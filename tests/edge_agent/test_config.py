@@ -98,3 +98,9 @@ def test_the_environment_of_the_process_counts(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "edge.toml").write_text(EXAMPLE.read_text())
     monkeypatch.setenv("EDGE_LOCKER", "rome-02")
     assert load(tmp_path / "edge.toml").locker == "rome-02"
+
+
+def test_a_failpoint_is_no_setting_but_has_to_be_one() -> None:
+    assert parse(LEAST, {"EDGE_CRASH_AT": "after_pulse"}) == parse(LEAST, {})
+    with pytest.raises(ConfigError, match="'after_lunch'; it is for fault tests only, and one of before_started, "):
+        parse(LEAST, {"EDGE_CRASH_AT": "after_lunch"})

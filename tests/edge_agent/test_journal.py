@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
+from edge_agent import journal as journals
 from edge_agent.clock import LockerClock, Stamp
-from edge_agent.core.orders import Repeat
+from edge_agent.core.orders import Earlier, fingerprint
 from edge_agent.disk import DiskError
-from edge_agent.journal import finished, finished_data
+from edge_agent.journal import finished, finished_data, never_begun
 from wire.messages import Clock, Command, CommandState, Reply, Stages, data_bytes
 
 if TYPE_CHECKING:
@@ -55,48 +57,48 @@ class SetClock(LockerClock):
 async def test_a_finished_command_is_remembered_over_restarts(files: "Files") -> None:
     _, _, outbox, journal = files.open()
     assert journal.find(COMMAND.id) is None
-    journal.reserve(COMMAND.id, 5)
-    assert journal.find(COMMAND.id) == Repeat(None)
+    journal.reserve(COMMAND, 5)
+    assert journal.find(COMMAND.id) == Earlier(fingerprint(COMMAND), None)
     await journal.start(COMMAND)
     await journal.finish(COMMAND, REPLY, [finished(COMMAND, REPLY, 6)])
-    assert journal.find(COMMAND.id) == Repeat(REPLY)
+    assert journal.find(COMMAND.id) == Earlier(fingerprint(COMMAND), REPLY)
     assert outbox.last_seq == 1
     _, _, again_outbox, again = files.open()
     assert await again.load() == []
-    assert again.find(COMMAND.id) == Repeat(REPLY)
+    assert again.find(COMMAND.id) == Earlier(fingerprint(COMMAND), REPLY)
     assert again_outbox.last_seq == 1
 
 
 async def test_a_started_command_is_unknown_after_a_crash_and_stays_so(files: "Files") -> None:
     _, _, _, journal = files.open()
-    journal.reserve(COMMAND.id, 5)
+    journal.reserve(COMMAND, 5)
     await journal.start(COMMAND)
     _, _, outbox, again = files.open()
     (owed,) = await again.load()
     assert (owed.id, owed.state, owed.reason) == (COMMAND.id, CommandState.UNKNOWN, "restarted")
-    assert again.find(COMMAND.id) == Repeat(owed)
-    _, (event,) = await outbox.read(1, 10, SetClock(UUID(int=77)).stamp())
+    assert again.find(COMMAND.id) == Earlier(fingerprint(COMMAND), owed)
+    (event,) = (await outbox.read(1, 10, SetClock(UUID(int=77)).stamp())).events
     assert event.kind == "command.finished"
     assert (event.command, event.actor, event.door) == (COMMAND.id, COMMAND.actor, 3)
     assert event.data is not None
     assert event.data["state"] == "unknown"
     _, _, _, third = files.open()
     assert await third.load() == []
-    assert third.find(COMMAND.id) == Repeat(owed)
+    assert third.find(COMMAND.id) == Earlier(fingerprint(COMMAND), owed)
 
 
 async def test_a_rejected_command_is_remembered_too(files: "Files") -> None:
     _, _, _, journal = files.open()
-    journal.reserve(COMMAND.id, 5)
+    journal.reserve(COMMAND, 5)
     await journal.finish(COMMAND, REPLY, [])
     _, _, _, again = files.open()
     await again.load()
-    assert again.find(COMMAND.id) == Repeat(REPLY)
+    assert again.find(COMMAND.id) == Earlier(fingerprint(COMMAND), REPLY)
 
 
 async def test_a_command_that_cannot_be_written_down_must_not_act(files: "Files") -> None:
     disk, _, _, journal = files.open()
-    journal.reserve(COMMAND.id, 5)
+    journal.reserve(COMMAND, 5)
     await disk.submit(lambda connection: connection.execute("DROP TABLE command").rowcount)
     with pytest.raises(DiskError):
         await journal.start(COMMAND)
@@ -104,7 +106,7 @@ async def test_a_command_that_cannot_be_written_down_must_not_act(files: "Files"
 
 async def test_the_end_and_its_ledger_entry_are_one_transaction(files: "Files") -> None:
     disk, _, outbox, journal = files.open()
-    journal.reserve(COMMAND.id, 5)
+    journal.reserve(COMMAND, 5)
     await journal.start(COMMAND)
     state: list[tuple[object, object]] = []
 
@@ -123,7 +125,7 @@ async def test_the_end_and_its_ledger_entry_are_one_transaction(files: "Files") 
 async def test_commands_are_forgotten_after_a_day_by_the_boot_clock(files: "Files") -> None:
     clock = SetClock(UUID(int=77))
     _, _, _, journal = files.open(clock)
-    journal.reserve(COMMAND.id, clock.t())
+    journal.reserve(COMMAND, clock.t())
     await journal.finish(COMMAND, REPLY, [])
     # The wall clock may jump by years: that makes no command of this boot old.
     clock.now = Stamp(2000, clock.now.at + 900 * DAY_MS, Clock.SYNCED)
@@ -143,7 +145,7 @@ async def test_commands_of_an_earlier_boot_are_forgotten_by_the_wall_clock_but_n
 ) -> None:
     clock = SetClock(UUID(int=77))
     _, _, _, journal = files.open(clock)
-    journal.reserve(COMMAND.id, clock.t())
+    journal.reserve(COMMAND, clock.t())
     await journal.finish(COMMAND, REPLY, [])
     later = SetClock(UUID(int=78))
     _, _, _, again = files.open(later)
@@ -159,7 +161,7 @@ async def test_commands_of_an_earlier_boot_are_forgotten_by_the_wall_clock_but_n
 async def test_a_command_in_hand_is_never_forgotten(files: "Files") -> None:
     clock = SetClock(UUID(int=77))
     _, _, _, journal = files.open(clock)
-    journal.reserve(COMMAND.id, clock.t())
+    journal.reserve(COMMAND, clock.t())
     clock.now = Stamp(9 * DAY_MS, clock.now.at, Clock.SYNCED)
     assert await journal.prune() == 0
 
@@ -189,3 +191,58 @@ def test_long_arguments_do_not_make_an_entry_too_large() -> None:
     data = finished_data(command, REPLY)
     assert data["command"]["args"] == {"left_out": True}  # type: ignore[index]
     data_bytes(data)
+
+
+def other(number: int, **changes: object) -> Command:
+    return structs.replace(COMMAND, id=UUID(int=number), **changes)
+
+
+async def test_beyond_the_limit_the_oldest_whose_time_has_passed_are_forgotten(
+    files: "Files", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "ENTRIES_MAX", 3)
+    clock = SetClock(UUID(int=77))
+    disk, _, _, journal = files.open(clock)
+    in_hand, in_time = other(1), other(2, not_after=5000)
+    journal.reserve(in_hand, 1)
+    journal.reserve(in_time, 1)
+    await journal.finish(in_time, REPLY, [])
+    for number in range(3, 9):
+        journal.reserve(other(number), 1)
+        await journal.finish(other(number), REPLY, [])
+    assert [n for n in range(1, 9) if journal.find(UUID(int=n))] == [1, 2, 8]
+    rows = await disk.read(lambda c: c.execute("SELECT count(*) FROM command").fetchone()[0])
+    assert rows == 2
+    # A restart keeps the limit too.
+    monkeypatch.setattr(journals, "ENTRIES_MAX", 1)
+    _, _, _, again = files.open(clock)
+    await again.load()
+    assert [n for n in range(1, 9) if again.find(UUID(int=n))] == [2]
+
+
+async def test_a_cancelled_id_is_kept_for_an_hour_even_beyond_the_limit(
+    files: "Files", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "ENTRIES_MAX", 1)
+    clock = SetClock(UUID(int=77))
+    _, _, _, journal = files.open(clock)
+    journal.reserve_unknown(UUID(int=1), clock.t())
+    await journal.finish_unknown(UUID(int=1), REPLY, never_begun(UUID(int=1), None, 1))
+    journal.reserve(other(2), clock.t())
+    assert journal.find(UUID(int=1)) == Earlier(None, REPLY)
+    clock.now = Stamp(1000 + 3_600_001, clock.now.at, Clock.SYNCED)
+    journal.reserve(other(3), clock.t())
+    assert journal.find(UUID(int=1)) is None
+
+
+async def test_a_command_that_was_put_back_is_new_again(files: "Files") -> None:
+    disk, _, _, journal = files.open()
+    journal.reserve(COMMAND, 5)
+    await journal.start(COMMAND)
+    journal.release(COMMAND.id, started=True)
+    assert journal.find(COMMAND.id) is None
+    journal.reserve(COMMAND, 6)
+    await journal.start(COMMAND)
+    rows = await disk.read(lambda c: c.execute("SELECT t FROM command").fetchall())
+    assert rows == [(6,)]
+    assert not journal.is_cancelled(UUID(int=12345))

@@ -7,7 +7,7 @@ import pytest
 
 from edge_agent import telemetry
 from edge_agent.clock import LockerClock
-from edge_agent.telemetry import Machine, Ring, sample_forever, send_forever
+from edge_agent.telemetry import Machine, Period, Ring, sample_forever, send_forever
 from wire.messages import Sample, decode_telemetry
 
 
@@ -36,7 +36,7 @@ async def test_samples_are_taken_on_a_period(clock: LockerClock) -> None:
     async def measure() -> dict[str, float]:
         return {"temperature_c": 21.5, "outbox_events": 3}
 
-    task = asyncio.create_task(sample_forever(ring, measure, clock, 0.001))
+    task = asyncio.create_task(sample_forever(ring, measure, clock, Period(0.001)))
     async with asyncio.timeout(20):
         while ring.produced < 4:
             ring.arrived.clear()
@@ -97,3 +97,26 @@ def test_a_cpu_sensor_is_read_where_there_is_one(monkeypatch: pytest.MonkeyPatch
     assert telemetry._cpu_temperature() == 48.5  # noqa: SLF001
     monkeypatch.setattr("psutil.sensors_temperatures", dict)
     assert telemetry._cpu_temperature() is None  # noqa: SLF001
+
+
+async def test_a_period_that_is_changed_counts_at_once() -> None:
+    ring = Ring(100)
+    period = Period(3600)
+
+    async def measure() -> dict[str, float]:
+        return {}
+
+    task = asyncio.create_task(sample_forever(ring, measure, LockerClock(), period))
+    await asyncio.sleep(0)
+    period.change(0.001)
+    async with asyncio.timeout(20):
+        while ring.produced < 3:
+            ring.arrived.clear()
+            await ring.arrived.wait()
+    period.change(3600)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    produced = ring.produced
+    await asyncio.sleep(0.02)
+    assert ring.produced <= produced + 1
+    task.cancel()

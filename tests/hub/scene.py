@@ -155,9 +155,13 @@ async def scene(
     folder: Path,
     *,
     lockers: Iterable[str] = LOCKERS,
+    forget: bool = True,
     **settings: object,
 ) -> AsyncIterator[Scene]:
-    """Run a hub. `settings` are those of the environment, without their prefix and in lower case."""
+    """Run a hub; afterwards the broker forgets what it keeps for one.
+
+    `settings` are those of the environment, without their prefix and in lower case.
+    """
     key_file = folder / "command_key.pem"
     if not key_file.exists():
         make_key(key_file)
@@ -180,7 +184,8 @@ async def scene(
             await eventually(lambda: _up(hub), "the links to the broker")
             yield Scene(hub, config, broker, dsn, key_file, http)
     finally:
-        await _forget_retained(broker)
+        if forget:
+            await _forget_retained(broker)
 
 
 async def register(dsn: str, lockers: Iterable[str], doors: int = DOORS) -> None:
@@ -341,3 +346,13 @@ async def _forget_retained(broker: MosquittoBroker) -> None:
     ) as client:
         for topic in (*(topic_of(locker, Channel.PRESENCE) for locker in (*LOCKERS, "nowhere-03")), HUB_STATE):
             await client.publish(topic, b"", qos=1, retain=True)
+    # And its session: telemetry that nobody has acknowledged.
+    async with aiomqtt.Client(
+        broker.host,
+        broker.port,
+        username=broker.telemetry_username,
+        password=broker.hub_password,
+        identifier=broker.telemetry_username,
+        clean_session=True,
+    ):
+        pass

@@ -79,6 +79,9 @@ BAD_FILES = {
     "a deadline below its budget": (
         "[commands]\nopen_deadline_ms = 100\n", "open_deadline_ms must not be below commands.open_budget_ms",
     ),
+    "a longest pause below the first one": (
+        "[commands]\ndurable_pause_ms_max = 100\n", "must not be below commands.durable_pause_ms_min",
+    ),
 }  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def wait_for(condition: Callable[[], bool], what: str, process: "subprocess.Pope
 
 @dataclass(frozen=True)
 class MosquittoBroker:
-    """A running Mosquitto. Accounts: hub-ingest and hub-command with one password, and lockers on request."""
+    """A running Mosquitto. Accounts: the hub's three, hub-…, with one password, and lockers on request."""
 
     host: str
     port: int
@@ -65,6 +65,7 @@ class MosquittoBroker:
     process: "subprocess.Popen[bytes]"
     ingest_username: str = "hub-ingest"
     command_username: str = "hub-command"
+    telemetry_username: str = "hub-telemetry"
 
     @property
     def hub_password_file(self) -> Path:

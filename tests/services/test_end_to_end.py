@@ -130,7 +130,8 @@ def test_a_second_start_of_the_demo_finds_its_data_again(open_dir: Path) -> None
             assert demo.wait(60) == 0
         account = last_object(open_dir / "demo.out")
         assert account["events"]["lost"] == account["events"]["duplicate"] == 0
-    assert sessions == [1, 2]
+    assert sessions[0] == 1
+    assert sessions[1] > 1, "a later session has a higher number"
 
 
 def test_a_fleet_on_mosquitto_and_postgresql_loses_nothing(

@@ -9,63 +9,18 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.hub.contract import Contract
-from tests.hub.scene import Agent, Scene, agent, boot_ms, eventually, fresh_database, obedient, online, rows, scene
+from tests.hub.asking import BRIEF, OPEN, PATH, Opener, ask, state_of
+from tests.hub.scene import Scene, agent, boot_ms, eventually, fresh_database, obedient, online, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker, free_port
-from wire.messages import Command, CommandState, Event, Stages
+from wire.messages import CommandState, Event
 
 pytestmark = pytest.mark.services
-
-OPEN = {"kind": "open", "door": 3}
-PATH = "/api/v1/lockers/berlin-01/commands"
 
 
 @pytest.fixture
 def dsn(plain_postgres: Cluster) -> Iterator[str]:
     with fresh_database(plain_postgres) as name:
         yield name
-
-
-class Opener:
-    """A locker whose doors open: it replies, and its ledger tells what the sensor saw."""
-
-    def __init__(self, locker: Agent, *kinds: str) -> None:
-        self.locker = locker
-        self.kinds = kinds or ("door.opened",)
-        self.next_seq = 1
-
-    async def __call__(self, command: Command) -> None:
-        stages = Stages(received_t=boot_ms(), started_us=100, pulsed_us=200, replied_us=250)
-        await self.locker.reply(command.id, CommandState.SUCCEEDED, stages=stages)
-        saw = [Event(t=1, at=1, kind=kind, door=command.door, command=command.id) for kind in self.kinds]
-        await self.locker.events(self.next_seq, saw)
-        self.next_seq += len(saw)
-
-
-async def ask(hub: Scene, body: object = OPEN, path: str = PATH, **options: Any) -> tuple[int, Any]:  # noqa: ANN401
-    """Ask for a command, and hold the answer against the documented contract."""
-    async with hub.http.post(path, json=body, **options) as response:
-        answer = await response.json(content_type=None)
-        contract = await Contract.of(hub.http)
-        contract.check("post", "/api/v1/lockers/{locker}/commands", response.status, response.content_type, answer)
-        assert ("Retry-After" in response.headers) == (answer.get("code") in RETRIED)
-        return response.status, answer
-
-
-BRIEF: dict[str, Any] = {"commands_open_deadline_ms": 400}
-"""For tests that leave a command in flight: a stopping hub waits for it."""
-RETRIED = {"rate_limited", "broker_unavailable", "hub_busy", "draining"}
-
-
-async def state_of(hub: Scene, command: str, state: str) -> dict[str, Any]:
-    """Wait until a command is in a state; return it."""
-
-    async def look() -> dict[str, Any]:
-        status, body = await hub.get(f"/api/v1/commands/{command}")
-        (await Contract.of(hub.http)).check("get", "/api/v1/commands/{command}", status, "application/json", body)
-        return body if body["state"] == state else {}
-
-    return await eventually(look, f"a command that is {state}")
 
 
 async def test_wait_for_the_pulse_and_for_the_open_door(
@@ -103,6 +58,7 @@ async def test_without_wait_the_answer_is_202_at_once(
         status, answer = await ask(hub, {"kind": "locate"})
         assert (status, answer["state"]) == (202, "sent")
         await locker.reply((await locker.command()).id, CommandState.ACCEPTED)
+        await state_of(hub, answer["id"], "accepted")
         await locker.reply(UUID(answer["id"]), CommandState.FAILED, "the board does not answer")
         ended = await state_of(hub, answer["id"], "failed")
         assert ended["detail"] == "the board does not answer"
@@ -260,10 +216,12 @@ async def test_a_repeated_key_is_the_same_command_and_never_two(
             status, answer = await ask(hub, headers={"Idempotency-Key": bad})
             assert (status, answer["code"]) == (400, "bad_request")
     async with scene(mosquitto_broker, dsn, tmp_path) as hub, online(hub) as locker:
-        # A restarted hub gives the same key the same id: the locker's journal knows it.
-        _, answer = await ask(hub, headers=key)
-        assert answer["id"] == answers[0][1]["id"]
-        assert str((await locker.command()).id) == answer["id"]
+        # The next hub knows it, and what it was for.
+        status, answer = await ask(hub, headers=key, params={"wait": "pulse"})
+        assert (status, answer["id"], answer["state"]) == (200, answers[0][1]["id"], "succeeded")
+        status, answer = await ask(hub, {"kind": "open", "door": 2}, headers=key)
+        assert (status, answer["code"]) == (422, "idempotency_key_reused")
+        assert locker.commands.empty()
 
 
 FAST: dict[str, Any] = {"commands_open_budget_ms": 50, "commands_open_deadline_ms": 100, "commands_grace_ms": 50}

@@ -2,19 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from hub.store.binary import event_rows
+from hub.store.ledgers import Ledgers
 from hub.store.rows import EventUnit
 from tests.hub.scene import Agent, Scene, agent, eventually, fresh_database, online, register, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker
-from tests.wire.payloads import BAD_EVENTS, BAD_PRESENCES, BAD_TELEMETRY, EVENTS, payload
-from wire.errors import Reason
+from tests.services.locked import locked
 from wire.messages import Event, Events, Receipt, Sample
 from wire.topics import Channel, topic_of
 
@@ -33,15 +31,6 @@ def opened(door: int = 1, **changed: object) -> Event:
 
 def numbers(stored: list[tuple[int, str, int]]) -> list[int]:
     return [seq for seq, _, _ in stored]
-
-
-@asynccontextmanager
-async def locked(dsn: str, table: str) -> AsyncIterator[None]:
-    """Nobody can write to the table while the block runs."""
-    async with await psycopg.AsyncConnection.connect(dsn) as connection:
-        await connection.execute(f"LOCK TABLE {table} IN SHARE MODE")
-        yield
-        await connection.rollback()
 
 
 async def in_flight(one: Scene, count: int) -> bool:
@@ -118,7 +107,8 @@ async def test_a_commit_that_nobody_heard_of_makes_duplicates_not_doubles(
         copied = event_rows(
             batch, skip=0, tenant="default", locker="berlin-01", occurred=[now] * 3, received_ms=now
         )
-        await hub.hub.store.write_events([EventUnit(("berlin-01", locker.epoch), 1, 4, copied, None, now, "", b"")])
+        there = EventUnit(("berlin-01", locker.epoch), 1, 4, copied, None, now, "", b"", 3)
+        await Ledgers(hub.hub.store).write_events([there])
         await locker.events(1, [opened()] * 3)
         assert await locker.receipt() == Receipt(v=1, epoch=locker.epoch, upto=3)
         await locker.events(4, [opened()])
@@ -172,31 +162,6 @@ async def test_a_ledger_that_stands_elsewhere_does_not_hold_up_its_neighbours(
         assert numbers(await hub.events("paris-02")) == [1, 2]
         books = await hub.balanced()
         assert (books["stored"], books["duplicate"], books["in_flight"]) == (3, 1, 0)
-
-
-async def test_what_the_database_refuses_goes_to_quarantine_and_the_ledger_goes_on(
-    mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
-) -> None:
-    rows(dsn, "ALTER TABLE event ADD CHECK (kind <> 'poison')")
-    async with (
-        scene(mosquitto_broker, dsn, tmp_path, intake_flush_age_ms_max=200) as hub,
-        online(hub) as locker,
-        online(hub, "paris-02") as neighbour,
-    ):
-        await neighbour.events(1, [opened()] * 2)
-        await locker.events(1, [opened(), Event(t=1, at=1, kind="poison")])
-        await neighbour.events(3, [opened()])
-        assert (await locker.receipt()).upto == 2
-        while (await neighbour.receipt()).upto != 3:
-            pass
-        await locker.events(3, [opened()])
-        assert (await locker.receipt()).upto == 3
-        assert numbers(await hub.events("berlin-01")) == [3]
-        assert numbers(await hub.events("paris-02")) == [1, 2, 3]
-        kept = await hub.quarantined(topic_of("berlin-01", Channel.EVENTS))
-        assert [(reason, b"poison" in message) for reason, _, message, _ in kept] == [("rejected", True)]
-        books = await hub.balanced()
-        assert (books["stored"], books["quarantined"]) == (4, 2)
 
 
 async def test_a_database_that_is_away_loses_nothing(
@@ -283,86 +248,6 @@ async def test_an_unknown_locker_is_kept_in_quarantine_and_asked_again_once_it_i
         assert b'"online":true' in again
         await stranger.events(1, [opened()])
         assert (await stranger.receipt()).upto == 1
-
-
-async def test_all_bad_input_is_quarantined_with_its_reason_and_a_neighbour_does_not_notice(
-    mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
-) -> None:
-    bad = (
-        (Channel.EVENTS, BAD_EVENTS),
-        (Channel.TELEMETRY, BAD_TELEMETRY),
-        (Channel.PRESENCE, BAD_PRESENCES),
-    )
-    sent = 0
-    async with (
-        scene(mosquitto_broker, dsn, tmp_path) as hub,
-        online(hub) as locker,
-        online(hub, "paris-02") as neighbour,
-    ):
-        stop = asyncio.Event()
-
-        async def scrape() -> int:
-            count = 0
-            while not stop.is_set():
-                await hub.balanced("event")
-                await hub.balanced("sample")
-                count += 1
-            return count
-
-        scraping = asyncio.create_task(scrape(), name="scrape")
-        for channel, corpus in bad:
-            for text, _ in corpus.values():
-                await locker.publish(channel, text)
-                sent += 1
-                await neighbour.events(sent, [opened()])
-        wrong_shard = "lh/v1/zz/berlin-01/events"
-        await locker.client.publish(wrong_shard, payload(EVENTS), qos=1)
-        while (await neighbour.receipt()).upto != sent:
-            pass
-        await locker.events(1, [opened()])
-        assert (await locker.receipt()).upto == 1
-        assert numbers(await hub.events("paris-02")) == list(range(1, sent + 1))
-        limit = hub.config.intake.quarantine_payload_bytes_max
-        for channel, corpus in bad:
-            topic = topic_of("berlin-01", channel)
-
-            async def all_kept(topic: str = topic, count: int = len(corpus)) -> bool:
-                return len(await hub.quarantined(topic)) == count
-
-            await eventually(all_kept, f"{topic} in quarantine")
-            kept = await hub.quarantined(topic)
-            expected = [(reason.value, text[:limit], len(text)) for text, reason in corpus.values()]
-            assert [(reason, text, length) for reason, _, text, length in kept] == expected
-            assert all(detail for _, detail, _, _ in kept)
-        assert [row[0] for row in await hub.quarantined(wrong_shard)] == [Reason.TOPIC.value]
-        stop.set()
-        assert await scraping > 0
-        books = await hub.balanced("event")
-        assert (books["stored"], books["quarantined"]) == (sent + 1, len(BAD_EVENTS))
-        assert (await hub.balanced("sample"))["quarantined"] == len(BAD_TELEMETRY)
-        assert (await hub.locker("berlin-01"))["state"] == "online"
-
-
-async def test_a_flooded_quarantine_drops_and_counts(
-    mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
-) -> None:
-    async with (
-        scene(mosquitto_broker, dsn, tmp_path, intake_quarantine_queue_rows_max=2) as hub,
-        online(hub) as locker,
-    ):
-        async with locked(dsn, "quarantine"):
-            for _ in range(5):
-                await locker.publish(Channel.EVENTS, b"{")
-
-            async def counted() -> bool:
-                return (await hub.balanced())["received"] == 5
-
-            await eventually(counted, "five bad messages")
-            books = await hub.balanced()
-            assert (books["quarantined"], books["dropped"]) == (2, 3)
-        await eventually(lambda: hub.quarantined(topic_of("berlin-01", Channel.EVENTS)), "what was kept")
-        assert len(await hub.quarantined(topic_of("berlin-01", Channel.EVENTS))) == 2
-        assert (await hub.metrics())['lockerhub_batch_dropped_total{table="quarantine"}'] == 3
 
 
 async def test_telemetry_is_stored_at_its_own_time(

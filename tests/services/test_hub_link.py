@@ -1,17 +1,25 @@
 """The hub's link to a real broker: what it takes in, and what it survives."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
+import aiomqtt
 import pytest
 
+from hub.app import running
 from hub.config import Mqtt
 from hub.errors import LinkError
 from hub.metrics import Metrics
 from hub.mqtt import Link, Receive
-from tests.services.conftest import MosquittoBroker, mosquitto
-from wire.topics import Channel, subscription, topic_of
+from tests.hub.scene import eventually, fresh_database, scene
+from tests.services.conftest import Cluster, MosquittoBroker, mosquitto
+from wire.messages import decode_hub_state
+from wire.topics import HUB_STATE, Channel, subscription, topic_of
 
 pytestmark = pytest.mark.services
 TOPIC = topic_of("berlin-01", Channel.EVENTS)
@@ -24,11 +32,20 @@ def broker() -> Iterator[MosquittoBroker]:
 
 
 @asynccontextmanager
-async def link(broker: MosquittoBroker, name: str, version: str, receive: Receive) -> AsyncIterator[Link]:
+async def link(
+    broker: MosquittoBroker, name: str, version: str, receive: Receive, keepalive_s: int = 10
+) -> AsyncIterator[Link]:
     up = asyncio.Event()
     made = Link(
         name,
-        Mqtt(host=broker.host, port=broker.port, version=version),  # type: ignore[arg-type] # one of its three
+        Mqtt(
+            host=broker.host,
+            port=broker.port,
+            version=version,  # type: ignore[arg-type] # one of its three
+            keepalive_s=keepalive_s,
+            connect_timeout_s=1,
+            reconnect_s_max=0.5,
+        ),
         Metrics("0"),
         username=f"hub-{name}",
         password=broker.hub_password,
@@ -90,3 +107,115 @@ async def test_a_link_that_is_down_queues_nothing(broker: MosquittoBroker) -> No
         up.publish(TOPIC, b"x")
     with pytest.raises(LinkError, match="is down"):
         up.publish(TOPIC, b"x")
+
+
+@asynccontextmanager
+async def frozen(broker: MosquittoBroker) -> AsyncIterator[None]:
+    """Stop the broker's process where it stands: its sockets stay open and say nothing."""
+    broker.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        broker.process.send_signal(signal.SIGCONT)
+
+
+async def within(seconds: float, condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - a link has no event for it
+            await asyncio.sleep(0.01)
+
+
+def pour(one: Link) -> None:
+    for _ in range(1000):
+        one.publish(topic_of("berlin-01", Channel.RECEIPTS), bytes(100_000), qos=0)
+
+
+KEEPALIVE_S = 2
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+@pytest.mark.parametrize("sending", [False, True], ids=["idle", "sending"])
+async def test_a_frozen_broker_is_noticed_within_two_keepalives_and_found_again(
+    broker: MosquittoBroker,
+    version: str,
+    sending: bool,  # noqa: FBT001
+) -> None:
+    heard: list[bytes] = []
+    async with link(broker, "ingest", version, lambda _, payload, __: heard.append(payload), KEEPALIVE_S) as one:
+        async with frozen(broker):
+            began_s = time.monotonic()
+            if sending:
+                # More than the kernel takes for it: a connection with something to send does not close by itself.
+                with pytest.raises(LinkError, match="does not read"):
+                    pour(one)
+            await within(2 * KEEPALIVE_S, lambda: not one.connected)
+            with pytest.raises(LinkError, match="is down"):
+                one.publish(TOPIC, b"x")
+            # As long as it is frozen no attempt succeeds, and none of them hangs.
+            await asyncio.sleep(max(0.0, began_s + 3 * KEEPALIVE_S - time.monotonic()))
+            assert not one.connected
+        await within(20, lambda: one.connected)
+        one.publish(TOPIC, b"after")
+        await within(20, lambda: b"after" in heard)
+
+
+async def test_a_hub_is_shown_on_duty_after_its_broker_was_frozen(
+    broker: MosquittoBroker, plain_postgres: Cluster, tmp_path: Path
+) -> None:
+    """The will of the connection that was given up comes late, and must not be the last word."""
+    settings: dict[str, Any] = {
+        "mqtt_keepalive_s": KEEPALIVE_S,
+        "mqtt_connect_timeout_s": 1,
+        "mqtt_reconnect_s_max": 0.5,
+    }
+    with fresh_database(plain_postgres) as dsn:
+        async with scene(broker, dsn, tmp_path, **settings) as hub:
+            async with frozen(broker):
+                await within(2 * KEEPALIVE_S, lambda: not any(one.connected for one in hub.hub.links))
+                status, _ = await hub.get("/readyz")
+                assert status == 503
+            await within(20, lambda: all(one.connected for one in hub.hub.links))
+
+            async def on_duty() -> bool:
+                password = await asyncio.to_thread(broker.locker_password, "berlin-01")
+                async with aiomqtt.Client(
+                    broker.host, broker.port, username="berlin-01", password=password
+                ) as client:
+                    await client.subscribe(HUB_STATE, qos=1)
+                    async with asyncio.timeout(5):
+                        message = await anext(aiter(client.messages))
+                assert isinstance(message.payload, bytes)
+                return message.retain and decode_hub_state(message.payload).online
+
+            await eventually(on_duty, "the hub on duty")
+            await asyncio.sleep(1.5 * KEEPALIVE_S)
+            assert await on_duty()
+
+
+async def test_a_task_that_dies_ends_the_hub_loudly(
+    broker: MosquittoBroker,
+    plain_postgres: Cluster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    died = asyncio.Event()
+
+    async def die(self: Link) -> None:
+        del self
+        died.set()
+        raise ZeroDivisionError("a mistake of ours")
+
+    with fresh_database(plain_postgres) as dsn:
+        async with scene(broker, dsn, tmp_path) as first:
+            config = first.config
+        monkeypatch.setattr(Link, "run", die)
+
+        async def run() -> None:
+            async with running(config):
+                await died.wait()
+                await asyncio.Event().wait()
+
+        with pytest.raises(ZeroDivisionError, match="a mistake of ours"):
+            await run()
+    assert "A task failed" in caplog.text

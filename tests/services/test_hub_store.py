@@ -4,18 +4,18 @@ import struct
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
 from hypothesis import given, settings
 
-from hub.core.commands import Entry, Order, State
 from hub.core.fleet import DoorSpec, LockerSpec
 from hub.core.ledger import Key
-from hub.errors import CursorConflict, StoreRejected, StoreUnavailable
+from hub.errors import StoreUnavailable
 from hub.store.binary import HEADER, TRAILER, event_rows, reading_row
-from hub.store.rows import CommandRow, EventsQuery, EventUnit, Quarantined, ReadingsQuery, ReadingUnit
+from hub.store.ledgers import Ledgers
+from hub.store.rows import EventsQuery, EventUnit, Quarantined, ReadingsQuery, ReadingUnit
 from hub.store.statements import statement
 from hub.store.timescale import Store
 from tests.hub.scene import fresh_database, rows
@@ -126,9 +126,7 @@ def test_every_reading_comes_back_as_it_was_sent(dsn: str) -> None:
         check(connection)
 
 
-def unit(
-    first: int, events: list[Event], key: Key = KEY, gap: tuple[int, int] | None = None, at: datetime = NOW
-) -> EventUnit:
+def unit(first: int, events: list[Event], key: Key = KEY, at: datetime = NOW) -> EventUnit:
     batch = Events(
         v=1, boot=UUID(int=1), t=1, at=NOW_MS, clock=Clock.SYNCED, epoch=key[1], first=first, events=events
     )
@@ -136,69 +134,11 @@ def unit(
     made = event_rows(
         batch, skip=0, tenant="default", locker=key[0], occurred=[at_ms] * len(events), received_ms=NOW_MS
     )
-    return EventUnit(key, gap[0] if gap else first, first + len(events), made, gap, NOW_MS, "topic", b"payload")
+    return EventUnit(key, first, first + len(events), made, None, NOW_MS, "topic", b"payload", len(made))
 
 
 def opened(door: int | None = 1, kind: str = "door.opened") -> Event:
     return Event(t=1, at=1, kind=kind, door=door)
-
-
-async def seqs(store: Store, key: Key = KEY) -> list[int]:
-    found = await store.events_of(EventsQuery(key[0], NOW - timedelta(days=9), NOW + timedelta(days=9), 1000))
-    return sorted(row["seq"] for row in found if row["epoch"] == key[1])
-
-
-async def test_rows_and_cursor_go_in_together_or_not_at_all(store: Store) -> None:
-    assert await store.cursors_of([KEY]) == {KEY: 1}
-    await store.write_events([unit(1, [opened()] * 3)])
-    assert await store.cursors_of([KEY]) == {KEY: 4}
-    assert await store.cursors() == [(KEY, 4)]
-    for wrong in (unit(1, [opened()]), unit(3, [opened()]), unit(5, [opened()])):
-        with pytest.raises(CursorConflict) as conflict:
-            await store.write_events([wrong])
-        assert conflict.value.keys == {KEY}
-    other: Key = ("paris-02", EPOCH)
-    with pytest.raises(CursorConflict):
-        await store.write_events([unit(1, [opened()], key=other), unit(9, [opened()])])
-    assert await store.cursors() == [(KEY, 4)]
-    assert await seqs(store) == [1, 2, 3]
-    assert await seqs(store, other) == []
-
-
-async def test_several_units_of_a_ledger_go_in_one_transaction(store: Store) -> None:
-    other: Key = ("berlin-01", uuid4())
-    await store.write_events(
-        [unit(1, [opened()] * 2), unit(1, [opened()], key=other), unit(3, [opened()]), unit(4, [opened()] * 2)]
-    )
-    assert await store.cursors_of([KEY, other]) == {KEY: 6, other: 2}
-    with pytest.raises(CursorConflict) as conflict:
-        await store.write_events([unit(6, [opened()]), unit(8, [opened()])])
-    assert conflict.value.keys == {KEY}
-    assert await seqs(store) == [1, 2, 3, 4, 5]
-
-
-async def test_a_gap_is_written_with_the_rows_behind_it(store: Store, dsn: str) -> None:
-    await store.write_events([unit(4, [opened()], gap=(1, 3))])
-    assert await store.cursors_of([KEY]) == {KEY: 5}
-    assert rows(dsn, "SELECT from_seq, to_seq FROM ledger_gap") == [(1, 3)]
-    assert await seqs(store) == [4]
-
-
-async def test_a_refused_unit_is_skipped_with_its_message_kept(store: Store, dsn: str) -> None:
-    rows(dsn, "ALTER TABLE event ADD CHECK (kind <> 'poison')")
-    poison = unit(1, [opened(kind="poison")])
-    with pytest.raises(StoreRejected) as refused:
-        await store.write_events([poison])
-    assert "poison" not in str(refused.value)
-    await store.skip_events(poison, Quarantined(NOW, "topic", "rejected", "why", b"\x00\xff", 2))
-    assert await store.cursors_of([KEY]) == {KEY: 2}
-    assert rows(dsn, "SELECT topic, reason, detail, payload, payload_bytes FROM quarantine") == [
-        ("topic", "rejected", "why", b"\x00\xff", 2)
-    ]
-    with pytest.raises(CursorConflict):
-        await store.skip_events(poison, Quarantined(NOW, "topic", "rejected", "why", b"", 0))
-    await store.write_events([unit(2, [opened()])])
-    assert await seqs(store) == [2]
 
 
 async def test_a_database_that_is_not_there_is_unavailable() -> None:
@@ -215,10 +155,10 @@ async def test_pages_of_events_have_no_hole_and_no_repeat(store: Store) -> None:
     expected: list[tuple[datetime, int]] = []
     for minute in range(6):
         at = NOW - timedelta(minutes=minute // 2)
-        await store.write_events([unit(first, [opened()] * 5, at=at)])
+        await Ledgers(store).write_events([unit(first, [opened()] * 5, at=at)])
         expected += [(at, seq) for seq in range(first, first + 5)]
         first += 5
-    await store.write_events([unit(1, [opened()], key=("paris-02", EPOCH))])
+    await Ledgers(store).write_events([unit(1, [opened()], key=("paris-02", EPOCH))])
     expected.sort(reverse=True)
     found: list[tuple[datetime, int]] = []
     after: tuple[datetime, UUID, int] | None = None
@@ -234,7 +174,7 @@ async def test_pages_of_events_have_no_hole_and_no_repeat(store: Store) -> None:
 
 
 async def test_filters_of_events(store: Store) -> None:
-    await store.write_events(
+    await Ledgers(store).write_events(
         [
             unit(1, [opened(1), opened(2), opened(2, "door.closed"), opened(None, "tamper.on")]),
             unit(5, [opened(2)], at=NOW + timedelta(seconds=1)),
@@ -260,7 +200,7 @@ async def test_filters_of_events(store: Store) -> None:
 
 async def test_the_newest_events_are_of_the_last_day(store: Store) -> None:
     now = datetime.now(UTC)
-    await store.write_events(
+    await Ledgers(store).write_events(
         [unit(1, [opened()], at=now - timedelta(days=2)), unit(2, [opened()] * 3, at=now - timedelta(hours=1))]
     )
     assert [row["seq"] for row in await store.events_newest(2)] == [4, 3]
@@ -280,38 +220,6 @@ async def test_pages_of_readings(store: Store) -> None:
         ReadingsQuery("berlin-01", NOW, NOW + timedelta(seconds=1), 3, (page[-1]["at"], 1))
     )
     assert [row["supply_v"] for row in rest] == [1, 0]
-
-
-async def test_the_last_row_of_a_command_wins(store: Store) -> None:
-    order = Order("berlin-01", "open", 3, UUID(int=4), "hand-over")
-    entry = Entry(UUID(int=1), order, NOW, 0.0, 2000.0)
-    other = Entry(UUID(int=2), order, NOW + timedelta(seconds=1), 0.0, 2000.0)
-    await store.write_commands(
-        [
-            CommandRow(entry, "sent", None, {}),
-            CommandRow(other, "sent", None, {}),
-            CommandRow(entry, "failed", None, {}),
-        ]
-    )
-    found = await store.command(entry.id)
-    assert found is not None
-    assert (found["state"], found["locker"], found["door"], found["actor"]) == (
-        "failed",
-        "berlin-01",
-        3,
-        UUID(int=4),
-    )
-    entry.late = True
-    entry.state = State.SUCCEEDED
-    await store.write_commands([CommandRow(entry, "succeeded", "opened", {"published": 0.12345})])
-    found = await store.command(entry.id)
-    assert found is not None
-    assert (found["state"], found["outcome"], found["late"]) == ("succeeded", "opened", True)
-    assert found["stages_ms"] == {"published": 0.123}
-    assert [row["id"] for row in await store.commands_of("berlin-01", 9)] == [other.id, entry.id]
-    assert [row["id"] for row in await store.commands_of("berlin-01", 1)] == [other.id]
-    assert await store.commands_of("paris-02", 9) == []
-    assert await store.command(UUID(int=9)) is None
 
 
 async def test_quarantine_keeps_what_it_is_given(store: Store, dsn: str) -> None:
@@ -341,14 +249,6 @@ async def test_the_registry_comes_back_as_it_was_written(store: Store, dsn: str)
     assert await store.registry_version() > middle
     found = (await store.registry())[1].doors[1]
     assert (found.in_service, found.service_reason) == (False, 'bent, "badly"')
-
-
-async def test_ranges_are_counted(store: Store) -> None:
-    await store.write_events([unit(1, [opened(1), opened(1), opened(2, "door.closed"), opened(None, "tamper.on")])])
-    assert await store.door_edges(KEY, 1, 4) == {(1, "door.opened"): 2, (2, "door.closed"): 1}
-    assert await store.door_edges(KEY, 2, 2) == {(1, "door.opened"): 1}
-    assert await store.ledger_range(KEY, 2, 9) == (3, 3)
-    assert await store.ledger_range(KEY, 50, 60) == (0, 0)
 
 
 async def test_readings_are_counted_since_their_receipt(store: Store) -> None:

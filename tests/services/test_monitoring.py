@@ -16,9 +16,12 @@ from typing import Any
 import pytest
 import yaml
 
+from hub.metrics import Metrics
 from tests.services.conftest import ROOT, ended, free_port, program
 
 CONFIG = ROOT / "dashboards/prometheus/prometheus.yml"
+ALERTS = ROOT / "dashboards/prometheus/alerts.yml"
+ALERTS_TEST = Path(__file__).with_name("alerts.test.yml")
 GRAFANA = ROOT / "dashboards/grafana"
 DATA_S_MAX = 60.0
 
@@ -85,6 +88,49 @@ def test_promtool_accepts_the_configuration() -> None:
     )
 
 
+def alerts() -> list[dict[str, Any]]:
+    return [rule for group in load(ALERTS)["groups"] for rule in group["rules"] if "alert" in rule]
+
+
+def test_prometheus_finds_the_alerts_beside_its_configuration() -> None:
+    assert [CONFIG.parent / name for name in load(CONFIG)["rule_files"]] == [ALERTS]
+    services = load(ROOT / "docker-compose.yml")["services"]
+    assert "./dashboards/prometheus:/etc/prometheus:ro" in services["prometheus"]["volumes"]
+
+
+def test_alerts_speak_of_metrics_that_the_hub_has() -> None:
+    metrics = Metrics("0")
+    known = {name for one in metrics.registry.collect() for name in (one.name, f"{one.name}_total")}
+    used = set(re.findall(r"\blockerhub_\w+", " ".join(rule["expr"] for rule in alerts())))
+    assert used
+    assert used - known == set()
+
+
+def test_every_alert_says_what_it_is_and_what_to_do() -> None:
+    operations = (ROOT / "docs/operations.md").read_text()
+    names = [rule["alert"] for rule in alerts()]
+    assert len(set(names)) == len(names)
+    for rule in alerts():
+        assert rule["labels"].keys() == {"severity"}
+        assert rule["labels"]["severity"] in {"critical", "warning"}
+        assert rule["annotations"].keys() == {"summary", "description"}
+        assert f"`{rule['alert']}`" in operations
+
+
+def test_every_alert_is_tested() -> None:
+    text = ALERTS_TEST.read_text()
+    assert [rule["alert"] for rule in alerts() if rule["alert"] not in text] == []
+
+
+@pytest.mark.services
+@pytest.mark.parametrize(("command", "path"), [(["check"], ALERTS), (["test"], ALERTS_TEST)])
+def test_promtool_accepts_the_alerts(command: list[str], path: Path) -> None:
+    done = subprocess.run(
+        [program("promtool"), *command, "rules", str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.services
 def test_promtool_accepts_every_query(dashboard: dict[str, Any], tmp_path: Path) -> None:
     rules = [
@@ -107,6 +153,7 @@ def test_every_query_has_data_when_prometheus_watches_a_working_hub(
     del config["scrape_configs"][0]["authorization"]
     config["scrape_configs"][0]["static_configs"] = [{"targets": [f"127.0.0.1:{page}"]}]
     (open_dir / "prometheus.yml").write_text(yaml.safe_dump(config))
+    (open_dir / "alerts.yml").write_text(ALERTS.read_text())
     hub = [str(Path(sys.executable).with_name("hub")), "demo", "--lockers", "10", "--speed", "600"]
     hub += ["--port", str(page), "--data", str(open_dir / "demo")]
     watch = [prometheus, f"--config.file={open_dir}/prometheus.yml", f"--storage.tsdb.path={open_dir}/metrics"]

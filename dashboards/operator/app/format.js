@@ -112,11 +112,15 @@ export function outcome(command) {
 export function outcomeBrief(command) {
   const detail = command.detail ? `: ${command.detail}` : "";
   const words = {
+    queued: "Waits for the locker",
     sent: "Sent, not answered yet",
+    accepted: "The locker works on it",
     rejected: `Refused by the locker${detail}`,
-    succeeded: command.kind === "locate" ? "Done" : SEEN[command.outcome ?? ""],
+    succeeded: command.kind === "open" ? SEEN[command.outcome ?? ""] : "Done",
     failed: `Failed${detail}`,
     unknown: `Nobody knows whether it acted${detail}`,
+    expired: "Its time was over before it began",
+    cancelled: "Cancelled before it began",
     timed_out: `No answer within ${budget(command.deadline_ms)}`,
   };
   return `${words[command.state]}${command.late ? " (late)" : ""}`;
@@ -130,14 +134,15 @@ export function budget(ms) {
 /** The tone of a command's outcome. @param {Command} command @returns {Tone} */
 export function outcomeTone(command) {
   if (command.state === "failed" || command.state === "unknown" || command.state === "timed_out") return "serious";
-  return command.state === "rejected" || command.outcome === "open_not_detected" ? "caution" : "normal";
+  if (command.state === "rejected" || command.state === "expired") return "caution";
+  return command.outcome === "open_not_detected" ? "caution" : "normal";
 }
 
 /** Whether nothing more is to come of a command. @param {Command} command */
 export function settled(command) {
-  if (command.state === "rejected" || command.state === "failed") return true;
+  if (["rejected", "failed", "expired", "cancelled"].includes(command.state)) return true;
   if (command.state !== "succeeded") return false;
-  return command.kind === "locate" || (command.outcome !== null && command.outcome !== undefined);
+  return command.kind !== "open" || (command.outcome !== null && command.outcome !== undefined);
 }
 
 /** A command in a list: "Open door 3". @param {Pick<Command, "kind" | "door">} command */
@@ -158,6 +163,9 @@ const SEEN = {
   closed: "Opened, closed again",
   open_not_detected: "Unlocked, not seen to open",
 };
+
+/** @type {Record<string, string>} */
+const DONE = { open: "opened", locate: "found", restart: "restarted" };
 
 /** @typedef {Record<string, unknown>} Data */
 
@@ -209,24 +217,36 @@ const SENTENCES = {
   "agent.stopping": { text: (_, data) => `Agent stopping${clause(data, "reason", ": ")}` },
   snapshot: { text: () => "All doors reported their state" },
   "outbox.gap": {
-    text: (_, data) => `Events${clause(data, "from", " ")}${clause(data, "to", " to ")} were lost${clause(data, "reason", ": ")}`,
+    text: (_, data) =>
+      data.events === undefined
+        ? `Events${clause(data, "from", " ")}${clause(data, "to", " to ")} were lost${clause(data, "reason", ": ")}`
+        : `${value(data, "events")} events could not be written down${clause(data, "reason", ": ")}`,
+    tone: "serious",
+  },
+  "ledger.forked": {
+    text: (_, data) => `A new ledger began: another one had the same name${clause(data, "reason", " (", ")")}`,
     tone: "serious",
   },
 };
 
 /** @type {Record<string, (command: Command, what: string) => string>} */
 const OUTCOMES = {
+  queued: () => "Kept until the locker is there.",
   sent: () => "Sent. The locker has not answered yet.",
+  accepted: () => "The locker works on it.",
   rejected: (command) => `The locker refused${command.detail ? `: ${command.detail}` : "."}`,
   succeeded: (command, what) => {
     if (command.kind === "locate") return "The locker is showing itself.";
+    if (command.kind !== "open") return "The locker has done it.";
     if (command.outcome === "opened") return `${what} opened.`;
     if (command.outcome === "closed") return `${what} opened, and is closed again.`;
     if (command.outcome === "open_not_detected") return `${what} was unlocked, but nobody saw it open. It may be stuck.`;
     return `${what} is unlocked. Waiting for it to open.`;
   },
-  failed: (command, what) => `${what} was not ${command.kind === "open" ? "opened" : "found"}${command.detail ? `: ${command.detail}` : "."}`,
+  failed: (command, what) => `${what} was not ${DONE[command.kind] ?? "changed"}${command.detail ? `: ${command.detail}` : "."}`,
   unknown: (command, what) =>
     `Nobody can know whether ${what.toLowerCase()} acted. Look at it before you try again.${command.detail ? ` (${command.detail})` : ""}`,
+  expired: () => "Its time was over before it began.",
+  cancelled: () => "Cancelled before it began.",
   timed_out: (command) => `No answer within ${budget(command.deadline_ms)}. A late answer would still be shown here.`,
 };

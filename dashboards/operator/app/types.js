@@ -47,12 +47,12 @@
  * @property {string | null} transaction
  * @property {Record<string, unknown> | null} data
  *
- * @typedef {"sent" | "rejected" | "succeeded" | "failed" | "unknown" | "timed_out"} CommandState
+ * @typedef {"queued" | "sent" | "accepted" | "timed_out" | "rejected" | "succeeded" | "failed" | "unknown" | "expired" | "cancelled"} CommandState
  *
  * @typedef {object} Command
  * @property {string} id
  * @property {string} locker
- * @property {"open" | "locate"} kind
+ * @property {"open" | "locate" | "configure" | "restart"} kind
  * @property {number | null} door
  * @property {string | null} actor
  * @property {string | null} reason

@@ -1,35 +1,155 @@
 -- cursors --
-SELECT locker_id, epoch, next_seq FROM ledger_cursor
+SELECT locker_id, epoch, next_seq, chain FROM ledger_cursor
 
 -- cursors_of --
-SELECT c.locker_id, c.epoch, c.next_seq
+SELECT c.locker_id, c.epoch, c.next_seq, c.chain
 FROM ledger_cursor c
 JOIN unnest(%(lockers)s::text[], %(epochs)s::uuid[]) AS t (locker_id, epoch) USING (locker_id, epoch)
 
 -- cursor_add --
-INSERT INTO ledger_cursor (locker_id, epoch, next_seq)
-SELECT * FROM unnest(%(lockers)s::text[], %(epochs)s::uuid[], %(nexts)s::bigint[])
+INSERT INTO ledger_cursor (locker_id, epoch, next_seq, chain, quarantined, missing)
+SELECT * FROM unnest(%(lockers)s::text[], %(epochs)s::uuid[], %(nexts)s::bigint[], %(chains)s::text[],
+                     %(quarantined)s::bigint[], %(missing)s::bigint[])
 ON CONFLICT DO NOTHING
 
 -- cursor_advance --
--- Only from where the hub believes it stands: of two hubs at once, one finds no row to advance.
-UPDATE ledger_cursor c SET next_seq = t.next_seq, updated_at = now()
-FROM unnest(%(lockers)s::text[], %(epochs)s::uuid[], %(olds)s::bigint[], %(nexts)s::bigint[])
-    AS t (locker_id, epoch, old_seq, next_seq)
+-- Only from where the hub believes it stands, and from that history: of two hubs at once, one finds no row to advance.
+UPDATE ledger_cursor c SET next_seq = t.next_seq, chain = t.chain, quarantined = c.quarantined + t.quarantined,
+    missing = c.missing + t.missing, updated_at = now()
+FROM unnest(%(lockers)s::text[], %(epochs)s::uuid[], %(olds)s::bigint[], %(nexts)s::bigint[], %(prevs)s::text[],
+            %(chains)s::text[], %(quarantined)s::bigint[], %(missing)s::bigint[])
+    AS t (locker_id, epoch, old_seq, next_seq, prev, chain, quarantined, missing)
 WHERE c.locker_id = t.locker_id AND c.epoch = t.epoch AND c.next_seq = t.old_seq
+  AND (c.chain = t.prev) IS NOT FALSE
+
+-- cursor_refused --
+-- In the transaction that has advanced the cursor over these events as if they were stored.
+UPDATE ledger_cursor SET quarantined = quarantined + %(quarantined)s
+WHERE locker_id = %(locker)s AND epoch = %(epoch)s
 
 -- gap_add --
 INSERT INTO ledger_gap (locker_id, epoch, from_seq, to_seq)
 VALUES (%(locker)s, %(epoch)s, %(from_seq)s, %(to_seq)s)
 ON CONFLICT DO NOTHING
 
+-- gap_tell --
+-- Cut out of the gaps without a reason what the locker gives one for.
+WITH cut AS (
+    DELETE FROM ledger_gap
+    WHERE locker_id = %(locker)s AND epoch = %(epoch)s AND reason = 'unknown'
+      AND from_seq <= %(to_seq)s AND to_seq >= %(from_seq)s
+    RETURNING from_seq, to_seq, declared_at
+)
+INSERT INTO ledger_gap (locker_id, epoch, from_seq, to_seq, declared_at, reason)
+SELECT %(locker)s, %(epoch)s, part.from_seq, part.to_seq, cut.declared_at, part.reason
+FROM cut CROSS JOIN LATERAL (VALUES
+    (cut.from_seq, %(from_seq)s - 1, 'unknown'),
+    (greatest(cut.from_seq, %(from_seq)s), least(cut.to_seq, %(to_seq)s), %(reason)s),
+    (%(to_seq)s + 1, cut.to_seq, 'unknown')
+) AS part (from_seq, to_seq, reason)
+WHERE part.from_seq <= part.to_seq
+
 -- copy_event --
 COPY event (occurred_at, received_at, tenant_id, locker_id, epoch, seq, kind, door, actor_id, command_id,
             transaction_id, clock, stamped_at, data) FROM STDIN (FORMAT BINARY)
 
 -- quarantine_add --
-INSERT INTO quarantine (received_at, topic, reason, detail, payload, payload_bytes)
-VALUES (%(received_at)s, %(topic)s, %(reason)s, %(detail)s, %(payload)s, %(payload_bytes)s)
+INSERT INTO quarantine (received_at, topic, reason, detail, payload, payload_bytes, locker_id, epoch, seq)
+VALUES (%(received_at)s, %(topic)s, %(reason)s, %(detail)s, %(payload)s, %(payload_bytes)s, %(locker)s, %(epoch)s,
+        %(seq)s)
+
+-- ledger_totals --
+SELECT coalesce(sum(stored), 0) AS stored, coalesce(sum(missing), 0) AS missing,
+       coalesce(sum(quarantined), 0) AS quarantined
+FROM ledger_cursor
+
+-- ledger_counters --
+SELECT locker_id AS locker, epoch, next_seq - 1 AS last, stored, quarantined, missing, chain, updated_at
+FROM ledger_cursor
+WHERE (%(locker)s::text IS NULL OR locker_id = %(locker)s)
+  AND (%(after_locker)s::text IS NULL OR (locker_id, epoch) > (%(after_locker)s, %(after_epoch)s::uuid))
+ORDER BY locker_id, epoch
+LIMIT %(limit)s
+
+-- ledgers_without_cursor --
+-- From one ledger to the next by the key, without reading what is between.
+WITH RECURSIVE found AS (
+    (SELECT locker_id, epoch FROM event
+     WHERE %(locker)s::text IS NULL OR locker_id = %(locker)s
+     ORDER BY locker_id, epoch LIMIT 1)
+    UNION ALL
+    SELECT following.locker_id, following.epoch
+    FROM found CROSS JOIN LATERAL (
+        SELECT e.locker_id, e.epoch FROM event e
+        WHERE (e.locker_id, e.epoch) > (found.locker_id, found.epoch)
+          AND (%(locker)s::text IS NULL OR e.locker_id = %(locker)s)
+        ORDER BY e.locker_id, e.epoch LIMIT 1
+    ) following
+)
+SELECT locker_id, epoch FROM found
+WHERE NOT EXISTS (
+    SELECT FROM ledger_cursor c WHERE c.locker_id = found.locker_id AND c.epoch = found.epoch
+)
+LIMIT %(ledgers_max)s
+
+-- ledger_count --
+-- All that is known of a ledger's numbers, in order, and next_seq as the end; `reached` is how far the ones before
+-- reach, so that a number beyond the next one shows what nobody can explain. It is read once, and sorted on disk where
+-- it is large.
+WITH known AS (
+    SELECT seq AS from_seq, seq AS to_seq, 0 AS source FROM event WHERE locker_id = %(locker)s AND epoch = %(epoch)s
+    UNION ALL
+    SELECT from_seq, to_seq, 1 FROM ledger_gap WHERE locker_id = %(locker)s AND epoch = %(epoch)s
+    UNION ALL
+    SELECT seq, seq, 2 FROM quarantine WHERE locker_id = %(locker)s AND epoch = %(epoch)s AND seq IS NOT NULL
+    UNION ALL
+    SELECT next_seq, next_seq, 3 FROM ledger_cursor WHERE locker_id = %(locker)s AND epoch = %(epoch)s
+), ordered AS (
+    SELECT from_seq, to_seq, source,
+           coalesce(max(to_seq) OVER (place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS reached,
+           coalesce(lag(from_seq) OVER place = from_seq AND lag(source) OVER place = source, false) AS repeated
+    FROM known WINDOW place AS (ORDER BY from_seq, source)
+), judged AS (
+    SELECT o.*, o.from_seq > o.reached + 1 AND o.from_seq <= c.next_seq AS hole,
+           count(*) FILTER (WHERE o.from_seq > o.reached + 1 AND o.from_seq <= c.next_seq)
+               OVER (ORDER BY o.from_seq, o.source) AS hole_number,
+           o.from_seq >= c.next_seq AS beyond
+    FROM ordered o
+    CROSS JOIN (SELECT next_seq FROM ledger_cursor WHERE locker_id = %(locker)s AND epoch = %(epoch)s) c
+)
+SELECT c.locker_id AS locker, c.epoch, c.next_seq - 1 AS last, c.chain, c.stored AS stored_then,
+       c.missing AS declared_then, c.quarantined AS quarantined_then, counted.*
+FROM ledger_cursor c CROSS JOIN (
+    SELECT min(from_seq) FILTER (WHERE source = 0) AS first_stored,
+           count(*) FILTER (WHERE source = 0 AND NOT repeated AND NOT beyond) AS stored,
+           count(*) FILTER (WHERE source = 0 AND repeated) AS duplicates,
+           count(*) FILTER (WHERE source = 0 AND beyond) AS beyond,
+           coalesce(sum(from_seq - reached - 1) FILTER (WHERE hole), 0) AS unexplained,
+           count(*) FILTER (WHERE hole) AS unexplained_ranges,
+           coalesce(jsonb_agg(jsonb_build_array(reached + 1, from_seq - 1) ORDER BY from_seq)
+                    FILTER (WHERE hole AND hole_number <= %(ranges_max)s), '[]') AS unexplained_list,
+           coalesce(sum(to_seq - from_seq + 1) FILTER (WHERE source = 1), 0) AS declared,
+           count(*) FILTER (WHERE source = 1) AS declared_ranges,
+           (SELECT coalesce(jsonb_agg(jsonb_build_array(g.from_seq, g.to_seq, g.reason) ORDER BY g.from_seq), '[]')
+            FROM (SELECT from_seq, to_seq, reason FROM ledger_gap
+                  WHERE locker_id = %(locker)s AND epoch = %(epoch)s ORDER BY from_seq LIMIT %(ranges_max)s) g
+           ) AS declared_list,
+           count(*) FILTER (WHERE source = 2 AND NOT repeated) AS quarantined,
+           (SELECT coalesce(jsonb_agg(q.seq ORDER BY q.seq), '[]')
+            FROM (SELECT DISTINCT seq FROM quarantine
+                  WHERE locker_id = %(locker)s AND epoch = %(epoch)s AND seq IS NOT NULL
+                  ORDER BY seq LIMIT %(ranges_max)s) q
+           ) AS quarantined_list,
+           (SELECT coalesce(sum(trunc((data ->> 'events')::numeric)), 0) FROM event
+            WHERE locker_id = %(locker)s AND epoch = %(epoch)s AND kind = 'outbox.gap'
+              AND data -> 'events' BETWEEN '0' AND '9007199254740991'
+           ) AS given_up,
+           (SELECT count(*) FROM quarantine
+            WHERE locker_id = %(locker)s AND epoch = %(epoch)s AND reason = 'ledger_fork'
+           ) AS forks
+    FROM judged
+) counted
+WHERE c.locker_id = %(locker)s AND c.epoch = %(epoch)s
 
 -- door_edges --
 -- What the ledger has of one run's door and item edges, to be held against the boards' own count.

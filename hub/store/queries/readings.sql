@@ -19,3 +19,13 @@ LIMIT %(limit)s OFFSET %(after_rows)s
 SELECT count(*) AS count FROM reading
 WHERE locker_id = ANY (%(lockers)s::text[]) AND received_at >= %(since)s
   AND sampled_at >= %(since)s::timestamptz - interval '1 hour'
+
+-- readings_newest --
+-- By the index, locker for locker: an hour of a large fleet's readings is a lot to go through.
+SELECT l.id AS locker, r.sampled_at AS newest
+FROM locker l
+CROSS JOIN LATERAL (
+    SELECT sampled_at FROM reading
+    WHERE locker_id = l.id AND sampled_at >= now() - interval '1 hour'
+    ORDER BY sampled_at DESC LIMIT 1
+) r

@@ -1,6 +1,7 @@
 """The board made of software behaves like the one made of steel, and counts what truly happened."""
 
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from edge_agent.boards import kerong_cu16 as cu16
 from edge_agent.boards.simulated import POP_MS, SimulatedCu16
 
 
-def board(**options: float) -> SimulatedCu16:
+def board(**options: Any) -> SimulatedCu16:  # noqa: ANN401 - the board's own
     return SimulatedCu16(2, 8, Random(1), **options)
 
 

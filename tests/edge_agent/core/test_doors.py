@@ -1,6 +1,6 @@
 """The doors of a board, example by example, and against a plain model that keeps every reading."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from hypothesis import given, settings
@@ -332,3 +332,32 @@ def test_a_door_does_what_the_plain_model_does(script: list[tuple[int, bool | st
         assert told == model.read(t, bool(what))
         assert doors.views()[0].open == model.level
         assert doors.views()[1].open in {None, False}
+
+
+def test_other_rules_count_for_doors_that_are_open_already() -> None:
+    doors = known(hooks=LOCKED & ~1)
+    opened = doors.observe(LOCKED & ~1, 0, 30_000)
+    assert opened == []
+    doors.follow(replace(RULES, left_open_ms=20_000))
+    (note,) = doors.observe(LOCKED & ~1, 0, 30_050)
+    assert (note.kind, note.door) == (EventKind.DOOR_LEFT_OPEN, 11)
+    # Told once; a longer limit afterwards begins nothing anew.
+    doors.follow(RULES)
+    assert doors.observe(LOCKED & ~1, 0, 200_000) == []
+
+
+def test_a_longer_limit_gives_an_open_door_more_time() -> None:
+    doors = known(hooks=LOCKED & ~1)
+    doors.follow(replace(RULES, left_open_ms=120_000))
+    assert doors.observe(LOCKED & ~1, 0, 100_000) == []
+    assert [note.kind for note in doors.observe(LOCKED & ~1, 0, 121_000)] == [EventKind.DOOR_LEFT_OPEN]
+
+
+def test_a_pulse_keeps_its_window_and_the_next_gets_the_new_one() -> None:
+    doors = known()
+    doors.pulsed(11, None, None, 1000)
+    doors.follow(replace(RULES, open_detect_ms=100))
+    assert doors.observe(LOCKED, 0, 1200) == []
+    assert [note.kind for note in doors.observe(LOCKED, 0, 2501)] == [EventKind.DOOR_OPEN_NOT_DETECTED]
+    doors.pulsed(11, None, None, 3000)
+    assert [note.kind for note in doors.observe(LOCKED, 0, 3101)] == [EventKind.DOOR_OPEN_NOT_DETECTED]

@@ -1,5 +1,6 @@
 """Which orders are obeyed, and that the first reason to refuse is the one that is told."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -7,8 +8,24 @@ from uuid import UUID, uuid4
 import pytest
 from msgspec import structs
 
-from edge_agent.core.orders import Accept, Locate, Refusal, Reject, Repeat, Situation, judge, too_late
-from wire.messages import Clock, Command, CommandState, Reply
+from edge_agent.core.orders import (
+    Accept,
+    Cancel,
+    Configure,
+    Earlier,
+    Locate,
+    Refusal,
+    Reject,
+    Repeat,
+    Restart,
+    Situation,
+    Verdict,
+    fingerprint,
+    judge,
+    leaves_trace,
+    too_late,
+)
+from wire.messages import DURABLE_KINDS, Clock, Command, CommandKind, CommandState, Reply
 
 BOOT = UUID(int=5)
 SITUATION = Situation("berlin-01", BOOT, 1000, lambda door: door <= 16, lambda door: door != 9)
@@ -16,15 +33,19 @@ GOOD = Command(v=1, id=UUID(int=1), locker="berlin-01", kind="open", boot=BOOT, 
 REPLY = Reply(v=1, boot=BOOT, t=1, at=1, clock=Clock.SYNCED, id=GOOD.id, state=CommandState.SUCCEEDED)
 
 
+def read_settings(args: Mapping[str, object]) -> tuple[dict[str, float], tuple[str, ...]]:
+    return {name: 5 for name in args if name == "good"}, tuple(name for name in args if name != "good")
+
+
 def verdict(
-    command: Command, *, retained: bool = False, earlier: Repeat | None = None, beacon: bool = False
-) -> Accept | Locate | Reject | Repeat:
+    command: Command, *, retained: bool = False, earlier: Earlier | None = None, beacon: bool = False
+) -> Verdict:
     return judge(
         command,
         retained=retained,
         verify=lambda c: c.sig == b"good",
         earlier=lambda _: earlier,
-        situation=replace(SITUATION, has_beacon=beacon),
+        situation=replace(SITUATION, has_beacon=beacon, read_settings=read_settings),
     )
 
 
@@ -45,6 +66,12 @@ def test_a_good_command_is_obeyed() -> None:
         ({"door": 17}, Refusal.UNKNOWN_DOOR),
         ({"door": None}, Refusal.UNKNOWN_DOOR),
         ({"door": 9}, Refusal.BOARD_OFFLINE),
+        ({"kind": "configure"}, Refusal.BAD_SETTINGS),
+        ({"kind": "cancel"}, Refusal.BAD_ARGS),
+        ({"kind": "cancel", "args": {"command": "x"}}, Refusal.BAD_ARGS),
+        ({"kind": "cancel", "args": {"command": 5}}, Refusal.BAD_ARGS),
+        ({"kind": "cancel", "args": {"command": str(UUID(int=2))}, "not_after": 0}, Refusal.EXPIRED),
+        ({"kind": "restart", "boot": uuid4()}, Refusal.WRONG_BOOT),
     ],
 )
 def test_a_bad_command_is_refused_with_its_reason(change: dict[str, Any], reason: Refusal) -> None:
@@ -81,13 +108,48 @@ def test_of_many_reasons_the_first_is_told(first: int) -> None:
 
 @pytest.mark.parametrize("reply", [REPLY, None])
 def test_a_repeated_id_gets_its_first_answer_whatever_has_changed(reply: Reply | None) -> None:
-    late = structs.replace(GOOD, boot=uuid4(), not_after=0, door=99)
-    assert verdict(late, earlier=Repeat(reply)) == Repeat(reply)
+    late = structs.replace(GOOD, boot=uuid4(), not_after=0, sig=b"good")
+    for known in (fingerprint(GOOD), None):
+        assert verdict(late, earlier=Earlier(known, reply)) == Repeat(reply)
+
+
+@pytest.mark.parametrize(
+    "change", [{"kind": "locate"}, {"door": 4}, {"args": {"a": 1}}, {"actor": UUID(int=9)}, {"reason": "other"}]
+)
+@pytest.mark.parametrize("reply", [REPLY, None])
+def test_an_id_that_comes_with_another_order_is_refused(change: dict[str, Any], reply: Reply | None) -> None:
+    earlier = Earlier(fingerprint(GOOD), reply)
+    assert verdict(structs.replace(GOOD, **change), earlier=earlier) == Reject(Refusal.ID_REUSED)
+
+
+def test_the_order_of_arguments_makes_no_other_order() -> None:
+    one, other = (structs.replace(GOOD, args=args) for args in ({"a": 1, "b": 2}, {"b": 2, "a": 1}))
+    assert fingerprint(one) == fingerprint(other)
+
+
+def test_durable_kinds_and_cancel_are_obeyed() -> None:
+    configure = structs.replace(GOOD, kind="configure", door=None, args={"good": 5})
+    assert verdict(configure) == Configure({"good": 5})
+    wrong = structs.replace(configure, args={"good": 5, "a": 1, "b": 2})
+    assert verdict(wrong) == Reject(Refusal.BAD_SETTINGS, ("a", "b"))
+    assert verdict(structs.replace(GOOD, kind="restart", door=None)) == Restart()
+    cancel = structs.replace(GOOD, kind="cancel", door=None, args={"command": str(UUID(int=2))})
+    assert verdict(cancel) == Cancel(UUID(int=2))
+
+
+@pytest.mark.parametrize("kind", [*CommandKind, "explode"])
+@pytest.mark.parametrize("reason", Refusal)
+def test_only_what_is_final_leaves_a_trace(kind: str, reason: Refusal) -> None:
+    forged = {"version", "retained", "wrong_locker", "bad_signature", "id_reused"}
+    of_delivery = kind in DURABLE_KINDS and reason in {"expired", "wrong_boot"}
+    assert leaves_trace(structs.replace(GOOD, kind=kind), reason) is not (
+        kind == "cancel" or reason in forged or of_delivery
+    )
 
 
 def test_a_forged_repetition_learns_nothing() -> None:
     forged = structs.replace(GOOD, sig=b"bad")
-    assert verdict(forged, earlier=Repeat(REPLY)) == Reject(Refusal.BAD_SIGNATURE)
+    assert verdict(forged, earlier=Earlier(fingerprint(GOOD), REPLY)) == Reject(Refusal.BAD_SIGNATURE)
 
 
 def test_the_deadline_itself_is_in_time() -> None:

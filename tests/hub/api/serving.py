@@ -5,31 +5,35 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import aiohttp
 from aiohttp.test_utils import TestServer
 
 from hub.api.auth import Auth
 from hub.api.commands import Commands
+from hub.api.jobs import Jobs
+from hub.api.ledger import LedgerRoutes
 from hub.api.lockers import Lockers
 from hub.api.openapi import document
 from hub.api.page import Page, folder
 from hub.api.server import application
 from hub.api.service import Service
 from hub.api.socket import Socket
+from hub.commanding import Commanding
 from hub.config import Config, Http
 from hub.config import Live as LiveConfig
 from hub.core.clocks import Clocks
 from hub.core.fleet import DoorSpec, Fleet, LockerSpec
-from hub.dispatch import Dispatch
+from hub.jobs import JobRunner
 from hub.live import Live
 from hub.metrics import Metrics
 from hub.quarantine import Quarantine, QuarantineSink
 from hub.registry import grid
 from hub.signing import make_key
-from hub.sinks import CommandSink
 from hub.store.batch import Batcher
-from hub.store.rows import CommandRow, Quarantined
+from hub.store.ledgers import Ledgers
+from hub.store.rows import Quarantined
 from hub.store.timescale import Store
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -77,16 +81,20 @@ async def served(
     store = Store(NOWHERE, connections_max=4, statement_timeout_ms=1000, connect_timeout_s=1)
     limits = {"queue_rows_max": 10, "flush_rows_max": 10, "flush_age_ms_max": 10}
     quarantined: Batcher[Quarantined] = Batcher("quarantine", QuarantineSink(store, metrics), metrics, **limits)
-    rows: Batcher[CommandRow] = Batcher("command", CommandSink(store, metrics), metrics, **limits)
-    dispatch = Dispatch(
-        config.commands, make_key(tmp_path / "key.pem"), fleet, Clocks(), viewers, rows,
-        Quarantine(quarantined, metrics, payload_bytes_max=100), metrics,
+    commanding = Commanding(
+        config, make_key(tmp_path / "key.pem"), store, fleet, Clocks(), viewers,
+        Quarantine(quarantined, metrics, payload_bytes_max=100, per_topic_per_minute=100), metrics,
     )  # fmt: skip
     auth = Auth(http)
+    jobs = JobRunner(
+        config.jobs, uuid4(), store, fleet, commanding.dispatch, commanding.durable, metrics, lambda: False
+    )
     routes = [
         *auth.routes(),
-        *Lockers(fleet, store, viewers, config.commands).routes(),
-        *Commands(dispatch, store, config.commands, 1.0).routes(),
+        *Lockers(fleet, store, commanding.store, viewers, config.commands).routes(),
+        *Commands(commanding, config.commands, 1.0).routes(),
+        *Jobs(config.jobs, auth.operators, fleet, store, jobs, metrics).routes(),
+        *LedgerRoutes(fleet, Ledgers(store)).routes(),
         *Socket(viewers, live, "0.0.0", "hub").routes(),
         *Page(folder()).routes(),
     ]

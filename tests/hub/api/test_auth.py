@@ -28,7 +28,7 @@ async def test_without_a_token_this_machine_may(tmp_path: Path) -> None:
         async with hub.http.get("/api/v1/lockers") as response:
             assert response.status == 200
         async with hub.http.get("/api/v1/session") as response:
-            assert await response.json() == {"needed": False, "signed_in": True}
+            assert await response.json() == {"needed": False, "signed_in": True, "operator": "local"}
 
 
 @pytest.mark.parametrize(
@@ -76,15 +76,17 @@ async def test_a_browser_signs_in_and_out(tmp_path: Path, closed: Http) -> None:
     ):
         assert await code(browser.post("/api/v1/session", json={"token": "wrong"})) == (401, "token_wrong")
         assert await code(browser.get("/api/v1/lockers")) == (401, "sign_in_needed")
+        async with browser.get("/api/v1/session") as response:
+            assert await response.json() == {"needed": True, "signed_in": False, "operator": None}
         async with browser.post("/api/v1/session", json={"token": TOKEN}) as response:
-            assert await response.json() == {"needed": True, "signed_in": True}
+            assert await response.json() == {"needed": True, "signed_in": True, "operator": "operator"}
             cookie = response.cookies["lockerhub_session"]
             assert cookie["httponly"]
             assert cookie["samesite"] == "Strict"
             assert cookie["max-age"] == "43200"
             assert len(cookie.value) >= 43
         async with browser.get("/api/v1/session") as response:
-            assert await response.json() == {"needed": True, "signed_in": True}
+            assert await response.json() == {"needed": True, "signed_in": True, "operator": "operator"}
         async with browser.get("/api/v1/lockers") as response:
             assert response.status == 200
         async with browser.delete("/api/v1/session") as response:
@@ -101,6 +103,18 @@ async def test_each_sign_in_is_a_session_of_its_own(tmp_path: Path, closed: Http
             async with hub.http.post("/api/v1/session", json={"token": TOKEN}) as response:
                 seen.add(response.cookies["lockerhub_session"].value)
         assert len(seen) == 3
+
+
+async def test_everyone_is_known_by_their_own_token(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(f"anna:{TOKEN}\nben:another horse\n")
+    async with served(tmp_path, http=Http(token_file=str(tmp_path / "token"))) as hub:
+        for token, name in ((TOKEN, "anna"), ("another horse", "ben")):
+            async with hub.http.post("/api/v1/session", json={"token": token}) as response:
+                assert (await response.json())["operator"] == name
+                cookie = {"Cookie": f"lockerhub_session={response.cookies['lockerhub_session'].value}"}
+            for headers in (cookie, {"Authorization": f"Bearer {token}"}):
+                async with hub.http.get("/api/v1/session", headers=headers) as response:
+                    assert await response.json() == {"needed": True, "signed_in": True, "operator": name}
 
 
 async def test_attempts_are_limited(tmp_path: Path, closed: Http) -> None:

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hub.core.clocks import DRIFT_PPM, WINDOW_MS, Clocks, LockerClock
+from hub.core.clocks import DRIFT_PPM, PAIR_AGE_MS_MAX, WINDOW_MS, Clocks, LockerClock
 
 BOOT = UUID(int=1)
 LOCKER_DRIFT_PPM = 100
@@ -80,7 +80,10 @@ class ClockMachine(RuleBasedStateMachine):
             if self.newest is None:
                 assert estimate is None
                 continue
-            assert estimate is not None
+            if estimate is None:
+                # One received in this hour would be enough.
+                assert self.h + ahead - self.newest[1] > PAIR_AGE_MS_MAX - WINDOW_MS
+                continue
             boot, t = estimate
             # Only the newest message's boot can be the one of now; a deadline of any other one is dead.
             assert boot == self.newest[0].boot.id
@@ -92,7 +95,8 @@ class ClockMachine(RuleBasedStateMachine):
             return
         message, received_h = self.newest
         estimate = self.clock.at(float(self.h))
-        assert estimate is not None
+        if estimate is None:
+            return
         delay = received_h - message.sent_h
         allowance = (self.h - message.sent_h) * (DRIFT_PPM + LOCKER_DRIFT_PPM) / 1e6 + WINDOW_MS * DRIFT_PPM / 1e6
         assert message.boot.t(self.h) - estimate[1] <= delay + allowance + 2
@@ -129,6 +133,29 @@ def test_another_boot_begins_from_nothing() -> None:
     clock.observe(BOOT, 50_000, 60_000.0)
     clock.observe(UUID(int=2), 10, 61_000.0)
     assert clock.at(61_000.0) == (UUID(int=2), 10)
+
+
+def test_an_old_pair_says_nothing() -> None:
+    clock = LockerClock()
+    clock.observe(BOOT, 0, 0.0)
+    assert clock.at(PAIR_AGE_MS_MAX) is not None
+    assert clock.at(PAIR_AGE_MS_MAX + 1) is None
+    # The better one of two grows old first.
+    clock.observe(BOOT, int(WINDOW_MS), WINDOW_MS + 500)
+    assert clock.at(PAIR_AGE_MS_MAX + 1) == (BOOT, int(PAIR_AGE_MS_MAX + 1 - 500 - 3_539_501 * DRIFT_PPM / 1e6))
+
+
+def test_a_hub_clock_that_goes_back_makes_nothing_later() -> None:
+    clock = LockerClock()
+    clock.observe(BOOT, 50_000, 60_000.0)
+    assert clock.at(40_000.0) == (BOOT, 30_000)
+
+
+def test_a_hub_that_cannot_trust_its_own_clock_forgets_all() -> None:
+    clocks = Clocks()
+    clocks.observe("berlin-01", BOOT, 100, 1000.0)
+    clocks.forget()
+    assert clocks.at("berlin-01", 1000.0) is None
 
 
 def test_the_estimate_is_never_negative() -> None:

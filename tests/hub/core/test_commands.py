@@ -1,6 +1,6 @@
 """Commands against a plain model: each settles once, one a door at a time, and what the sensor saw is joined."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hub.core.commands import CommandBook, Entry, Order, Outcome, Refusal, State
-from wire.messages import Clock, CommandState, Reply, Stages
+from hub.core.commands import CommandBook, Entry, Order, Outcome, Refusal, State, Word
+from wire.messages import CommandState, Stages
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 LOCKERS = st.sampled_from(["berlin-01", "paris-02"])
@@ -18,10 +18,13 @@ ORDERS = st.builds(Order, LOCKERS, st.just("open"), st.sampled_from([None, 1, 2]
 DEADLINE_MS, GRACE_MS, IN_FLIGHT_MAX = 100.0, 50.0, 3
 
 
-def reply(command: UUID, state: CommandState, stages: Stages | None = None, reason: str | None = None) -> Reply:
-    return Reply(
-        v=1, boot=UUID(int=9), t=1, at=1, clock=Clock.SYNCED, id=command, state=state, stages=stages, reason=reason
-    )
+def word(state: CommandState, stages: Stages | None = None) -> Word:
+    return Word.of(state, None, stages)
+
+
+UNSETTLED = {"sent", "accepted", "timed_out"}
+"""In their order; whatever else ends a command."""
+ORDER = ["queued", "sent", "accepted", "timed_out"]
 
 
 @dataclass
@@ -31,19 +34,28 @@ class Plain:
     state: str = "sent"
     outcome: str | None = None
     late: bool = False
+    detail: str | None = None
+    disowned: str | None = None
+
+    @property
+    def in_flight(self) -> bool:
+        return self.state in {"sent", "accepted"}
 
 
 class BookMachine(RuleBasedStateMachine):
-    """People ask, lockers answer or do not, sensors see, time passes."""
+    """People ask, lockers answer or do not, sensors see, time passes, and the hub restarts."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.book = CommandBook(in_flight_max=IN_FLIGHT_MAX, remembered_max=1000, grace_ms=GRACE_MS)
+        self.book = self.new_book()
         self.plain: dict[UUID, Plain] = {}
         self.now = 0.0
 
+    def new_book(self) -> CommandBook:
+        return CommandBook(in_flight_max=IN_FLIGHT_MAX, remembered_max=1000, grace_ms=GRACE_MS)
+
     def in_flight(self) -> list[Plain]:
-        return [plain for plain in self.plain.values() if plain.state == "sent"]
+        return [plain for plain in self.plain.values() if plain.in_flight]
 
     def known(self, data: st.DataObject) -> UUID:
         return data.draw(st.sampled_from([*self.plain, UUID(int=999)]))
@@ -63,7 +75,7 @@ class BookMachine(RuleBasedStateMachine):
             assert result.id == command
             self.plain[command] = Plain(order, self.now)
 
-    @precondition(lambda self: self.in_flight())
+    @precondition(lambda self: any(plain.state == "sent" for plain in self.plain.values()))
     @rule(data=st.data())
     def the_broker_is_away(self, data: st.DataObject) -> None:
         command = data.draw(st.sampled_from([one for one, plain in self.plain.items() if plain.state == "sent"]))
@@ -84,23 +96,35 @@ class BookMachine(RuleBasedStateMachine):
         else:
             assert result is Refusal.IDEMPOTENCY_KEY_REUSED
 
-    @rule(data=st.data(), state=st.sampled_from(CommandState), locker=LOCKERS)
-    def reply(self, data: st.DataObject, state: CommandState, locker: str) -> None:
+    @rule(
+        data=st.data(),
+        state=st.sampled_from(CommandState),
+        reason=st.sampled_from([None, "why", "cancelled", "retained", "bad_signature"]),
+        locker=LOCKERS,
+    )
+    def locker_says(self, data: st.DataObject, state: CommandState, reason: str | None, locker: str) -> None:
         command = self.known(data)
         plain = self.plain.get(command)
-        settled = self.book.reply(reply(command, state, reason="why"), locker, self.now)
+        changed = self.book.hear(command, locker, Word.of(state, reason, None), self.now)
+        if state is CommandState.REJECTED and reason in {"retained", "bad_signature"}:
+            assert changed is None
+            if plain is not None and plain.state != "withdrawn" and plain.order.locker == locker:
+                plain.disowned = reason
+            return
+        told = "cancelled" if (state, reason) == (CommandState.REJECTED, "cancelled") else state.value
         if (
             plain is None
-            or plain.state not in {"sent", "timed_out"}
+            or plain.state not in UNSETTLED
             or plain.order.locker != locker
-            or state is CommandState.ACCEPTED
+            or (told in ORDER and ORDER.index(told) <= ORDER.index(plain.state))
         ):
-            assert settled is None
+            assert changed is None
             return
-        assert settled is not None
-        assert settled.detail == "why"
-        plain.late = plain.state == "timed_out"
-        plain.state = state.value
+        assert changed is not None
+        assert changed.id == command
+        plain.late = plain.late or plain.state == "timed_out"
+        plain.state = told
+        plain.detail = reason
 
     @rule(data=st.data(), outcome=st.sampled_from(Outcome), locker=LOCKERS)
     def saw(self, data: st.DataObject, outcome: Outcome, locker: str) -> None:
@@ -125,14 +149,24 @@ class BookMachine(RuleBasedStateMachine):
     @rule(ms=st.sampled_from([0, 1, 49, 50, 100, 149]))
     def time_passes(self, ms: int) -> None:
         self.now += ms
-        due = [
+        due = {
             command
             for command, plain in self.plain.items()
-            if plain.state == "sent" and self.now - plain.since >= DEADLINE_MS + GRACE_MS
-        ]
-        assert [entry.id for entry in self.book.due(self.now)] == due
+            if plain.in_flight and self.now - plain.since >= DEADLINE_MS + GRACE_MS
+        }
+        assert {entry.id for entry in self.book.due(self.now)} == due
         for command in due:
             self.plain[command].state = "timed_out"
+            self.plain[command].detail = self.plain[command].disowned
+
+    @rule()
+    def the_hub_restarts(self) -> None:
+        """What it knew comes back from the database, oldest first; the model does not notice."""
+        before, self.book = self.book, self.new_book()
+        for command in self.plain:
+            entry = before.find(command)
+            if entry is not None:
+                self.book.restore(replace(entry, stages_ms=dict(entry.stages_ms)))
 
     @invariant()
     def both_say_the_same(self) -> None:
@@ -143,14 +177,26 @@ class BookMachine(RuleBasedStateMachine):
                 assert entry is None
                 continue
             assert entry is not None
-            assert entry.state.value == plain.state
-            assert entry.late == plain.late
+            assert (entry.state.value, entry.detail, entry.late) == (plain.state, plain.detail, plain.late)
             assert (None if entry.outcome is None else entry.outcome.value) == plain.outcome
-            assert entry.settled == (plain.state not in {"sent", "timed_out"})
+            assert entry.settled == (plain.state not in UNSETTLED)
 
 
 BookMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 TestCommandBook = BookMachine.TestCase
+
+
+def test_a_command_goes_forward_only() -> None:
+    unsettled = [State.QUEUED, State.SENT, State.ACCEPTED, State.TIMED_OUT]
+    for before in State:
+        for after in State:
+            entry = Entry(UUID(int=1), Order("berlin-01", "open"), AT, 0.0, DEADLINE_MS, state=before, detail="old")
+            forward = before in unsettled and (
+                after not in unsettled or unsettled.index(after) > unsettled.index(before)
+            )
+            assert entry.advance(after, "new") is forward
+            assert (entry.state, entry.detail) == ((after, "new") if forward else (before, "old"))
+            assert entry.late is (forward and before is State.TIMED_OUT)
 
 
 def book(remembered_max: int = 10) -> CommandBook:
@@ -168,7 +214,7 @@ def test_only_the_newest_settled_commands_are_remembered() -> None:
     commands = book(remembered_max=2)
     for number in (1, 2, 3):
         submit(commands, number)
-        assert commands.reply(reply(UUID(int=number), CommandState.SUCCEEDED), "berlin-01", 1.0)
+        assert commands.hear(UUID(int=number), "berlin-01", word(CommandState.SUCCEEDED), 1.0)
     assert commands.find(UUID(int=1)) is None
     assert commands.find(UUID(int=2)) is not None
     assert commands.find(UUID(int=3)) is not None
@@ -179,7 +225,7 @@ def test_a_late_reply_makes_a_command_new_again_among_the_remembered() -> None:
     submit(commands, 1)
     submit(commands, 2)
     assert len(commands.due(1000.0)) == 2
-    assert commands.reply(reply(UUID(int=1), CommandState.FAILED), "berlin-01", 1001.0)
+    assert commands.hear(UUID(int=1), "berlin-01", word(CommandState.FAILED), 1001.0)
     submit(commands, 3)
     assert len(commands.due(2000.0)) == 1
     assert commands.find(UUID(int=1)) is not None
@@ -191,11 +237,44 @@ def test_a_late_reply_does_not_free_the_door_of_the_next_command() -> None:
     submit(commands, 1, door=1)
     assert commands.due(1000.0)
     submit(commands, 2, door=1, now_ms=1000.0)
-    assert commands.reply(reply(UUID(int=1), CommandState.SUCCEEDED), "berlin-01", 1001.0)
+    assert commands.hear(UUID(int=1), "berlin-01", word(CommandState.SUCCEEDED), 1001.0)
     again = commands.submit(
         UUID(int=3), Order("berlin-01", "open", 1), at=AT, now_ms=1002.0, deadline_ms=DEADLINE_MS
     )
     assert again is Refusal.DOOR_BUSY
+
+
+def test_a_door_is_free_again_only_when_its_command_can_no_longer_act() -> None:
+    """The locker's deadline is not after the hub's: after it, and a grace for the word of it, nothing can act."""
+    commands = book()
+    submit(commands, 1, door=1, now_ms=0.0)
+    order = Order("berlin-01", "open", 1)
+    for now_ms in (0.0, DEADLINE_MS, DEADLINE_MS + GRACE_MS - 0.1):
+        assert commands.due(now_ms) == []
+        again = commands.submit(UUID(int=2), order, at=AT, now_ms=now_ms, deadline_ms=DEADLINE_MS)
+        assert again is Refusal.DOOR_BUSY
+    assert [one.id for one in commands.due(DEADLINE_MS + GRACE_MS)] == [UUID(int=1)]
+    submit(commands, 2, door=1, now_ms=DEADLINE_MS + GRACE_MS)
+
+
+def test_a_restored_command_in_flight_keeps_its_door_until_its_deadline_is_over() -> None:
+    before, after = book(), book()
+    after.restore(submit(before, 1, door=1))
+    order = Order("berlin-01", "open", 1)
+    busy = after.submit(UUID(int=2), order, at=AT, now_ms=1.0, deadline_ms=DEADLINE_MS)
+    assert busy is Refusal.DOOR_BUSY
+    assert len(after.due(DEADLINE_MS + GRACE_MS)) == 1
+    submit(after, 2, door=1, now_ms=200.0)
+
+
+def test_a_late_word_says_nothing_of_where_the_time_went() -> None:
+    commands = book()
+    entry = submit(commands, 1)
+    commands.published(entry.id, 1.0)
+    assert commands.due(1000.0)
+    assert commands.hear(entry.id, "berlin-01", word(CommandState.SUCCEEDED, STAGES), 5000.0) is entry
+    assert entry.stages_ms == {"published": 1.0, "replied": 5000.0}
+    assert entry.late
 
 
 STAGES = Stages(received_t=5, started_us=1000, pulsed_us=3000, replied_us=4000)
@@ -224,6 +303,6 @@ def test_stages_are_placed_inside_the_round_trip(stages: Stages | None, expected
     commands = book()
     entry = submit(commands, 1, now_ms=100.0)
     commands.published(entry.id, 101.0)
-    assert commands.reply(reply(entry.id, CommandState.SUCCEEDED, stages), "berlin-01", 115.0) is entry
+    assert commands.hear(entry.id, "berlin-01", word(CommandState.SUCCEEDED, stages), 115.0) is entry
     assert entry.stages_ms == pytest.approx(expected)
     assert entry.state is State.SUCCEEDED

@@ -26,10 +26,10 @@ def spec(locker: str, *, in_service: bool = True, doors: int = 2) -> LockerSpec:
     return LockerSpec(locker, "default", locker, "site", front)
 
 
-def presence(session: int, *, online: bool, boards: int = 1) -> Presence:
+def presence(session: int, *, online: bool, boards: int = 1, boot: int = 1) -> Presence:
     return Presence(
-        v=1, boot=UUID(int=1), t=1, at=1, clock=Clock.SYNCED, session=session, online=online, agent=f"0.{session}",
-        doors=2, boards=1, boards_online=boards,
+        v=1, boot=UUID(int=boot), t=1, at=1, clock=Clock.SYNCED, session=session, online=online,
+        agent=f"0.{session}", doors=2, boards=1, boards_online=boards,
     )  # fmt: skip
 
 
@@ -49,7 +49,9 @@ class Plain:
     spec: LockerSpec
     doors: dict[int, PlainDoor]
     session: int = 0
+    boot: int = 0
     online: bool = False
+    over: int | None = None
     alive: bool = False
     """Heard since the session began or the last silence was noted."""
     heard_ms: float | None = None
@@ -111,7 +113,7 @@ class FleetMachine(RuleBasedStateMachine):
 
     @rule(locker=ids)
     def comes_online(self, locker: str) -> None:
-        self.presence(locker, 4, True, 1)  # noqa: FBT003 - as hypothesis calls it
+        self.presence(locker, 1, 4, True, 1)  # noqa: FBT003 - as hypothesis calls it
         self.heard(locker)
 
     @rule()
@@ -130,23 +132,35 @@ class FleetMachine(RuleBasedStateMachine):
             if plain.heard_ms is None or self.now - plain.heard_ms > SILENT_MS:
                 plain.alive = False
 
-    @rule(locker=ids)
-    def heard(self, locker: str) -> None:
+    @rule(locker=ids, in_order=st.booleans())
+    def heard(self, locker: str, in_order: bool = True) -> None:  # noqa: FBT001, FBT002 - hypothesis fills it
         if locker in self.plain:
-            self.fleet.heard(locker, now_ms=self.now, at=self.at)
-            self.plain[locker].heard_ms = self.now
-            self.plain[locker].alive = self.plain[locker].online
+            self.fleet.heard(locker, now_ms=self.now, at=self.at, in_order=in_order)
+            plain = self.plain[locker]
+            plain.heard_ms = self.now
+            plain.online = plain.online or in_order or plain.over is None or self.now - plain.over > 5000
+            plain.alive = plain.online
 
-    @rule(locker=ids, session=st.integers(1, 4), online=st.booleans(), boards=st.integers(0, 1))
-    def presence(self, locker: str, session: int, online: bool, boards: int) -> None:  # noqa: FBT001
+    @rule(
+        locker=ids,
+        boot=st.integers(1, 2),
+        session=st.integers(1, 4),
+        online=st.booleans(),
+        boards=st.integers(0, 1),
+    )
+    def presence(self, locker: str, boot: int, session: int, online: bool, boards: int) -> None:  # noqa: FBT001
         if locker not in self.plain:
             return
         plain = self.plain[locker]
-        current = self.fleet.presence(locker, presence(session, online=online, boards=boards), at=self.at)
-        assert current == (session >= plain.session)
+        said = presence(session, online=online, boards=boards, boot=boot)
+        current = self.fleet.presence(locker, said, at=self.at)
+        assert current == (online or not plain.boot or (boot == plain.boot and session >= plain.session))
         if current:
-            plain.session, plain.online = session, online
+            plain.boot, plain.session, plain.online = boot, session, online
+            plain.over = plain.over if online else self.now
             plain.alive = plain.alive and online
+            for door in plain.doors.values() if online and not boards else ():
+                door.seen = "unknown"
 
     @rule(locker=ids, number=numbers, kind=st.sampled_from(["door.opened", "door.closed"]))
     def edge(self, locker: str, number: int, kind: str) -> None:
@@ -289,11 +303,45 @@ def test_silence_is_not_closed(fleet: Fleet) -> None:
     assert door.known is DoorState.CLOSED
 
 
-def test_a_closing_session_takes_its_boards_with_it(fleet: Fleet) -> None:
+def state_of(fleet: Fleet) -> LockerState:
+    return fleet.lockers["berlin-01"].state
+
+
+def test_a_disk_that_was_put_back_counts_from_there_again(fleet: Fleet) -> None:
+    go_online(fleet)
+    fleet.presence("berlin-01", presence(50, online=True), at=START)
+    fleet.presence("berlin-01", presence(50, online=False), at=START)
+    assert fleet.presence("berlin-01", presence(7, online=True, boot=2), at=START)
+    fleet.heard("berlin-01", now_ms=1, at=START)
+    assert state_of(fleet) is LockerState.ONLINE
+    assert fleet.presence("berlin-01", presence(7, online=False, boot=2), at=START)
+    assert state_of(fleet) is LockerState.OFFLINE
+
+
+def test_who_is_heard_after_a_will_is_there(fleet: Fleet) -> None:
+    go_online(fleet)
+    fleet.presence("berlin-01", presence(2, online=False), at=START)
+    fleet.heard("berlin-01", now_ms=1, at=START, in_order=False)
+    assert state_of(fleet) is LockerState.OFFLINE, "over another connection it may be from before the will"
+    fleet.heard("berlin-01", now_ms=1, at=START)
+    assert state_of(fleet) is LockerState.ONLINE
+
+
+def test_over_another_connection_a_sign_of_life_counts_a_little_later(fleet: Fleet) -> None:
+    go_online(fleet)
+    fleet.presence("berlin-01", presence(2, online=False), at=START)
+    fleet.heard("berlin-01", now_ms=1, at=START + timedelta(seconds=5), in_order=False)
+    assert state_of(fleet) is LockerState.OFFLINE
+    fleet.heard("berlin-01", now_ms=2, at=START + timedelta(seconds=5, milliseconds=1), in_order=False)
+    assert state_of(fleet) is LockerState.ONLINE
+
+
+def test_without_a_board_no_door_is_known(fleet: Fleet) -> None:
     locker = go_online(fleet)
-    assert locker.boards_online == 1
-    fleet.presence("berlin-01", presence(1, online=False), at=START)
-    assert locker.boards_online == 0
+    fleet.event("berlin-01", event("door.closed", 1), at=START)
+    fleet.presence("berlin-01", presence(2, online=True, boards=0), at=START)
+    assert locker.door_state(locker.doors[1]) is DoorState.UNKNOWN
+    assert locker.doors[1].known is DoorState.CLOSED
 
 
 def test_a_snapshot_that_repeats_a_state_keeps_since_when(fleet: Fleet) -> None:

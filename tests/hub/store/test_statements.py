@@ -7,12 +7,12 @@ import pytest
 
 from hub.store.statements import statement, statements
 
-STORE = Path(__file__).parents[3] / "hub" / "store"
+HUB = Path(__file__).parents[3] / "hub"
 
 
 def test_every_statement_has_a_user_and_every_user_a_statement() -> None:
-    code = "".join(path.read_text() for path in STORE.glob("*.py"))
-    asked = set(re.findall(r'(?:statement|fetch|_one|copy)\(\s*(?:conn, )?"([a-z_]+)"', code))
+    code = "".join(path.read_text() for path in HUB.rglob("*.py"))
+    asked = set(re.findall(r'(?:statement|fetch|_change|_one|copy)\(\s*(?:conn, )?"([a-z_]+)"', code))
     assert asked == set(statements())
 
 

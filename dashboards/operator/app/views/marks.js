@@ -88,7 +88,11 @@ const ICONS = {
 
 /** @type {Record<CommandState, Tone>} */
 export const COMMAND_TONES = {
+  queued: "normal",
   sent: "normal",
+  accepted: "normal",
+  cancelled: "normal",
+  expired: "caution",
   succeeded: "normal",
   rejected: "caution",
   failed: "serious",

@@ -1,0 +1,117 @@
+"""Everything about commands, put together: both classes, their way out, and their rows."""
+
+import logging
+from collections.abc import Coroutine, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from hub import clock
+from hub.config import Config
+from hub.core.clocks import Clocks
+from hub.core.fleet import Fleet
+from hub.courier import Courier, Publisher
+from hub.dispatch import Dispatch
+from hub.durable import Durable
+from hub.errors import CursorConflict, StoreRejected, StoreUnavailable
+from hub.live import Live
+from hub.metrics import Metrics
+from hub.news import News
+from hub.quarantine import Quarantine
+from hub.signing import CommandKey
+from hub.store.batch import Batcher
+from hub.store.commands import CommandStore, Told, entry_of_row
+from hub.store.timescale import Store
+
+_log = logging.getLogger(__name__)
+_REMEMBERED: Final = timedelta(days=1)
+
+
+class Commanding:
+    """The parts, for the composition root."""
+
+    def __init__(
+        self,
+        config: Config,
+        key: CommandKey,
+        store: Store,
+        fleet: Fleet,
+        clocks: Clocks,
+        live: Live,
+        quarantine: Quarantine,
+        metrics: Metrics,
+    ) -> None:
+        self._remembered_max = config.commands.remembered_max
+        self._drain_s = config.commands.open_deadline_ms / 1000
+        self.store = CommandStore(store)
+        self.rows: Batcher[Told] = Batcher(
+            "command",
+            CommandSink(self.store, metrics),
+            metrics,
+            queue_rows_max=config.intake.command_queue_rows_max,
+            flush_rows_max=config.intake.flush_rows_max,
+            flush_age_ms_max=config.intake.flush_age_ms_max,
+        )
+        self._courier = Courier(key, clocks)
+        news = News(live, metrics)
+        self.dispatch = Dispatch(
+            config.commands, self._courier, fleet, clocks, news, self.rows, quarantine, metrics
+        )
+        self.durable = Durable(config.commands, self.store, self._courier, fleet, news, metrics)
+        self.dispatch.listen_for(self.durable)
+
+    def use(self, link: Publisher) -> None:
+        """Send over this link."""
+        self._courier.use(link)
+
+    async def load(self) -> None:
+        """Take over from the hub before: what is remembered of instant commands, and durable ones under way.
+
+        Raises StoreUnavailable.
+        """
+        now = clock.wall()
+        since = now - _REMEMBERED
+        try:
+            changed = await self.store.catch_up(since)
+        except StoreUnavailable as error:
+            # It is for rows that a crash left behind; commands are as safe without it.
+            _log.warning("Commands were not brought up to the ledger", extra={"error": str(error)})
+        else:
+            if changed:
+                _log.info("Commands were brought up to the ledger", extra={"commands": changed})
+        rows = await self.store.instant_newest(since, self._remembered_max)
+        now_ms = clock.now_ms()
+        self.dispatch.restore(entry_of_row(row, now=now, now_ms=now_ms) for row in reversed(rows))
+        await self.durable.load()
+
+    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Return the tasks that go round until they are cancelled."""
+        return {"dispatch.deadlines": self.dispatch.run(), "durable": self.durable.run()}
+
+    async def settle(self) -> None:
+        """Take no more commands, and let instant ones in flight end, within their deadline."""
+        self.durable.rest()
+        await self.dispatch.drain(self._drain_s)
+
+
+class CommandSink:
+    """Stores commands as they stand."""
+
+    def __init__(self, store: CommandStore, metrics: Metrics) -> None:
+        self._store = store
+        self._dropped = metrics.batch_dropped.labels("command")
+
+    async def write(self, batch: Sequence[Told]) -> None:
+        """Store rows."""
+        await self._store.write(batch)
+
+    async def committed(self, batch: Sequence[Told]) -> None:
+        """Nothing waits for it."""
+
+    async def rejected(self, unit: Told, error: StoreRejected) -> None:
+        """Count it: the locker's own ledger still carries the whole command."""
+        del unit, error
+        self._dropped.inc()
+
+    async def conflict(self, batch: Sequence[Told], error: CursorConflict) -> Sequence[Told]:
+        """Commands have no cursors."""
+        raise AssertionError(batch) from error

@@ -1,0 +1,176 @@
+"""Durable commands on their way: one lane a locker, in order, one command at a time.
+
+A command leaves its lane when it is settled. The head is sent when its locker is there, and again after a pause
+that grows, or at once when the locker has come anew. One that was cancelled, or whose time is over after it was
+sent, is not sent again: the locker is asked to cancel it, and only its word ends it. Nothing is known before that.
+"""
+
+from bisect import insort
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from hub.core.commands import Entry, Refusal, State, Word
+
+OVERDUE = "its time is over, and the locker has not said yet what became of it"
+"""The detail of such a command, until there is an answer."""
+EXPIRED = "its time was over before it could be sent"
+
+
+class Act(StrEnum):
+    """What is to be done with a command now."""
+
+    DELIVER = "deliver"
+    CANCEL = "cancel"
+    """Ask the locker never to begin it."""
+    EXPIRE = "expire"
+    """It was never sent and never will be."""
+    OVERDUE = "overdue"
+    """Say that its time is over and its end not known; told once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do."""
+
+    act: Act
+    entry: Entry
+
+
+@dataclass(slots=True)
+class _Place:
+    entry: Entry
+    due_ms: float = 0.0
+    tries: int = 0
+    session: Hashable = None
+    """Where the locker was when it was last tried: in another session it is tried at once."""
+    asked_to_cancel: bool = False
+
+
+class Lanes:
+    """All durable commands that are not settled.
+
+    Args:
+        per_locker_max: above it, `room` says LOCKER_QUEUE_FULL.
+        fleet_max: above it, `room` says HUB_BUSY.
+        pause_ms_min: the first pause before a command is sent again; it doubles
+        pause_ms_max: up to this one.
+    """
+
+    def __init__(self, *, per_locker_max: int, fleet_max: int, pause_ms_min: float, pause_ms_max: float) -> None:
+        self._per_locker_max = per_locker_max
+        self._fleet_max = fleet_max
+        self._pause_ms_min = pause_ms_min
+        self._pause_ms_max = pause_ms_max
+        self._places: dict[UUID, _Place] = {}
+        self._lanes: dict[str, list[_Place]] = {}
+
+    def __len__(self) -> int:
+        """Return how many commands are on their way."""
+        return len(self._places)
+
+    def find(self, command: UUID) -> Entry | None:
+        """Return a command that is not settled."""
+        place = self._places.get(command)
+        return None if place is None else place.entry
+
+    def room(self, locker: str, *, reserved: int = 0, reserved_all: int = 0) -> Refusal | None:
+        """Say whether one more is taken; `reserved` of this locker, and of all, are about to be added."""
+        if len(self._lanes.get(locker, ())) + reserved >= self._per_locker_max:
+            return Refusal.LOCKER_QUEUE_FULL
+        return Refusal.HUB_BUSY if len(self._places) + reserved_all >= self._fleet_max else None
+
+    def add(self, entry: Entry) -> Entry:
+        """Put a command into its locker's lane, by acceptance; return the entry that stands there, if one does."""
+        known = self.find(entry.id)
+        if known is not None:
+            return known
+        place = self._places[entry.id] = _Place(entry)
+        insort(self._lanes.setdefault(entry.order.locker, []), place, key=_turn)
+        return entry
+
+    def remove(self, command: UUID) -> None:
+        """Take a command out of its lane, if it is in one."""
+        place = self._places.pop(command, None)
+        if place is None:
+            return
+        lane = self._lanes[place.entry.order.locker]
+        lane.remove(place)
+        if not lane:
+            del self._lanes[place.entry.order.locker]
+
+    def hear(self, command: UUID, locker: str, word: Word) -> Word | None:
+        """Return what a locker's word means for its command; None where it changes nothing.
+
+        A refusal of the delivery does not end it. A cancellation that nobody asked for is the end of its time.
+        """
+        entry = self.find(command)
+        if entry is None or entry.order.locker != locker or word.state.rank <= entry.state.rank:
+            return None
+        if word.state is State.CANCELLED and not entry.cancel_requested:
+            return Word(State.EXPIRED, "the locker confirms that it never began", word.stages)
+        return word
+
+    def steps(
+        self, session: Callable[[str], Hashable | None], now: datetime, now_ms: float, limit: int
+    ) -> list[Step]:
+        """Return what is to be done now, `limit` things at the most.
+
+        Args:
+            session: where a locker is (its session and boot), or None while it is not there.
+            now: the wall clock, for what expires.
+            now_ms: the monotonic clock, for pauses.
+            limit: what is beyond it is due at the next call.
+        """
+        steps: list[Step] = []
+        for locker, lane in self._lanes.items():
+            if len(steps) >= limit:
+                break
+            steps += [
+                Step(Act.EXPIRE, one.entry) for one in lane if one.entry.state is State.QUEUED and _over(one, now)
+            ]
+            # A lane has more than one command under way only if they were accepted in the same moment.
+            head = next((one for one in lane if one.entry.state is not State.QUEUED), lane[0])
+            if head.entry.state is not State.QUEUED and _over(head, now) and head.entry.detail != OVERDUE:
+                steps.append(Step(Act.OVERDUE, head.entry))
+            act = _act(head, now)
+            here = session(locker)
+            if act is None or here is None or (here == head.session and now_ms < head.due_ms):
+                continue
+            if act is Act.CANCEL and not head.asked_to_cancel:
+                head.asked_to_cancel, head.tries = True, 0
+            steps.append(Step(act, head.entry))
+        return steps[:limit]
+
+    def tried(self, command: UUID, session: Hashable, now_ms: float, jitter: float) -> None:
+        """Note that a command, or its cancellation, went out: due again after a pause, times `jitter` (0 to 1)."""
+        place = self._places.get(command)
+        if place is None:
+            return
+        place.tries = place.tries + 1 if place.session == session else 1
+        place.session = session
+        pause_ms = min(self._pause_ms_max, self._pause_ms_min * 2.0 ** min(place.tries - 1, 32))
+        place.due_ms = now_ms + pause_ms * jitter
+
+    def hurry(self, command: UUID) -> None:
+        """Make a command due at once: something else is to be said of it now."""
+        place = self._places.get(command)
+        if place is not None:
+            place.due_ms = 0.0
+
+
+def _turn(place: _Place) -> tuple[datetime, UUID]:
+    return place.entry.accepted_at, place.entry.id
+
+
+def _over(place: _Place, now: datetime) -> bool:
+    return place.entry.expires_at is not None and place.entry.expires_at <= now
+
+
+def _act(place: _Place, now: datetime) -> Act | None:
+    if place.entry.state is State.QUEUED:
+        # One whose cancellation or expiry is about to be written is not sent meanwhile.
+        return None if _over(place, now) or place.entry.cancel_requested else Act.DELIVER
+    return Act.CANCEL if _over(place, now) or place.entry.cancel_requested else Act.DELIVER

@@ -1,0 +1,264 @@
+"""Commands in the database. Rows only go forward, in whatever order they are written; see 0004_commands.sql."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from hub.core.commands import CommandClass, Entry, Order, Outcome, State
+from hub.store.statements import statement
+from hub.store.timescale import Store
+
+_EVENTS_BEFORE: Final = timedelta(days=1)
+"""How far a locker's clock may have been behind when it wrote of a command."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """One command as it stood."""
+
+    entry: Entry
+    state: State
+    detail: str | None
+    outcome: Outcome | None
+    late: bool
+    stages_ms: dict[str, float]
+
+    @classmethod
+    def of(cls, entry: Entry) -> "CommandRow":
+        """Return how a command stands now; it may go on before the row is written."""
+        return cls(entry, entry.state, entry.detail, entry.outcome, entry.late, dict(entry.stages_ms))
+
+    @property
+    def count(self) -> int:
+        """One record."""
+        return 1
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRow:
+    """What a door sensor saw of a command that is no longer in memory."""
+
+    id: UUID
+    locker: str
+    door: int
+    outcome: Outcome
+
+    @property
+    def count(self) -> int:
+        """One record."""
+        return 1
+
+
+Told = CommandRow | OutcomeRow
+"""What is written through the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandsQuery:
+    """A page of commands, newest first. `after` is (accepted_at, id) of the last row seen."""
+
+    since: datetime
+    limit: int
+    locker: str | None = None
+    state: str | None = None
+    command_class: str | None = None
+    after: tuple[datetime, UUID] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a locker's word makes of a durable command."""
+
+    id: UUID
+    state: State
+    detail: str | None
+    stages_ms: dict[str, float]
+
+
+class CommandStore:
+    """Every query about commands. Errors are StoreUnavailable or StoreRejected, as of Store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def write(self, rows: Sequence[Told]) -> None:
+        """Store commands as they stand, and what sensors saw of others, all or nothing."""
+        # One order of locks for all who write: two batches cannot wait for each other.
+        puts = sorted((row for row in rows if isinstance(row, CommandRow)), key=lambda row: row.entry.id)
+        saws = sorted((row for row in rows if isinstance(row, OutcomeRow)), key=lambda row: row.id)
+        async with self._store.transaction() as conn, conn.cursor() as cursor:
+            if puts:
+                await cursor.executemany(statement("command_put"), [_put(row) for row in puts])
+            if saws:
+                await cursor.executemany(statement("command_saw"), [_saw(row) for row in saws])
+
+    async def find(self, command: UUID) -> DictRow | None:
+        """Return a stored command."""
+        rows = await self._store.fetch("command", {"id": command})
+        return rows[0] if rows else None
+
+    async def of_locker(self, locker: str, limit: int) -> list[DictRow]:
+        """Return a locker's newest commands."""
+        return await self._store.fetch("commands_of", {"locker": locker, "limit": limit})
+
+    async def page(self, query: CommandsQuery) -> list[DictRow]:
+        """Return a page of commands, newest first."""
+        after_at, after_id = query.after or (None, None)
+        return await self._store.fetch(
+            "commands_page",
+            {
+                "locker": query.locker,
+                "state": query.state,
+                "class": query.command_class,
+                "since": query.since,
+                "after_at": after_at,
+                "after_id": after_id,
+                "limit": query.limit,
+            },
+        )
+
+    async def instant_newest(self, since: datetime, limit: int) -> list[DictRow]:
+        """Return the newest instant commands since a time, newest first."""
+        return await self._store.fetch("commands_instant_newest", {"since": since, "limit": limit})
+
+    async def catch_up(self, since: datetime) -> int:
+        """Bring rows that were accepted since a time up to what the ledger has of them. Returns how many changed.
+
+        A hub that was killed between the commit of an event and that of the command's row leaves such rows.
+        """
+        span = {"since": since, "events_since": since - _EVENTS_BEFORE}
+        async with self._store.transaction() as conn:
+            settled = await conn.execute(statement("commands_settle_from_ledger"), span)
+            seen = await conn.execute(statement("commands_outcome_from_ledger"), span)
+            return settled.rowcount + seen.rowcount
+
+    async def durable_under_way(self) -> list[DictRow]:
+        """Return all durable commands that are not settled, oldest first."""
+        return await self._store.fetch("commands_durable_under_way")
+
+    async def add_durable(self, entry: Entry) -> tuple[bool, DictRow]:
+        """Store a durable command as queued. Returns whether it is new, and the row that is there now."""
+        async with self._store.transaction() as conn:
+            added = await conn.execute(statement("durable_add"), _order(entry))
+            if added.rowcount == 0:
+                await conn.execute(statement("durable_adopt"), {"id": entry.id})
+            return added.rowcount == 1, (await _rows(conn, [entry.id]))[0]
+
+    async def deliver(self, ids: Sequence[UUID]) -> list[DictRow]:
+        """Write that commands are about to be sent; return them as they stand now."""
+        return await self._change("durable_deliver", ids)
+
+    async def expire(self, ids: Sequence[UUID], detail: str) -> list[DictRow]:
+        """Settle as expired what was never sent; return all as they stand now."""
+        return await self._change("durable_expire", ids, detail=detail)
+
+    async def overdue(self, ids: Sequence[UUID], detail: str) -> list[DictRow]:
+        """Write why commands whose time is over are not settled; return them as they stand now."""
+        return await self._change("durable_overdue", ids, detail=detail)
+
+    async def cancel(self, command: UUID) -> DictRow | None:
+        """Cancel what was never sent, and note the wish for what was; return the command as it stands now."""
+        async with self._store.transaction() as conn:
+            await conn.execute(statement("durable_cancel"), {"id": command})
+            rows = await _rows(conn, [command])
+            return rows[0] if rows else None
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[DictRow]:
+        """Write what lockers said, where it is news; return all as they stand now."""
+        ordered = sorted(settlements, key=lambda one: one.id)
+        async with self._store.transaction() as conn:
+            async with conn.cursor() as cursor:
+                await cursor.executemany(
+                    statement("durable_settle"),
+                    [
+                        {
+                            "id": one.id,
+                            "state": one.state.value,
+                            "detail": one.detail,
+                            "stages_ms": _stages(one.stages_ms),
+                        }
+                        for one in ordered
+                    ],
+                )
+            return await _rows(conn, [one.id for one in ordered])
+
+    async def forget(self, accepted: Mapping[UUID, datetime]) -> None:
+        """Delete durable commands that were never sent, where the row is the one that was accepted then."""
+        values = {"ids": list(accepted), "ats": list(accepted.values())}
+        async with self._store.transaction() as conn:
+            await conn.execute(statement("durable_forget"), values)
+
+    async def _change(self, name: str, ids: Sequence[UUID], **values: str) -> list[DictRow]:
+        async with self._store.transaction() as conn:
+            await conn.execute(statement(name), {"ids": sorted(ids), **values})
+            return await _rows(conn, ids)
+
+
+def entry_of_row(row: DictRow, *, now: datetime, now_ms: float) -> Entry:
+    """Return a stored command as it is kept in memory: its age by the wall clock is one by the monotonic clock."""
+    age_ms = max(0.0, (now - row["accepted_at"]).total_seconds() * 1000)
+    order = Order(row["locker"], row["kind"], row["door"], row["actor"], row["reason"], row["args"])
+    return Entry(
+        row["id"],
+        order,
+        row["accepted_at"],
+        now_ms - age_ms,
+        float(row["deadline_ms"]),
+        state=State(row["state"]),
+        detail=row["detail"],
+        outcome=None if row["outcome"] is None else Outcome(row["outcome"]),
+        late=row["late"],
+        stages_ms=dict(row["stages_ms"]),
+        command_class=CommandClass(row["class"]),
+        expires_at=row["expires_at"],
+        attempts=row["attempts"],
+        cancel_requested=row["cancel_requested"],
+    )
+
+
+async def _rows(conn: psycopg.AsyncConnection[DictRow], ids: Sequence[UUID]) -> list[DictRow]:
+    return await (await conn.execute(statement("commands_by_id"), {"ids": list(ids)})).fetchall()
+
+
+def _order(entry: Entry) -> dict[str, Any]:
+    order = entry.order
+    return {
+        "id": entry.id,
+        "locker": order.locker,
+        "kind": order.kind,
+        "door": order.door,
+        "actor": order.actor,
+        "reason": order.reason,
+        "args": None if order.args is None else Jsonb(order.args),
+        "accepted_at": entry.accepted_at,
+        "deadline_ms": round(entry.deadline_ms),
+        "expires_at": entry.expires_at,
+    }
+
+
+def _put(row: CommandRow) -> dict[str, Any]:
+    entry = row.entry
+    return _order(entry) | {
+        "class": entry.command_class.value,
+        "state": row.state.value,
+        "detail": row.detail,
+        "outcome": None if row.outcome is None else row.outcome.value,
+        "late": row.late,
+        "cancel_requested": entry.cancel_requested,
+        "attempts": entry.attempts,
+        "stages_ms": _stages(row.stages_ms),
+    }
+
+
+def _saw(row: OutcomeRow) -> dict[str, Any]:
+    return {"id": row.id, "locker": row.locker, "door": row.door, "outcome": row.outcome.value}
+
+
+def _stages(stages_ms: dict[str, float]) -> Jsonb:
+    return Jsonb({stage: round(ms, 3) for stage, ms in stages_ms.items()})

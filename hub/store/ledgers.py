@@ -1,0 +1,257 @@
+"""The ledgers in the database: events and cursors in one transaction, and the accounts of what is there."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import DictRow
+
+from hub.core.ledger import START, Key, Stand, contradict
+from hub.errors import CursorConflict
+from hub.failpoints import Point, reached
+from hub.store.rows import EventUnit, Quarantined
+from hub.store.statements import statement
+from hub.store.timescale import REJECTIONS, Store, copy, first_line, quarantine_row
+
+RANGES_SHOWN_MAX: Final = 100
+"""How many ranges of one ledger are listed; the others are counted."""
+LEDGERS_SHOWN_MAX: Final = 1000
+
+Refused = Callable[[int, str], Quarantined]
+"""Makes the quarantine row of the event with this number, which the database refused for this reason."""
+
+
+@dataclass(slots=True)
+class _Span:
+    """What one transaction does to one ledger."""
+
+    first_seq: int
+    next_seq: int
+    prev: str | None
+    chain: str | None
+    quarantined: int
+    missing: int
+
+
+class Ledgers:
+    """Writes events and reads ledgers. Errors are StoreUnavailable, StoreRejected or CursorConflict."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def write_events(self, units: Sequence[EventUnit]) -> None:
+        """Store events and advance their ledgers' cursors, all or nothing.
+
+        Raises:
+            CursorConflict: a ledger stands elsewhere, or has another history; the keys are told.
+            StoreRejected: a row is not acceptable.
+            StoreUnavailable: try again later.
+        """
+        spans = _spans(units)
+        async with self._store.transaction() as conn:
+            await _advance(conn, spans)
+            await _keep_gaps(conn, units)
+            await copy(conn, "copy_event", [row for unit in units for row in unit.rows])
+            reached(Point.BEFORE_COMMIT)
+        reached(Point.AFTER_COMMIT)
+
+    async def write_apart(self, unit: EventUnit, refused: Refused) -> list[Quarantined]:
+        """Store what can be stored of a unit that has events which the database refuses.
+
+        Halves it until each of them stands alone; its number goes into quarantine, and the ledger goes on behind
+        it, all in one transaction. Returns the quarantine rows. Raises as `write_events`.
+        """
+        async with self._store.transaction() as conn:
+            # First of all: whoever holds the cursor's row is alone, so a row that is refused is so for itself.
+            await _advance(conn, _spans([unit]))
+            await _keep_gaps(conn, [unit])
+            numbered = list(zip(unit.numbers(), unit.rows, strict=True))
+            kept = [refused(seq, why) for seq, why in await _copy_apart(conn, numbered)]
+            if kept:
+                await _keep(conn, kept)
+                await conn.execute(
+                    statement("cursor_refused"),
+                    {"locker": unit.key[0], "epoch": unit.key[1], "quarantined": len(kept)},
+                )
+            reached(Point.BEFORE_COMMIT)
+        reached(Point.AFTER_COMMIT)
+        return kept
+
+    async def stands(self) -> list[tuple[Key, Stand]]:
+        """Return where every ledger stands."""
+        rows = await self._store.fetch("cursors")
+        return [(_key(row), (row["next_seq"], row["chain"])) for row in rows]
+
+    async def stands_of(self, keys: Sequence[Key]) -> dict[Key, Stand]:
+        """Return where some ledgers stand; an unknown one is at its beginning."""
+        rows = await self._store.fetch(
+            "cursors_of", {"lockers": [key[0] for key in keys], "epochs": [key[1] for key in keys]}
+        )
+        found = {_key(row): (row["next_seq"], row["chain"]) for row in rows}
+        return {key: found.get(key, START) for key in keys}
+
+    async def totals(self) -> dict[str, int]:
+        """Return the numbers of all ledgers by what became of them: stored, missing, quarantined."""
+        (row,) = await self._store.fetch("ledger_totals")
+        return {state: int(count) for state, count in row.items()}
+
+    async def counters(self, *, locker: str | None, after: Key | None, limit: int) -> list[DictRow]:
+        """Return a page of ledgers with the counters that are kept along with them, by locker and epoch."""
+        return await self._store.fetch("ledger_counters", _page(locker, after, limit))
+
+    async def count(self, key: Key) -> DictRow | None:
+        """Count one ledger from its rows, gaps and quarantine, as of one moment; see ledger.sql. None: unknown."""
+        rows = await self._store.fetch(
+            "ledger_count", {"locker": key[0], "epoch": key[1], "ranges_max": RANGES_SHOWN_MAX}
+        )
+        return rows[0] if rows else None
+
+    async def each(self, *, locker: str | None, page: int = 500) -> AsyncIterator[DictRow]:
+        """Go through the counters of all ledgers, or of one locker's, in pages."""
+        after: Key | None = None
+        while rows := await self.counters(locker=locker, after=after, limit=page):
+            for row in rows:
+                yield row
+            after = (rows[-1]["locker"], rows[-1]["epoch"])
+
+    async def without_cursor(self, *, locker: str | None) -> list[Key]:
+        """Return ledgers that have events and no cursor, at most `LEDGERS_SHOWN_MAX`: half of a restore, maybe."""
+        rows = await self._store.fetch(
+            "ledgers_without_cursor", {"locker": locker, "ledgers_max": LEDGERS_SHOWN_MAX}
+        )
+        return [_key(row) for row in rows]
+
+    async def door_edges(self, key: Key, first_seq: int, last_seq: int) -> dict[tuple[int, str], int]:
+        """Count a ledger range's door and item edges by (door, kind)."""
+        rows = await self._store.fetch("door_edges", _range(key, first_seq, last_seq))
+        return {(row["door"], row["kind"]): row["count"] for row in rows}
+
+    async def range(self, key: Key, first_seq: int, last_seq: int) -> tuple[int, int]:
+        """Return (rows, distinct numbers) of a ledger range."""
+        rows = await self._store.fetch("ledger_range", _range(key, first_seq, last_seq))
+        return rows[0]["rows"], rows[0]["numbers"]
+
+
+def _spans(units: Sequence[EventUnit]) -> dict[Key, _Span]:
+    """Return what is done to each ledger by units that are in order; raise CursorConflict if they are not."""
+    spans: dict[Key, _Span] = {}
+    broken: set[Key] = set()
+    for unit in units:
+        missing = 0 if unit.gap is None else unit.gap[1] - unit.gap[0] + 1
+        span = spans.get(unit.key)
+        if span is None:
+            spans[unit.key] = _Span(
+                unit.first_seq, unit.next_seq, unit.prev, unit.chain, len(unit.spoiled), missing
+            )
+            continue
+        if span.next_seq != unit.first_seq or contradict(span.chain, unit.prev):
+            broken.add(unit.key)
+        span.next_seq, span.chain = unit.next_seq, unit.chain
+        span.quarantined += len(unit.spoiled)
+        span.missing += missing
+    if broken:
+        raise CursorConflict(broken)
+    return spans
+
+
+async def _advance(conn: psycopg.AsyncConnection[DictRow], spans: dict[Key, _Span]) -> None:
+    new = {key: span for key, span in spans.items() if span.first_seq == 1}
+    old = {key: span for key, span in spans.items() if span.first_seq != 1} if new else spans
+    advanced = 0
+    if new:
+        # A ledger that begins usually has no row yet, unless a first commit's answer was lost.
+        added = await conn.execute(statement("cursor_add"), _columns(new))
+        advanced += added.rowcount
+    if old:
+        updated = await conn.execute(statement("cursor_advance"), _columns(old))
+        advanced += updated.rowcount
+    if advanced != len(spans):
+        await conn.rollback()
+        raise CursorConflict(set(spans))
+
+
+async def _keep_gaps(conn: psycopg.AsyncConnection[DictRow], units: Sequence[EventUnit]) -> None:
+    """Write down what will never come, what the lockers say of it, and what could not be taken."""
+    for unit in units:
+        locker, epoch = unit.key
+        if unit.gap is not None:
+            from_seq, to_seq = unit.gap
+            await conn.execute(
+                statement("gap_add"), {"locker": locker, "epoch": epoch, "from_seq": from_seq, "to_seq": to_seq}
+            )
+        # A locker tells of a gap behind the gap: in the same message, or in a later one.
+        for told in unit.told:
+            await conn.execute(
+                statement("gap_tell"),
+                {
+                    "locker": locker,
+                    "epoch": epoch,
+                    "from_seq": told.from_seq,
+                    "to_seq": told.to_seq,
+                    "reason": told.reason,
+                },
+            )
+        if unit.spoiled:
+            await _keep(conn, unit.spoiled)
+
+
+async def _keep(conn: psycopg.AsyncConnection[DictRow], rows: Sequence[Quarantined]) -> None:
+    async with conn.cursor() as cursor:
+        await cursor.executemany(statement("quarantine_add"), [quarantine_row(row) for row in rows])
+
+
+async def _copy_apart(
+    conn: psycopg.AsyncConnection[DictRow], numbered: list[tuple[int, bytes]]
+) -> list[tuple[int, str]]:
+    """Store the rows that the database takes. Returns (number, reason) of the others."""
+    try:
+        async with conn.transaction():
+            await copy(conn, "copy_event", [row for _, row in numbered])
+    except REJECTIONS as error:
+        if len(numbered) == 1:
+            return [(numbered[0][0], first_line(error))]
+    else:
+        return []
+    middle = len(numbered) // 2
+    return await _copy_apart(conn, numbered[:middle]) + await _copy_apart(conn, numbered[middle:])
+
+
+def _columns(spans: dict[Key, _Span]) -> dict[str, str]:
+    # Written as array literals: psycopg's own lists cost the hub three times as much.
+    values = list(spans.values())
+    return {
+        "lockers": _texts([key[0] for key in spans]),
+        "epochs": _texts([key[1].hex for key in spans]),
+        "olds": _numbers([span.first_seq for span in values]),
+        "nexts": _numbers([span.next_seq for span in values]),
+        "prevs": _texts([span.prev for span in values]),
+        "chains": _texts([span.chain for span in values]),
+        "quarantined": _numbers([span.quarantined for span in values]),
+        "missing": _numbers([span.missing for span in values]),
+    }
+
+
+def _texts(values: Sequence[str | None]) -> str:
+    # Ids and hex digits: nothing in them needs an escape, but a locker may be called "null".
+    return "{" + ",".join(["NULL" if value is None else '"' + value + '"' for value in values]) + "}"
+
+
+def _numbers(values: Sequence[int]) -> str:
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _page(locker: str | None, after: Key | None, limit: int) -> dict[str, Any]:
+    after_locker, after_epoch = after or (None, None)
+    return {"locker": locker, "after_locker": after_locker, "after_epoch": after_epoch, "limit": limit}
+
+
+def _range(key: Key, first_seq: int, last_seq: int) -> dict[str, Any]:
+    return {"locker": key[0], "epoch": key[1], "first_seq": first_seq, "last_seq": last_seq}
+
+
+def _key(row: DictRow) -> Key:
+    locker: str = row["locker_id"]
+    epoch: UUID = row["epoch"]
+    return locker, epoch

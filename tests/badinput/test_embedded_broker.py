@@ -1,0 +1,37 @@
+"""The broker inside `hub demo`: a packet that is too long, and what is no MQTT, end their own connection only."""
+
+import asyncio
+import contextlib
+
+import aiomqtt
+
+from hub.embedded.broker import PACKET_BYTES_MAX, EmbeddedBroker
+from tests.badinput.corpus import packets
+from tests.badinput.raw import packet, text, throw
+
+
+async def test_what_is_too_long_is_not_read() -> None:
+    async with EmbeddedBroker() as broker:
+        reader, writer = await asyncio.open_connection(broker.host, broker.port)
+        writer.write(packet(0x10, text(b"MQTT") + b"\x04\x02\x00\x3c" + text(b"a")))
+        assert await reader.readexactly(4) == b"\x20\x02\x00\x00"
+        writer.write(packet(0x32, text(b"t") + b"\x00\x01" + bytes(PACKET_BYTES_MAX + 1)))
+        async with asyncio.timeout(10):
+            with contextlib.suppress(ConnectionError):
+                while await reader.read(1000):
+                    pass
+        writer.close()
+
+
+async def test_nothing_on_the_wire_stops_it() -> None:
+    async with (
+        EmbeddedBroker() as broker,
+        aiomqtt.Client(broker.host, broker.port, identifier="neighbour", timeout=20) as client,
+    ):
+        await client.subscribe("mark", qos=1)
+        for number, data in enumerate(packets("hub-admin", "x").values()):
+            await asyncio.to_thread(throw, broker.host, broker.port, data)
+            await client.publish("mark", str(number), qos=1, timeout=20)
+            async with asyncio.timeout(20):
+                message = await anext(aiter(client.messages))
+            assert message.payload == str(number).encode()

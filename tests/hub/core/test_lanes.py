@@ -1,0 +1,312 @@
+"""Durable commands against a plain model of lockers: in order, one at a time, and only what is so is claimed.
+
+The model's lockers have a journal: an id acts at most once, and what was cancelled never begins. The machine plays
+the shell: it writes before it sends, and applies a locker's word when it is "written".
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from hub.core.commands import CommandClass, Entry, Order, Refusal, State, Word
+from hub.core.lanes import EXPIRED, OVERDUE, Act, Lanes, Step
+from wire.messages import CommandState
+
+AT = datetime(2026, 11, 20, tzinfo=UTC)
+LOCKERS = ("berlin-01", "paris-02")
+PER_LOCKER_MAX, FLEET_MAX = 3, 5
+PAUSE_MS_MIN, PAUSE_MS_MAX = 1000.0, 8000.0
+
+
+def new_lanes() -> Lanes:
+    return Lanes(
+        per_locker_max=PER_LOCKER_MAX, fleet_max=FLEET_MAX, pause_ms_min=PAUSE_MS_MIN, pause_ms_max=PAUSE_MS_MAX
+    )
+
+
+def durable(number: int, locker: str = "berlin-01", *, after_s: float = 0.0, expires_s: float = 100.0) -> Entry:
+    at = AT + timedelta(seconds=after_s)
+    return Entry(
+        UUID(int=number), Order(locker, "configure", args={"n": number}), at, 0.0, 10_000.0, state=State.QUEUED,
+        command_class=CommandClass.DURABLE, expires_at=at + timedelta(seconds=expires_s),
+    )  # fmt: skip
+
+
+@dataclass
+class Locker:
+    session: int | None = 1
+    journal: dict[UUID, str] = field(default_factory=dict)
+    acted: list[UUID] = field(default_factory=list)
+    inbox: list[tuple[str, UUID]] = field(default_factory=list)
+
+
+class LanesMachine(RuleBasedStateMachine):
+    """People ask and cancel, lockers come and go, messages are lost, replies are lost, the hub restarts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lanes = new_lanes()
+        self.rows: dict[UUID, Entry] = {}
+        """The database."""
+        self.lockers = {name: Locker() for name in LOCKERS}
+        self.now_s = 0.0
+        self.sent: set[UUID] = set()
+
+    def under_way(self) -> list[Entry]:
+        return [row for row in self.rows.values() if not row.settled]
+
+    @rule(locker=st.sampled_from(LOCKERS), expires_s=st.sampled_from([5.0, 1000.0]))
+    def submit(self, locker: str, expires_s: float) -> None:
+        mine = [row for row in self.under_way() if row.order.locker == locker]
+        refusal = self.lanes.room(locker)
+        if len(mine) >= PER_LOCKER_MAX:
+            assert refusal is Refusal.LOCKER_QUEUE_FULL
+        elif len(self.under_way()) >= FLEET_MAX:
+            assert refusal is Refusal.HUB_BUSY
+        else:
+            assert refusal is None
+            self.now_s += 1e-6
+            entry = durable(len(self.rows) + 1, locker, after_s=self.now_s, expires_s=expires_s)
+            self.rows[entry.id] = entry
+            assert self.lanes.add(entry) is entry
+            assert self.lanes.add(entry) is entry
+
+    @precondition(lambda self: self.under_way())
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        entry = data.draw(st.sampled_from(self.under_way()))
+        entry.cancel_requested = True
+        if entry.state is State.QUEUED:
+            entry.advance(State.CANCELLED, None)
+            self.lanes.remove(entry.id)
+        else:
+            self.lanes.hurry(entry.id)
+
+    @rule(seconds=st.sampled_from([0.5, 1.0, 4.0, 9.0, 600.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now_s += seconds
+
+    @rule(locker=st.sampled_from(LOCKERS), there=st.booleans())
+    def locker_comes_or_goes(self, locker: str, there: bool) -> None:  # noqa: FBT001 - hypothesis gives it
+        one = self.lockers[locker]
+        if there:
+            one.session = (one.session or 0) + 1
+        else:
+            one.session = None
+            one.inbox.clear()
+
+    @rule(limit=st.sampled_from([1, 2, 100]))
+    def hub_goes_round(self, limit: int) -> None:
+        now = AT + timedelta(seconds=self.now_s)
+        steps = self.lanes.steps(lambda name: self.lockers[name].session, now, self.now_s * 1000, limit)
+        assert len(steps) <= limit
+        for step in steps:
+            self.do(step, now)
+
+    def do(self, step: Step, now: datetime) -> None:
+        entry, locker = step.entry, self.lockers[step.entry.order.locker]
+        assert entry.expires_at is not None
+        over = entry.expires_at <= now
+        match step.act:
+            case Act.EXPIRE:
+                assert over
+                assert entry.id not in self.sent, "what was sent may have acted"
+                entry.advance(State.EXPIRED, EXPIRED)
+                self.lanes.remove(entry.id)
+            case Act.OVERDUE:
+                assert over
+                assert entry.id in self.sent
+                assert entry.detail != OVERDUE
+                entry.detail = OVERDUE
+            case Act.DELIVER:
+                assert not over
+                assert not entry.cancel_requested
+                entry.advance(State.SENT, None)
+                self.sent.add(entry.id)
+                locker.inbox.append(("do", entry.id))
+                self.lanes.tried(entry.id, locker.session, self.now_s * 1000, 1.0)
+            case Act.CANCEL:
+                assert over or entry.cancel_requested
+                assert entry.id in self.sent
+                locker.inbox.append(("cancel", entry.id))
+                self.lanes.tried(entry.id, locker.session, self.now_s * 1000, 1.0)
+
+    @precondition(lambda self: any(one.inbox for one in self.lockers.values()))
+    @rule(data=st.data(), what=st.sampled_from(["acts", "is slow", "never got it", "is mute", "acts"]))
+    def locker_works(self, data: st.DataObject, what: str) -> None:
+        """Take one message, in whatever order; the reply may be lost."""
+        name = data.draw(st.sampled_from([name for name, one in self.lockers.items() if one.inbox]))
+        locker = self.lockers[name]
+        act, command = locker.inbox.pop(data.draw(st.integers(0, len(locker.inbox) - 1)))
+        if command in locker.journal:
+            state = locker.journal[command]
+        elif what == "never got it":
+            # As the refusal of a delivery, which the shell does not hand on.
+            return
+        elif act == "cancel":
+            state = locker.journal[command] = "cancelled"
+        else:
+            locker.acted.append(command)
+            locker.journal[command] = "succeeded"
+            state = "accepted" if what == "is slow" else "succeeded"
+        if what == "is mute":
+            return
+        cancelled = state == "cancelled"
+        self.word(
+            name, command, CommandState("rejected" if cancelled else state), "cancelled" if cancelled else None
+        )
+
+    def word(self, locker: str, command: UUID, state: CommandState, reason: str | None) -> None:
+        told = self.lanes.hear(command, locker, Word.of(state, reason, None))
+        row = self.rows[command]
+        if told is None:
+            assert row.settled or state is CommandState.ACCEPTED
+            return
+        assert command in self.sent
+        assert row.advance(told.state, told.detail)
+        if row.settled:
+            self.lanes.remove(command)
+
+    @rule()
+    def hub_restarts(self) -> None:
+        self.lanes = new_lanes()
+        for row in self.under_way():
+            self.lanes.add(row)
+
+    @invariant()
+    def nothing_is_claimed_that_is_not_so(self) -> None:
+        assert len(self.lanes) == len(self.under_way())
+        for command, row in self.rows.items():
+            locker = self.lockers[row.order.locker]
+            acted = locker.acted.count(command)
+            assert acted <= 1
+            assert (self.lanes.find(command) is row) is (not row.settled)
+            if row.state in {State.QUEUED, State.EXPIRED, State.CANCELLED}:
+                assert acted == 0
+                assert (
+                    row.state is State.QUEUED or command not in self.sent or locker.journal[command] == "cancelled"
+                )
+            if row.state in {State.SUCCEEDED, State.ACCEPTED}:
+                assert acted == 1
+            if row.state is State.QUEUED:
+                assert command not in self.sent
+            if row.state is State.CANCELLED:
+                assert row.cancel_requested
+            if row.state is State.EXPIRED:
+                assert not row.cancel_requested
+
+    @invariant()
+    def one_at_a_time_and_in_order(self) -> None:
+        for name in LOCKERS:
+            states = [row.state for row in self.under_way() if row.order.locker == name]
+            assert all(state is State.QUEUED for state in states[1:])
+
+
+LanesMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
+TestLanes = LanesMachine.TestCase
+
+
+def acts(lanes: Lanes, at_s: float, session: int | None = 1) -> list[tuple[Act, int]]:
+    steps = lanes.steps(lambda _: session, AT + timedelta(seconds=at_s), at_s * 1000, 100)
+    return [(step.act, step.entry.id.int) for step in steps]
+
+
+def deliver(lanes: Lanes, entry: Entry, at_s: float, session: int = 1) -> None:
+    entry.advance(State.SENT, None)
+    lanes.tried(entry.id, session, at_s * 1000, 1.0)
+
+
+def test_pauses_double_up_to_the_longest_and_a_new_session_begins_again() -> None:
+    lanes, entry = new_lanes(), durable(1, expires_s=1e6)
+    lanes.add(entry)
+    at_s = 0.0
+    for pause_s in (1.0, 2.0, 4.0, 8.0, 8.0):
+        assert acts(lanes, at_s) == [(Act.DELIVER, 1)]
+        deliver(lanes, entry, at_s)
+        assert acts(lanes, at_s + pause_s - 0.001) == []
+        at_s += pause_s
+    deliver(lanes, entry, at_s)
+    assert acts(lanes, at_s, session=2) == [(Act.DELIVER, 1)]
+    deliver(lanes, entry, at_s, session=2)
+    assert acts(lanes, at_s + 0.999, session=2) == []
+    assert acts(lanes, at_s + 1.0, session=2) == [(Act.DELIVER, 1)]
+    assert acts(lanes, at_s + 99.0, session=None) == []
+
+
+def test_what_is_cancelled_after_it_was_sent_is_cancelled_at_the_locker_at_once() -> None:
+    lanes, entry = new_lanes(), durable(1)
+    lanes.add(entry)
+    deliver(lanes, entry, 0.0)
+    entry.cancel_requested = True
+    lanes.hurry(entry.id)
+    assert acts(lanes, 0.0) == [(Act.CANCEL, 1)]
+    lanes.tried(entry.id, 1, 0.0, 1.0)
+    assert acts(lanes, 0.999) == []
+    assert acts(lanes, 1.0) == [(Act.CANCEL, 1)]
+
+
+def test_the_end_of_its_time_is_told_once_and_asked_about_until_it_is_answered() -> None:
+    lanes, entry, next_one = new_lanes(), durable(1, expires_s=10), durable(2, after_s=1, expires_s=20)
+    lanes.add(next_one)
+    lanes.add(entry)
+    deliver(lanes, entry, 0.0)
+    assert acts(lanes, 10.0, session=None) == [(Act.OVERDUE, 1)]
+    entry.detail = OVERDUE
+    assert acts(lanes, 10.0, session=None) == []
+    assert acts(lanes, 10.0) == [(Act.CANCEL, 1)]
+    # The one behind it never gets its turn, and it is known that it was never sent.
+    assert acts(lanes, 21.0, session=None) == [(Act.EXPIRE, 2)]
+    next_one.advance(State.EXPIRED, EXPIRED)
+    lanes.remove(next_one.id)
+    told = lanes.hear(entry.id, "berlin-01", Word.of(CommandState.REJECTED, "cancelled", None))
+    assert told is not None
+    assert told.state is State.EXPIRED
+
+
+def test_one_that_is_under_way_goes_before_an_older_one_that_is_not() -> None:
+    lanes, older, newer = new_lanes(), durable(1), durable(2, after_s=1)
+    lanes.add(newer)
+    deliver(lanes, newer, 0.0)
+    lanes.add(older)
+    assert acts(lanes, 5.0) == [(Act.DELIVER, 2)]
+
+
+def test_the_order_is_that_of_acceptance() -> None:
+    lanes, first, second, third = new_lanes(), durable(9), durable(1, after_s=1), durable(5, after_s=2)
+    for entry in (third, first, second):
+        lanes.add(entry)
+    for entry in (first, second, third):
+        assert acts(lanes, 5.0) == [(Act.DELIVER, entry.id.int)]
+        deliver(lanes, entry, 5.0)
+        lanes.remove(entry.id)
+
+
+def test_reserved_places_are_taken_places() -> None:
+    lanes = new_lanes()
+    assert lanes.room("berlin-01", reserved=PER_LOCKER_MAX - 1) is None
+    assert lanes.room("berlin-01", reserved=PER_LOCKER_MAX) is Refusal.LOCKER_QUEUE_FULL
+    assert lanes.room("berlin-01", reserved_all=FLEET_MAX) is Refusal.HUB_BUSY
+
+
+@pytest.mark.parametrize("locker", ["paris-02", "berlin-01"])
+def test_words_of_others_and_about_others_change_nothing(locker: str) -> None:
+    lanes, entry = new_lanes(), durable(1)
+    lanes.add(entry)
+    command = entry.id if locker == "paris-02" else UUID(int=9)
+    assert lanes.hear(command, locker, Word.of(CommandState.SUCCEEDED, None, None)) is None
+    for unknown in (lanes.remove, lanes.hurry):
+        unknown(UUID(int=9))
+    lanes.tried(UUID(int=9), 1, 0.0, 1.0)
+    assert lanes.find(entry.id) is entry
+
+
+def test_one_whose_cancellation_is_being_written_is_not_sent_meanwhile() -> None:
+    lanes, entry = new_lanes(), durable(1)
+    lanes.add(entry)
+    entry.cancel_requested = True
+    assert acts(lanes, 0.0) == []

@@ -1,0 +1,196 @@
+"""Dispatch with a clock of the test's: what was frozen or asleep on its way is not sent late."""
+
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from hub.commanding import CommandSink
+from hub.config import Config
+from hub.core.clocks import Clocks
+from hub.core.commands import Order, Refusal
+from hub.core.fleet import Fleet
+from hub.courier import Courier
+from hub.dispatch import Accepted, Dispatch, Refused
+from hub.errors import LinkError
+from hub.live import Live
+from hub.metrics import Metrics
+from hub.news import News
+from hub.quarantine import Quarantine, QuarantineSink
+from hub.signing import make_key
+from hub.store.batch import Batcher
+from hub.store.commands import CommandStore, Told
+from hub.store.rows import Quarantined
+from hub.store.timescale import Store
+from tests.hub.api.serving import NOWHERE, locker
+from wire.messages import Clock, Command, CommandState, Presence, Reply, decode_command, encode
+from wire.topics import Channel, topic_of
+
+BOOT = UUID(int=1)
+AT = datetime(2026, 11, 20, tzinfo=UTC)
+OPEN = Order("berlin-01", "open", 1)
+START_MS = 1_000_000.0
+
+
+class Wire:
+    """The broker's end: what was published, and whether it is there at all."""
+
+    def __init__(self) -> None:
+        self.connected = True
+        self.broken = False
+        self.sent: list[Command] = []
+
+    def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
+        assert (topic, qos, retain) == (topic_of("berlin-01", Channel.COMMANDS), 1, False)
+        if self.broken:
+            raise LinkError("the broker has not acknowledged what the command link sent before")
+        self.sent.append(decode_command(payload))
+
+
+class Bench:
+    """A hub's way out, and its two clocks. `steps` are what the next readings of the clock take."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = START_MS
+        self.steps: deque[float] = deque()
+        self.slept = 0.0
+        config = Config()
+        metrics = Metrics("0.0.0")
+        self.fleet = Fleet(silent_after_ms=1e12)
+        self.fleet.load([locker("berlin-01")])
+        self.clocks = Clocks()
+        self.wire = Wire()
+        store = Store(NOWHERE, connections_max=4, statement_timeout_ms=1000, connect_timeout_s=1)
+        limits = {"queue_rows_max": 100, "flush_rows_max": 10, "flush_age_ms_max": 10}
+        rows: Batcher[Told] = Batcher("command", CommandSink(CommandStore(store), metrics), metrics, **limits)
+        bad: Batcher[Quarantined] = Batcher("quarantine", QuarantineSink(store, metrics), metrics, **limits)
+        courier = Courier(make_key(folder / "key.pem"), self.clocks)
+        courier.use(self.wire)
+        news = News(Live(config.live, config.commands, self.fleet, metrics), metrics)
+        self.dispatch = Dispatch(
+            config.commands, courier, self.fleet, self.clocks, news, rows,
+            Quarantine(bad, metrics, payload_bytes_max=100, per_topic_per_minute=100), metrics,
+            now_ms=self.read, suspended_ms=lambda: self.slept,
+        )  # fmt: skip
+        word = Presence(
+            v=1, boot=BOOT, t=1, at=1, clock=Clock.SYNCED, session=1, online=True, agent="0.1.0", doors=1, boards=1
+        )
+        self.fleet.presence("berlin-01", word, at=AT)
+        self.heard()
+
+    def read(self) -> float:
+        if self.steps:
+            self.now += self.steps.popleft()
+        return self.now
+
+    @property
+    def locker_ms(self) -> int:
+        """The locker's own clock: it began when the hub's stood at nothing, and goes on while the hub is frozen."""
+        return int(self.now)
+
+    def heard(self) -> None:
+        self.clocks.observe("berlin-01", BOOT, self.locker_ms, self.now)
+        self.fleet.heard("berlin-01", now_ms=self.now, at=AT)
+
+    def ask(self, asked_ms: float | None = None) -> Accepted | Refusal:
+        answer = self.dispatch.submit(uuid4(), OPEN, asked_ms=asked_ms)
+        return answer.code if isinstance(answer, Refused) else answer
+
+    def settle(self) -> None:
+        """Let the locker answer all that it was sent."""
+        for command in self.wire.sent:
+            reply = Reply(
+                v=1, boot=BOOT, t=self.locker_ms, at=1, clock=Clock.SYNCED, id=command.id,
+                state=CommandState.SUCCEEDED,
+            )  # fmt: skip
+            self.dispatch.receive(topic_of("berlin-01", Channel.REPLIES), encode(reply), retained=False)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+async def test_a_deadline_is_that_of_the_moment_it_is_sent(bench: Bench) -> None:
+    assert isinstance(bench.ask(), Accepted)
+    (sent,) = bench.wire.sent
+    assert (sent.boot, sent.not_after) == (BOOT, bench.locker_ms + 2000)
+
+
+async def test_frozen_between_the_stamp_and_the_sending(bench: Bench) -> None:
+    bench.steps.extend([0.0, 10_000.0])
+    assert bench.ask() is Refusal.TOO_LATE
+    assert bench.wire.sent == []
+    # The door is free, and the next request is judged by itself once the freeze is over.
+    bench.now += 1.0
+    assert bench.ask() is Refusal.TOO_LATE
+    bench.now += 250.0
+    assert isinstance(bench.ask(), Accepted)
+
+
+async def test_slow_but_within_its_deadline_it_is_sent_with_the_deadline_of_its_stamp(bench: Bench) -> None:
+    bench.steps.extend([0.0, 1900.0])
+    assert isinstance(bench.ask(), Accepted)
+    assert bench.wire.sent[0].not_after == int(START_MS) + 2000
+
+
+async def test_requests_that_may_have_waited_through_a_freeze_are_not_obeyed(bench: Bench) -> None:
+    assert isinstance(bench.ask(), Accepted)
+    bench.settle()
+    bench.now += 10_000.0
+    assert bench.ask() is Refusal.TOO_LATE
+    bench.now += 249.0
+    assert bench.ask() is Refusal.TOO_LATE
+    bench.now += 1.0
+    assert isinstance(bench.ask(), Accepted)
+    assert len(bench.wire.sent) == 2
+    assert bench.wire.sent[1].not_after <= bench.locker_ms + 2000
+
+
+@pytest.mark.parametrize(("waited_ms", "late"), [(0.0, False), (2000.0, False), (2001.0, True)])
+async def test_a_request_that_took_long_to_come_in_is_not_obeyed(
+    bench: Bench,
+    waited_ms: float,
+    late: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    answer = bench.ask(asked_ms=bench.now - waited_ms)
+    assert (answer is Refusal.TOO_LATE) is late
+    assert len(bench.wire.sent) == (not late)
+
+
+async def test_after_the_machine_slept_lockers_have_to_be_heard_again(bench: Bench) -> None:
+    # How long it slept is told by another clock, and here by three seconds too many.
+    asleep_ms = 1500.0
+    bench.now += asleep_ms + 3000
+    bench.slept += asleep_ms + 3000
+    bench.ask()
+    assert bench.wire.sent == []
+    bench.now += 300
+    assert bench.ask() is Refusal.LOCKER_CLOCK_UNKNOWN
+    bench.clocks.observe("berlin-01", BOOT, bench.locker_ms - 3000, bench.now)
+    assert isinstance(bench.ask(), Accepted)
+    assert bench.wire.sent[0].not_after == bench.locker_ms - 3000 + 2000
+
+
+async def test_a_command_that_could_not_be_sent_leaves_nothing_behind(bench: Bench) -> None:
+    bench.wire.broken = True
+    assert bench.ask() is Refusal.BROKER_UNAVAILABLE
+    bench.wire.broken = False
+    answer = bench.ask()
+    assert isinstance(answer, Accepted)
+    bench.wire.broken = True
+    refused = bench.dispatch.cancel(answer.entry)
+    assert isinstance(refused, Refused)
+    assert refused.code is Refusal.BROKER_UNAVAILABLE
+    assert not answer.entry.cancel_requested
+    bench.clocks.forget()
+    refused = bench.dispatch.cancel(answer.entry)
+    assert isinstance(refused, Refused)
+    assert refused.code is Refusal.LOCKER_CLOCK_UNKNOWN
+
+
+async def test_draining(bench: Bench) -> None:
+    await bench.dispatch.drain(0.01)
+    assert bench.ask() is Refusal.DRAINING

@@ -1,0 +1,191 @@
+"""Puts the real hub and the real agent into a world: what they take from their machine comes from there.
+
+Only what touches the machine is replaced: clocks, chance, threads, the MQTT clients, psycopg's pool, SQLite's file,
+the serial port, the HTTP server. Everything else, both composition roots included, is the code that ships.
+"""
+
+import logging
+import os
+import random
+import sqlite3
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import datetime, tzinfo
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+import edge_agent.app
+import edge_agent.boards.bus
+import edge_agent.clock
+import edge_agent.disk
+import edge_agent.mqtt
+import hub.app
+import hub.clock
+import hub.metrics
+import hub.store.timescale
+from edge_agent import signature
+from edge_agent.cabinet import Cabinet
+from hub.core.accounting import Accounts
+from hub.signing import CommandKey
+from tests.pair import links
+from tests.pair.database import Pool
+from tests.pair.drive import Drive
+from tests.pair.process import running
+from tests.pair.world import World
+
+PRIVATE: Final = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+FORGER: Final = CommandKey(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+"""Somebody who is not the hub."""
+_HOUSEKEEPING_S: Final = 7.0
+
+Books = tuple[Accounts, Callable[[], tuple[int, int]]]
+drives: dict[str, Drive] = {}
+"""Each process's disk, by its name."""
+books: dict[str, Books] = {}
+"""Each hub process's books, by its name."""
+builds: dict[str, Any] = {}
+"""Each hub process's parts, by its name: for API calls."""
+pulsing: dict[str, UUID | None] = {}
+"""By process: the command that the lock is being pulsed for."""
+
+
+@cache
+def verify() -> signature.Verify:
+    """Return the agents' real check of the hub's signature."""
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+        file.write(CommandKey(PRIVATE).public_pem())
+        file.flush()
+        return signature.verifier(Path(file.name))
+
+
+@contextmanager
+def simulated(world: World) -> Iterator[None]:
+    """Let everything that is built in this block live in the world."""
+    chance = random.getstate()
+    silenced = logging.root.manager.disable
+    random.seed(world.random.getrandbits(64))
+    logging.disable(logging.CRITICAL)
+    for known in (drives, books, builds, pulsing):
+        known.clear()
+    try:
+        with ExitStack() as stack:
+            for place, name, value in _replacements(world):
+                stack.enter_context(replaced(place, name, value))
+            yield
+    finally:
+        random.setstate(chance)
+        logging.disable(silenced)
+
+
+@contextmanager
+def replaced(place: object, name: str, value: object) -> Iterator[None]:
+    """Let a name of a module or class stand for something else. A name that is not there is an error."""
+    before = place.__dict__[name] if isinstance(place, type) else getattr(place, name)
+    setattr(place, name, value)
+    try:
+        yield
+    finally:
+        setattr(place, name, before)
+
+
+Replacement = Callable[[], AbstractContextManager[None]]
+
+
+def _replacements(world: World) -> list[tuple[object, str, object]]:
+    return [
+        (hub.clock, "time", _Like(time, clock_gettime_ns=_boot_ns, monotonic_ns=_monotonic_ns, time_ns=_wall_ns)),
+        (hub.clock, "datetime", _Datetime),
+        (hub.store.timescale, "AsyncConnectionPool", Pool),
+        (hub.metrics.Metrics, "count_accounts", _count_accounts),
+        (hub.app, "Link", links.HubLink),
+        (hub.app, "load_key", lambda _: CommandKey(PRIVATE)),
+        (hub.app, "start", _no_http),
+        (hub.app._Build, "application", _remember),  # noqa: SLF001 - the composition root's own parts are run as they are
+        (edge_agent.clock, "time", _Like(time, clock_gettime_ns=_boot_ns, time_ns=_wall_ns)),
+        (edge_agent.disk, "sqlite3", _Like(sqlite3, connect=_open_file)),
+        (edge_agent.mqtt, "connect", links.connect),
+        (edge_agent.boards.bus, "Random", lambda: random.Random(random.getrandbits(32))),
+        (edge_agent.app, "_HOUSEKEEPING_S", _HOUSEKEEPING_S),
+        (Cabinet, "unlock", _unlock_watched(Cabinet.unlock)),
+        (uuid, "os", _Like(os, urandom=world.random.randbytes)),
+    ]  # fmt: skip
+
+
+class _Like:
+    """A module with some of its functions replaced."""
+
+    def __init__(self, module: ModuleType, **functions: Callable[..., Any]) -> None:
+        self._module = module
+        self.__dict__.update(functions)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the module has
+        return getattr(self._module, name)
+
+
+def _boot_ns(clock: int) -> int:
+    del clock
+    return running().machine.boot_ns()
+
+
+def _monotonic_ns() -> int:
+    return running().machine.boot_ns()
+
+
+class _Datetime:
+    """What hub/clock.py uses of datetime."""
+
+    fromtimestamp = datetime.fromtimestamp
+
+    @staticmethod
+    def now(zone: tzinfo) -> datetime:
+        return datetime.fromtimestamp(running().machine.wall_ms() / 1000, zone)
+
+
+def _wall_ns() -> int:
+    return running().machine.wall_ms() * 1_000_000
+
+
+def _open_file(path: Path, **options: object) -> Any:  # noqa: ANN401 - SQLite's connection
+    del path, options
+    return drives[running().name].open()
+
+
+def _count_accounts(metrics: object, accounts: Accounts, in_flight: Callable[[], tuple[int, int]]) -> None:
+    del metrics
+    books[running().name] = (accounts, in_flight)
+
+
+def _remember(build: Any) -> None:  # noqa: ANN401 - hub.app's own
+    builds[running().name] = build
+
+
+async def _no_http(*_: object) -> "_NoRunner":
+    return _NoRunner()
+
+
+class _NoRunner:
+    async def cleanup(self) -> None:
+        """There is nothing to clean up."""
+
+
+def _unlock_watched(unlock: Callable[..., Any]) -> Callable[..., Any]:
+    async def watched(
+        cabinet: Cabinet, door: int, gate: Callable[[], bool], command: UUID | None, actor: UUID | None
+    ) -> bool:
+        process = running()
+
+        def asked() -> bool:
+            pulsing[process.name] = command
+            return gate()
+
+        return bool(await unlock(cabinet, door, asked, command, actor))
+
+    return watched
