@@ -53,6 +53,7 @@ from hub.store.batch import Batcher
 from hub.store.ledgers import Ledgers
 from hub.store.rows import EventsQuery, EventUnit, Quarantined, ReadingUnit
 from hub.store.timescale import Store
+from hub.tasks import tasks_beside
 from hub.telemetry import ReadingSink, Telemetry, TelemetryParts, newest_stored
 from wire import __version__
 from wire.messages import PROTOCOL, HubState, encode
@@ -96,8 +97,8 @@ async def running(config: Config) -> AsyncIterator[Hub]:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(build.store)
         await build.load()
-        writers = await stack.enter_async_context(_tasks(build.writers()))
-        await stack.enter_async_context(_tasks(build.sources()))
+        writers = await stack.enter_async_context(tasks_beside(build.writers(), endless=False))
+        await stack.enter_async_context(tasks_beside(build.sources(), endless=True))
         # Receipts go out while the queues drain, so the links outlive the queues.
         stack.push_async_callback(_drained, writers, build, config.service.drain_s)
         runner = await start(build.application(), config.http)
@@ -401,36 +402,6 @@ class _Build:
             # The view begins empty; what happens from now on is shown all the same.
             return []
         return [EventView(**row) for row in rows]
-
-
-@asynccontextmanager
-async def _tasks(coroutines: dict[str, Coroutine[Any, Any, None]]) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """Run named tasks beside the block. One that fails ends the block; the end of the block cancels the rest."""
-    failed: list[BaseException] = []
-    owner = asyncio.current_task()
-    assert owner is not None, "runs inside a task"  # noqa: S101
-
-    def watch(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("A task failed", exc_info=error, extra={"task": task.get_name()})
-            failed.append(error)
-            owner.cancel()
-
-    tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in coroutines.items()]
-    for task in tasks:
-        task.add_done_callback(watch)
-    try:
-        yield tasks
-    except asyncio.CancelledError:
-        if failed:
-            owner.uncancel()
-            raise failed[0] from None
-        raise
-    finally:
-        for task in tasks:
-            task.remove_done_callback(watch)
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _drained(writers: list[asyncio.Task[None]], build: _Build, drain_s: float) -> None:
