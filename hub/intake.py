@@ -12,7 +12,7 @@ from hub.core.fairness import Limit, Shares
 from hub.core.fleet import Fleet
 from hub.core.gaps import KIND as GAP_KIND
 from hub.core.gaps import told_gap
-from hub.core.ledger import Fork, Gap, Ledger, Take
+from hub.core.ledger import Fork, Gap, Key, Ledger, Take
 from hub.core.ledger import Seen as AllSeen
 from hub.core.stamps import occurred_ms
 from hub.dispatch import Dispatch
@@ -21,7 +21,7 @@ from hub.live import Live
 from hub.metrics import Metrics
 from hub.quarantine import Quarantine
 from hub.receipts import Receipts
-from hub.store.batch import Batcher
+from hub.store.batch import Batcher, Lane
 from hub.store.binary import event_rows
 from hub.store.rows import EventUnit, Quarantined
 from wire.errors import WireError
@@ -135,15 +135,17 @@ class Intake:
         except WireError:
             # One bad event does not hold up a ledger. What has no numbers raises again, and goes into quarantine.
             batch, spoiled = salvage_events(payload)
+        now_ms = clock.now_ms()
         if not retained:
-            self._heard(locker, batch)
+            self._heard(locker, batch, now_ms)
         count = len(batch.events)
         tally = parts.accounts.events
         tally.received += count
-        parts.shares.charge(locker, count, clock.now_ms())
+        parts.shares.charge(locker, count, now_ms)
         key = (locker, batch.epoch)
-        old = occurred_ms(batch, batch.events[-1], received_ms) < received_ms - parts.backlog_age_ms
-        if not parts.events.room(count, key=locker, old=old):
+        occurred = [occurred_ms(batch, event, received_ms) for event in batch.events]
+        lane = parts.events.room(count, key=locker, old=occurred[-1] < received_ms - parts.backlog_age_ms)
+        if lane is None:
             # The locker keeps what was not receipted and sends it again.
             tally.settle(Outcome.DEFERRED, count)
             return
@@ -160,7 +162,7 @@ class Intake:
             case Take(skip, gap):
                 if skip:
                     tally.settle(Outcome.DUPLICATE, skip)
-                self._take(topic, locker, payload, batch, spoiled, skip, gap, received_ms, old=old)
+                self._take(topic, key, payload, batch, spoiled, skip, gap, received_ms, occurred, lane)
             case Fork():
                 # The locker still has them, and sends them again as a new epoch.
                 tally.settle(Outcome.DEFERRED, count)
@@ -169,20 +171,19 @@ class Intake:
     def _take(
         self,
         topic: str,
-        locker: str,
+        key: Key,
         payload: bytes,
         batch: Events,
         spoiled: Mapping[int, Spoiled],
         skip: int,
         gap: tuple[int, int] | None,
         received_ms: int,
-        *,
-        old: bool,
+        occurred: list[int],
+        lane: Lane[EventUnit],
     ) -> None:
         parts = self._parts
-        key = (locker, batch.epoch)
+        locker = key[0]
         first, events = batch.first, batch.events
-        occurred = [occurred_ms(batch, event, received_ms) for event in events]
         spec = parts.fleet.lockers[locker].spec
         rows = event_rows(
             batch, skip=skip, tenant=spec.tenant, locker=locker, occurred=occurred, received_ms=received_ms,
@@ -203,14 +204,14 @@ class Intake:
             for place, event in enumerate(events)
             if event.kind == GAP_KIND and (one := told_gap(event, first + place)) is not None
         ]
-        taken = parts.events.put(
+        parts.events.put_in(
+            lane,
             EventUnit(
                 key, first_seq, first + len(events), rows, gap, received_ms, topic, payload, len(rows) + len(kept),
                 None if gap is not None or skip else batch.prev, batch.chain, kept, told,
             ),
-            key=locker, old=old,
+            locker,
         )  # fmt: skip
-        assert taken, "room was asked for"  # noqa: S101
         for place in range(skip, len(events)):
             if spoiled and place in spoiled:
                 continue
@@ -230,11 +231,10 @@ class Intake:
         fleet = self._parts.fleet
         current = fleet.presence(locker, presence, at=clock.from_ms(received_ms))
         if presence.online and current and not retained:
-            self._heard(locker, presence)
+            self._heard(locker, presence, clock.now_ms())
         self._parts.live.wake()
 
-    def _heard(self, locker: str, message: Up) -> None:
-        now_ms = clock.now_ms()
+    def _heard(self, locker: str, message: Up, now_ms: float) -> None:
         self._parts.clocks.observe(locker, message.boot, message.t, now_ms)
         self._parts.fleet.heard(locker, now_ms=now_ms, at=clock.wall())
 

@@ -13,10 +13,17 @@ LOCAL: Final = "local"
 """Everybody, where there is no token: whoever is on this machine."""
 ONLY: Final = "operator"
 """The one whose token stands alone in the file."""
+MACHINE_PREFIX: Final = "machine."
+"""Begins the names of those that are no people, Prometheus for one: they approve nothing."""
 TOKEN_CHARACTERS_MIN: Final = 12
 
 _NAME: Final = re.compile(r"[a-z0-9._-]{1,32}")
 _SETTING: Final = "http.token_file"
+
+
+def is_person(name: str) -> bool:
+    """Say whether an operator's name is a person's."""
+    return not name.startswith(MACHINE_PREFIX)
 
 
 class Operators:
@@ -63,7 +70,7 @@ class Operators:
     @property
     def several(self) -> bool:
         """Whether there is a second person to ask."""
-        return len(self._digests) > 1
+        return sum(map(is_person, self._digests)) > 1
 
     def who(self, token: str) -> str | None:
         """Return whose token it is. Every token is compared, each in constant time."""

@@ -34,7 +34,7 @@ from hub.core.jobs import JobState, Objection, Step, TargetState, needs_approval
 from hub.core.targets import Target, canaries_of, choose, why_not
 from hub.jobs import JobRunner
 from hub.metrics import Metrics
-from hub.operators import Operators
+from hub.operators import Operators, is_person
 from hub.store.jobs import JobRow, JobStore
 from hub.store.timescale import Store
 from wire.messages import CommandKind
@@ -264,6 +264,8 @@ class Jobs:
     async def _move(self, request: web.Request, step: Step) -> web.Response:
         job = _job_of(request)
         operator = operator_of(request)
+        if step is Step.APPROVE and not is_person(operator):
+            raise Problem("second_person_needed", f"{operator} is a machine; a person has to approve this.")
         moved = await self._jobs.step(job, step, operator, clock.wall())
         if moved is None:
             raise _unknown(request)

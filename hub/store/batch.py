@@ -87,9 +87,9 @@ class Batcher(Generic[_U]):
     ) -> None:
         self.name = name
         self._sink = sink
-        self._live: _Lane[_U] = _Lane(queue_rows_max)
-        self._backlog: _Lane[_U] = _Lane(backlog_rows_max)
-        self._lanes: dict[Hashable, _Lane[_U]] = {}
+        self._live: Lane[_U] = Lane(queue_rows_max)
+        self._backlog: Lane[_U] = Lane(backlog_rows_max)
+        self._lanes: dict[Hashable, Lane[_U]] = {}
         self._writing_rows = 0
         self._writing_since_s: float | None = None
         self._flush_rows_max = flush_rows_max
@@ -118,8 +118,8 @@ class Batcher(Generic[_U]):
         """How long the batch that is being written has been trying, 0 for none."""
         return 0.0 if self._writing_since_s is None else time.monotonic() - self._writing_since_s
 
-    def room(self, count: int, *, key: Hashable = None, old: bool = False) -> bool:
-        """Say whether a unit of `count` records would be taken. One above the limit goes in alone.
+    def room(self, count: int, *, key: Hashable = None, old: bool = False) -> "Lane[_U] | None":
+        """Return where a unit of `count` records would go; None if it is not taken. One above the limit goes alone.
 
         Args:
             count: its records.
@@ -127,24 +127,32 @@ class Batcher(Generic[_U]):
             old: whether it goes to the backlog, if it may choose.
         """
         if self._closing:
-            return False
-        lane = self._lane(key, old=old)
+            return None
+        lane = None if key is None else self._lanes.get(key)
+        if lane is None:
+            # A table without a backlog has one queue for all.
+            lane = self._backlog if old and self._backlog.rows_max else self._live
         if lane.rows and lane.rows + count > lane.rows_max:
-            return False
-        return not self.in_flight or self.in_flight + count <= self._live.rows_max
+            return None
+        in_flight = self._live.rows + self._backlog.rows + self._writing_rows
+        return lane if not in_flight or in_flight + count <= self._live.rows_max else None
 
     def put(self, unit: _U, *, key: Hashable = None, old: bool = False) -> bool:
         """Take a unit, or return False at the limit. `key` and `old` as for `room`."""
-        if not self.room(unit.count, key=key, old=old):
+        lane = self.room(unit.count, key=key, old=old)
+        if lane is None:
             return False
-        lane = self._lane(key, old=old)
+        self.put_in(lane, unit, key)
+        return True
+
+    def put_in(self, lane: "Lane[_U]", unit: _U, key: Hashable = None) -> None:
+        """Take a unit where `room` has just said that it goes."""
         lane.put(unit, key)
         if key is not None:
             self._lanes[key] = lane
         self._waker.set()
-        if self._waiting_rows >= self._flush_rows_max:
+        if self._live.rows + self._backlog.rows >= self._flush_rows_max:
             self._full.set()
-        return True
 
     async def run(self) -> None:
         """Write batches until closed and empty."""
@@ -179,13 +187,6 @@ class Batcher(Generic[_U]):
     @property
     def _waiting_rows(self) -> int:
         return self._live.rows + self._backlog.rows
-
-    def _lane(self, key: Hashable, *, old: bool) -> "_Lane[_U]":
-        lane = None if key is None else self._lanes.get(key)
-        if lane is None:
-            # A table without a backlog has one queue for all.
-            lane = self._backlog if old and self._backlog.rows_max else self._live
-        return lane
 
     def _take(self) -> list[_U]:
         share: list[_U] = []
@@ -264,7 +265,7 @@ class Batcher(Generic[_U]):
             pause_s = min(pause_s * 2, self._retry_s_max)
 
 
-class _Lane(Generic[_U]):
+class Lane(Generic[_U]):
     """One of the two queues."""
 
     def __init__(self, rows_max: int) -> None:
@@ -277,12 +278,13 @@ class _Lane(Generic[_U]):
         return len(self._units)
 
     def put(self, unit: _U, key: Hashable) -> None:
+        """Append a unit."""
         self._units.append((unit, key))
         self.rows += unit.count
         if key is not None:
             self._waiting[key] = self._waiting.get(key, 0) + 1
 
-    def take(self, rows_max: int, lanes: "dict[Hashable, _Lane[_U]]") -> tuple[list[_U], int]:
+    def take(self, rows_max: int, lanes: "dict[Hashable, Lane[_U]]") -> tuple[list[_U], int]:
         """Take units of so many rows, at least one unit if there is one, and let keys go that wait no more."""
         units: list[_U] = []
         rows = 0

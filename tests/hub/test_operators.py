@@ -30,6 +30,12 @@ def test_a_token_alone_is_the_operators(tmp_path: Path) -> None:
     assert not operators.several
 
 
+def test_a_machine_is_no_second_person(tmp_path: Path) -> None:
+    operators = read(tmp_path, f"anna:{ANNA}\nmachine.prometheus:{BEN}")
+    assert operators.who(BEN) == "machine.prometheus"
+    assert not operators.several
+
+
 def test_a_token_may_have_a_colon_behind_a_name(tmp_path: Path) -> None:
     assert read(tmp_path, "anna:a:b:c:d:e:f:g:h").who("a:b:c:d:e:f:g:h") == "anna"
 

@@ -44,6 +44,7 @@ pytestmark = pytest.mark.services
 
 
 ANNA, BEN = {"Authorization": "Bearer anna has a token"}, {"Authorization": "Bearer ben has another"}
+MACHINE = {"Authorization": "Bearer x is a machine"}
 
 
 @pytest.fixture
@@ -151,7 +152,7 @@ async def test_people_pause_resume_and_cancel(mosquitto_broker: MosquittoBroker,
 
 @asynccontextmanager
 async def two_people(broker: MosquittoBroker, dsn: str, folder: Path, **settings: Any) -> AsyncIterator[Scene]:  # noqa: ANN401
-    (folder / "tokens").write_text("anna:anna has a token\nben:ben has another\n")
+    (folder / "tokens").write_text("anna:anna has a token\nben:ben has another\nmachine.x:x is a machine\n")
     settings = {"commands_open_deadline_ms": 10_000, **settings}
     async with scene(broker, dsn, folder, http_token_file=folder / "tokens", **settings) as hub:
         hub.http.headers.update(ANNA)
@@ -168,6 +169,8 @@ async def test_many_doors_need_a_second_person(mosquitto_broker: MosquittoBroker
         body = await show(hub, job)
         assert (body["state"], body["created_by"], body["approval"]["by"]) == ("waiting_approval", "anna", None)
         status, answer = await call(hub, "post", "approve", job)
+        assert (status, answer["code"]) == (403, "second_person_needed")
+        status, answer = await call(hub, "post", "approve", job, headers=MACHINE)
         assert (status, answer["code"]) == (403, "second_person_needed")
         await rounds(hub)
         assert await arrived(lockers, 0)
