@@ -100,6 +100,38 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
         ),
     ),
     (
+        "Every number accounted for",
+        (
+            Panel(
+                "Stored, of all that lockers ever wrote", "The rest is declared missing, or in quarantine.",
+                (
+                    Query(
+                        'sum(lockerhub_ledger_events{state="stored"}) / (sum(lockerhub_ledger_events) > 0)',
+                        "stored",
+                    ),
+                ),
+                unit="percentunit", kind="stat", width=4, red_below=0.999999,
+            ),
+            Panel(
+                "Two under one name", "Batches of another history than their ledger's, in the last day.",
+                (Query("sum(increase(lockerhub_ledger_forks_total[1d]))", "forks"),),
+                kind="stat", width=4, red_from=1,
+            ),
+            Panel(
+                "Missing and quarantined", "Numbers of all ledgers. `hub ledger verify` names them.",
+                (Query('lockerhub_ledger_events{state!="stored"}', "{{state}}"),),
+            ),
+            Panel(
+                "Held back", "Telemetry that waits for its commit, and messages of lockers beyond their share.",
+                (
+                    Query("lockerhub_mqtt_unacknowledged", "{{link}} unacknowledged (count)"),
+                    Query(f"{rate('lockerhub_intake_limited_total')} or vector(0)", "limited"),
+                    Query(rate("lockerhub_quarantine_limited_total"), "left out of quarantine"),
+                ),
+            ),
+        ),
+    ),
+    (
         "Commands",
         (
             Panel(
@@ -115,6 +147,27 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
                 (
                     Query(rate("lockerhub_command_states_total", "state"), "{{state}}"),
                     Query("lockerhub_commands_in_flight", "in flight (count)"),
+                ),
+            ),
+            Panel(
+                "Refused by lockers", "By why.",
+                (Query(f"{rate('lockerhub_command_rejections_total', 'reason')} or vector(0)", "{{reason}}"),),
+            ),
+            Panel(
+                "Kept for lockers", "Durable commands without an end, and how often they are sent.",
+                (
+                    Query("lockerhub_commands_durable", "kept (count)"),
+                    Query(
+                        f"{rate('lockerhub_command_deliveries_total', 'act, result')} or vector(0)",
+                        "{{act}} {{result}}",
+                    ),
+                ),
+            ),
+            Panel(
+                "Jobs", "By state, and openings refused because the fleet had as many as it may.",
+                (
+                    Query("lockerhub_jobs", "{{state}}"),
+                    Query(rate("lockerhub_command_openings_limited_total"), "openings refused"),
                 ),
             ),
         ),
