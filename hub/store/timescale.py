@@ -21,6 +21,9 @@ REJECTIONS: Final = (psycopg.DataError, psycopg.IntegrityError, psycopg.NotSuppo
 """What the database says of rows that it will never accept."""
 
 _CONNECTIONS_MIN: Final = 2
+_RECONNECT_S: Final = 3.0
+"""The pool doubles its pauses without a limit, so that it would come back as late again as an outage was long. It gives
+up after this time instead, and whoever wants a connection next lets it begin anew."""
 
 
 class Store:
@@ -37,6 +40,7 @@ class Store:
             max_size=max(connections_max, _CONNECTIONS_MIN),
             open=False,
             timeout=connect_timeout_s,
+            reconnect_timeout=_RECONNECT_S,
             check=AsyncConnectionPool.check_connection,
             name="store",
             kwargs={
