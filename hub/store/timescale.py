@@ -22,8 +22,8 @@ REJECTIONS: Final = (psycopg.DataError, psycopg.IntegrityError, psycopg.NotSuppo
 
 _CONNECTIONS_MIN: Final = 2
 _RECONNECT_S: Final = 3.0
-"""The pool doubles its pauses without a limit, so that it would come back as late again as an outage was long. It gives
-up after this time instead, and whoever wants a connection next lets it begin anew."""
+"""The pool doubles its pauses without a limit: it would come back as late again as an outage was long. So it gives
+up after this time, and whoever wants a connection next lets it begin anew."""
 
 
 class Store:
