@@ -163,13 +163,18 @@ def _duplicates_not_counted() -> Sequence[Replaced]:
 
 
 def _late_will_taken() -> Sequence[Replaced]:
-    presence = Fleet.presence
+    presence, heard = Fleet.presence, Fleet.heard
 
     def gullible(fleet: Fleet, locker: str, said: Any, **when: Any) -> bool:
-        fleet.lockers[locker].session = 0
+        fleet.lockers[locker].boot = None
         return presence(fleet, locker, said, **when)
 
-    return [(Fleet, "presence", gullible)]
+    def stubborn(fleet: Fleet, locker: str, **when: Any) -> None:
+        # Who is heard afterwards is there: without this, too, or it would heal.
+        if fleet.lockers[locker].online or fleet.lockers[locker].over_at is None:
+            heard(fleet, locker, **when)
+
+    return [(Fleet, "presence", gullible), (Fleet, "heard", stubborn)]
 
 
 # The hub's commands.
