@@ -21,12 +21,13 @@ from edge_agent.core.orders import (
     Accept,
     Cancel,
     Configure,
+    Forget,
     Locate,
-    Refusal,
     Reject,
     Repeat,
     Restart,
     Situation,
+    Work,
     judge,
     leaves_trace,
     too_late,
@@ -37,6 +38,7 @@ from edge_agent.journal import Journal, finished, never_begun
 from edge_agent.stopwatch import Stopwatch
 from wire.errors import Reason, WireError
 from wire.messages import PROTOCOL, Command, CommandState, EventKind, Reply, decode_command
+from wire.refusals import Refusal
 
 log = logging.getLogger(__name__)
 
@@ -98,8 +100,7 @@ class Commands:
         """Take one message of the command topic. It judges at once, and works in a task of its own."""
         stages = Stopwatch(self._clock)
         if len(self._in_hand) >= UNANSWERED_MAX:
-            self.dropped += 1
-            log.error("command dropped: too many at a time", extra={"in_hand": len(self._in_hand)})
+            self._drop()
             return
         try:
             command = decode_command(payload)
@@ -121,7 +122,11 @@ class Commands:
                 settings.read,
             ),
         )
-        if isinstance(verdict, Accept | Locate | Configure | Restart) and len(self._in_hand) >= IN_HAND_MAX:
+        if isinstance(verdict, Work) and len(self._in_hand) >= IN_HAND_MAX:
+            if isinstance(verdict, Forget):
+                # A refusal would be its end; without a word it comes again.
+                self._drop()
+                return
             verdict = Reject(Refusal.BUSY)
         match verdict:
             case Repeat(reply):
@@ -150,9 +155,11 @@ class Commands:
                 while self._in_hand:
                     await asyncio.wait(self._in_hand)
 
-    async def _work(
-        self, command: Command, verdict: Accept | Locate | Configure | Restart | Reject, stages: Stopwatch
-    ) -> None:
+    def _drop(self) -> None:
+        self.dropped += 1
+        log.error("command dropped: too many at a time", extra={"in_hand": len(self._in_hand)})
+
+    async def _work(self, command: Command, verdict: Work | Reject, stages: Stopwatch) -> None:
         match verdict:
             case Accept(door):
                 await self._open(command, door, stages)
@@ -162,6 +169,8 @@ class Commands:
                 await self._configure(command, wanted, stages)
             case Restart():
                 await self._restart(command, stages)
+            case Forget(actor):
+                await self._forget(command, actor, stages)
             case Reject(reason, names):
                 await self._end(command, CommandState.REJECTED, reason, stages, names=names)
 
@@ -222,6 +231,21 @@ class Commands:
         self._journal.accept(command.id, reply)
         await self._send_reply(structs.replace(reply, stages=stages.replied()))
         self._hooks.restart()
+
+    async def _forget(self, command: Command, actor: UUID, stages: Stopwatch) -> None:
+        if not self._gate(command)():
+            await self._put_back(command, stages, started=False)
+            return
+        crash_at("before_forgotten")
+        try:
+            await self._journal.forget(actor)
+        except (DiskError, TimeoutError) as error:
+            # Said to have failed it would be over; without a word it comes again, and is begun anew.
+            log.error("not forgotten yet", extra={"command": str(command.id), "why": repr(error)})  # noqa: TRY400
+            self._journal.release(command.id, started=False)
+            return
+        crash_at("after_forgotten")
+        await self._end(command, CommandState.SUCCEEDED, None, stages)
 
     async def _put_back(self, command: Command, stages: Stopwatch, *, started: bool) -> None:
         """End a durable command that came too late, or was cancelled, before it did anything."""

@@ -173,8 +173,9 @@ def _overridden(document: dict[str, Any], environment: Mapping[str, str]) -> dic
 
 
 def _check_failpoint(text: str) -> None:
-    if text not in failpoint.POINTS:
-        points = ", ".join(failpoint.POINTS)
+    known = dict.fromkeys((*failpoint.POINTS, *failpoint.FORGET_POINTS))
+    if text not in known:
+        points = ", ".join(known)
         raise ConfigError(f"{failpoint.VARIABLE} is {text!r}; it is for fault tests only, and one of {points}")
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, TypeVarTuple, cast
 from uuid import UUID
 
 from edge_agent.event_rows import oldest_seq
@@ -28,7 +28,9 @@ EVENTS_WAITING_MAX: Final = 10_000
 HURRIED_WAITING_MAX: Final = 1_000
 _WORKS_TOGETHER_MAX: Final = 1_000
 _RETRY_S: Final = 1.0
+_CHUNK_BYTES: Final = 1 << 20
 _T = TypeVar("_T")
+_P = TypeVarTuple("_P")
 
 Work = Callable[[sqlite3.Connection], _T]
 
@@ -71,7 +73,7 @@ class _Queued(Generic[_T]):
 class Disk:
     """The agent's file. Make it with `open_disk`; use it from one event loop."""
 
-    def __init__(self, connection: sqlite3.Connection, executor: Executor) -> None:
+    def __init__(self, connection: sqlite3.Connection, executor: Executor, path: Path) -> None:
         self.given_up = 0
         """Events given up because `EVENTS_WAITING_MAX` waited for a disk that refuses."""
         self.refusals = 0
@@ -80,6 +82,7 @@ class Disk:
         """Makes (work, then) of what was lost; it is written before what still waits."""
         self._connection = connection
         self._executor = executor
+        self._path = path
         self._queue: deque[_Queued[Any]] = deque()
         self._events_waiting = 0
         self._hurried = 0
@@ -122,9 +125,34 @@ class Disk:
     async def read(self, work: Work[_T]) -> _T:
         """Run a work that only reads what is committed; it needs no disk that takes writes. Raises DiskError."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, work, self._connection)
+            return await self._run(work, self._connection)
         except sqlite3.Error as error:
             raise DiskError(str(error)) from None
+
+    async def _run(self, work: Callable[[*_P], _T], *given: *_P) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *given)
+
+    async def leave_no_copies(self, text: bytes) -> None:
+        """See to it that a text which no row has any more is nowhere in the file, nor in the log beside it.
+
+        The log, which has older pages, is emptied. Then the file itself is looked through, some at a time: where
+        SQLite has merged pages, copies of rows stay behind in gaps that `secure_delete` does not reach. It happens
+        where old events are pruned, and is rare; only then the whole file is written anew, and all wait for it.
+
+        Raises:
+            DiskError: it may still be there.
+        """
+        await self.read(_empty_log)
+        start, chunk = 0, b""
+        while start == 0 or len(chunk) == _CHUNK_BYTES:
+            chunk = await self._run(_chunk, self._path, start)
+            if text in chunk:
+                log.warning("the file is written anew: it had copies of what was deleted")
+                await self.read(lambda connection: connection.execute("VACUUM").fetchall())
+                await self.read(_empty_log)
+                return
+            # A text may lie across two chunks.
+            start += _CHUNK_BYTES - len(text) + 1
 
     async def settled(self, patience_s: float) -> None:
         """Wait until everything queued is committed, `patience_s` at the most."""
@@ -270,6 +298,9 @@ def open_disk(directory: Path, executor: Executor) -> tuple[Disk, LedgerState]:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        # What is deleted is overwritten at once. It costs a page of zeros where a page is freed; a VACUUM each time
+        # that somebody is to be forgotten would keep doors waiting while the whole file is written.
+        connection.execute("PRAGMA secure_delete = ON")
         bring_forward(connection)
         row = connection.execute("SELECT epoch, next_seq, acked_seq, session FROM ledger").fetchone()
         settings = dict(connection.execute("SELECT name, value FROM setting").fetchall())
@@ -281,7 +312,9 @@ def open_disk(directory: Path, executor: Executor) -> tuple[Disk, LedgerState]:
         connection.close()
         raise DiskError(f"{path} cannot be used: {error}") from None
     epoch, next_seq, acked_seq, session = cast("tuple[str, int, int, int]", row)
-    return Disk(connection, executor), LedgerState(UUID(epoch), next_seq, acked_seq, session, oldest, settings)
+    return Disk(connection, executor, path), LedgerState(
+        UUID(epoch), next_seq, acked_seq, session, oldest, settings
+    )
 
 
 def _transaction(connection: sqlite3.Connection, works: list[Work[Any]]) -> list[Any]:
@@ -294,6 +327,21 @@ def _transaction(connection: sqlite3.Connection, works: list[Work[Any]]) -> list
             connection.execute("ROLLBACK")
         raise
     return results
+
+
+def _empty_log(connection: sqlite3.Connection) -> None:
+    busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise DiskError("the log beside the file is in use, and was not emptied")
+
+
+def _chunk(path: Path, start: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(_CHUNK_BYTES)
+    except OSError as error:
+        raise DiskError(f"{path} cannot be looked through: {error}") from None
 
 
 def _together(one: Lost, other: Lost | None) -> Lost:

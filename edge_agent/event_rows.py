@@ -1,7 +1,8 @@
 """The ledger's rows in `agent.db`, and the chain over them. Everything here runs within the caller's transaction.
 
 Numbers are dense. `ledger.chain` is the chain after the newest event, `ledger.base_chain` the one before the oldest
-event that is still here, so that a chain can be told for every number from `oldest - 1` on.
+event that is still here, so that a chain can be told for every number from `oldest - 1` on. An erased event keeps
+its number and the chain that was made of it.
 """
 
 import sqlite3
@@ -119,6 +120,20 @@ def delete_before(connection: sqlite3.Connection, end: int) -> int:
     return deleted
 
 
+def erase(connection: sqlite3.Connection, actor: str, first: int, end: int) -> dict[int, bytes]:
+    """Take an actor out of the events from `first` to before `end`. Returns what these are now, by number.
+
+    What stays is when and where it was, and what the door's sensor said; number and chain stay as they are, so that
+    the ledger is the same one to everybody who has compared it.
+    """
+    found = connection.execute(
+        "SELECT seq, body FROM event WHERE seq >= ? AND seq < ? AND instr(body, ?)", (first, end, actor.encode())
+    )
+    erased = {seq: _without_person(body) for seq, body in found.fetchall()}
+    connection.executemany("UPDATE event SET body = ? WHERE seq = ?", [(body, seq) for seq, body in erased.items()])
+    return erased
+
+
 def give_up_oldest(connection: sqlite3.Connection, events_max: int, gap: Row) -> Trimmed:
     """Delete the oldest events, `events_max` at the most, and say of unconfirmed ones so with an `outbox.gap`.
 
@@ -225,6 +240,14 @@ def _with_epoch(row: Row, epoch: str) -> Row:
 
 def _with_data(row: Row, data: dict[str, Any]) -> Row:
     return row._replace(body=_encode(msgspec.structs.replace(_decode(row.body), data=data)))
+
+
+def _without_person(body: bytes) -> bytes:
+    event = _decode(body)
+    kept = {name: value for name, value in (event.data or {}).items() if name == "occupied"}
+    erased = _encode(Event(t=event.t, at=event.at, kind=event.kind, door=event.door, data={**kept, "erased": True}))
+    # As long as before: SQLite then writes over what was there, and moves no rows of which it would leave copies.
+    return erased.ljust(len(body))
 
 
 def _acked(connection: sqlite3.Connection) -> int:

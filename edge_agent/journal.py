@@ -1,5 +1,6 @@
 """Commands on the locker's disk: started, finished; so that none acts twice, whatever restarts in between."""
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -10,22 +11,26 @@ from uuid import UUID
 
 import msgspec
 
+from edge_agent import command_rows
 from edge_agent.clock import LockerClock
 from edge_agent.core.doors import Note
-from edge_agent.core.orders import Earlier, Refusal, fingerprint
+from edge_agent.core.orders import Earlier, fingerprint
 from edge_agent.disk import Disk
 from edge_agent.entries import Entries
 from edge_agent.outbox import Outbox
 from wire.messages import Command, CommandKind, CommandState, EventKind, Reply, Stages, decode_reply, encode
+from wire.refusals import Refusal
 
 KEEP_MS: Final = 86_400_000
 ENTRIES_MAX: Final = 10_000
 """Commands that are remembered; beyond it the oldest whose deadline has passed are forgotten before the day is."""
+_CONFIRMED_S: Final = 30.0
 _TOMBSTONE_MS: Final = 3_600_000
 _YOUNG_MS: Final = 60_000
 _LOOK_AT_MAX: Final = 64
 
 _read_command = msgspec.json.Decoder(Command).decode
+_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(slots=True)
@@ -109,7 +114,7 @@ class Journal:
 
         It waits for a disk that refuses: what acted is not told before it is written.
         """
-        await self._finish(command.id, encode(command), reply, notes)
+        await self._finish(command.id, _body(command), reply, notes)
 
     async def configure(
         self,
@@ -147,6 +152,32 @@ class Journal:
                 then()
 
         return await self._disk.submit(work, then=committed)
+
+    async def forget(self, actor: UUID) -> None:
+        """Take an actor out of the ledger so far, and of commands that are over, on the disk itself.
+
+        It waits until the hub has confirmed the ledger so far: the hub may have had it, and erased it, long ago,
+        and its receipt was lost. What is known of a command's id stays, so that it never acts again. Done again, it
+        changes nothing.
+
+        Raises:
+            DiskError: not all of it is done.
+            TimeoutError: nothing of it is done, as the hub has not confirmed the ledger in time.
+        """
+        async with asyncio.timeout(_CONFIRMED_S):
+            await self._outbox.all_confirmed()
+        await self._outbox.erase(actor)
+
+        def then(erased: list[str]) -> None:
+            for key in erased:
+                if (entry := self._entries.get(UUID(key))) is not None:
+                    entry.order = None
+
+        await self._disk.submit(lambda connection: command_rows.erase(connection, str(actor)), then=then)
+        if await self._disk.read(lambda connection: command_rows.names(connection, str(actor))):
+            # What is under way or not confirmed names them still: the hub will ask once more.
+            return
+        await self._disk.leave_no_copies(str(actor).encode())
 
     def accept(self, command: UUID, reply: Reply) -> None:
         """Keep, in memory, what a command that goes on after this run was answered."""
@@ -262,6 +293,11 @@ class Journal:
         return reply
 
 
+def _body(command: Command) -> bytes | None:
+    # Who is to be forgotten is not kept by the order to do so.
+    return None if command.kind == CommandKind.FORGET else encode(command)
+
+
 def _entry(command: Command | None, boot: str, t: int, at: int) -> _Entry:
     if command is None:
         return _Entry(boot, t, at, t + _TOMBSTONE_MS, None)
@@ -291,10 +327,14 @@ def finished(command: Command, reply: Reply, t: int) -> Note:
 
 
 def finished_data(command: Command, reply: Reply) -> dict[str, object]:
-    """Return the data of `command.finished`, cut to what an entry may hold: over-long `args` are left out."""
+    """Return the data of `command.finished`, cut to what an entry may hold.
+
+    Over-long `args` are left out, and those of a `forget`, which name whom nobody shall know any more.
+    """
     told = msgspec.to_builtins(command)
     told.pop("sig", None)
-    if command.args is not None and len(msgspec.json.encode(command.args)) > _ARGS_BYTES_MAX:
+    args = command.args
+    if args is not None and (command.kind == CommandKind.FORGET or len(_encode(args)) > _ARGS_BYTES_MAX):
         told["args"] = {"left_out": True}
     data: dict[str, object] = {"command": told, "state": reply.state.value}
     if reply.reason is not None:

@@ -65,6 +65,7 @@ class Outbox:
         self._unacked_events_max = unacked_events_max
         self._trimming = False
         self._ack_waits = False
+        self._confirmed = asyncio.Event()
         # The newest rows, so that an event that goes out at once is not read back from the disk.
         self._tail: deque[Numbered] = deque(maxlen=TAIL_EVENTS_MAX)
         disk.tell_lost = self._disk_full_gap
@@ -138,6 +139,7 @@ class Outbox:
         if upto <= self.acked_seq:
             return
         self.acked_seq = min(upto, self.last_seq)
+        self._confirmed.set()
         self._write_ack()
 
     async def next_session(self) -> int:
@@ -175,6 +177,38 @@ class Outbox:
         deleted, _ = await self._disk.submit(delete, then=lambda numbers: self._oldest_is(numbers[1]))
         return deleted
 
+    async def all_confirmed(self) -> None:
+        """Return once the hub has confirmed all that is here now, under whatever numbers."""
+        epoch, upto = self.epoch, self.last_seq
+        while self.acked_seq < upto:
+            self._confirmed.clear()
+            await self._confirmed.wait()
+            if self.epoch != epoch:
+                epoch, upto = self.epoch, self.last_seq
+
+    async def erase(self, actor: UUID) -> None:
+        """Take an actor out of all that is confirmed now. What is not has to go to the hub as it is.
+
+        Some at a time, so that no command waits behind it; done again, it changes nothing. Raises DiskError.
+        """
+        epoch, first, end = self.epoch, self.oldest_seq, self.acked_seq + 1
+
+        def portion_from(first: int) -> Callable[[sqlite3.Connection], dict[int, bytes]]:
+            upto = min(end, first + PRUNE_EVENTS_MAX)
+
+            def work(connection: sqlite3.Connection) -> dict[int, bytes]:
+                if not _is_epoch(connection, epoch):
+                    # After a fork there is nothing here any more that is confirmed.
+                    return {}
+                # What is erased is confirmed, also for the next run.
+                connection.execute("UPDATE ledger SET acked_seq = max(acked_seq, ?)", (end - 1,))
+                return event_rows.erase(connection, str(actor), first, upto)
+
+            return work
+
+        for begin in range(first, end, PRUNE_EVENTS_MAX):
+            await self._disk.submit(portion_from(begin), then=self._now_reads)
+
     async def fork(self, reason: ForkReason) -> None:
         """Begin a new epoch: the numbers of this one are taken by another history.
 
@@ -202,6 +236,7 @@ class Outbox:
             self.forks += 1
             self._tail.clear()
             self.appended.set()
+            self._confirmed.set()
             self._trim_if_full()
 
         await self._disk.submit(renumber, then=then)
@@ -269,6 +304,11 @@ class Outbox:
         data = {"events": lost.events, "from_t": lost.from_t, "to_t": lost.to_t, "reason": "disk_full"}
         entries = self.entries([Note(self._clock.t(), EventKind.OUTBOX_GAP, data=data)])
         return entries.write, lambda _: self.committed(entries)
+
+    def _now_reads(self, bodies: dict[int, bytes]) -> None:
+        for place, row in enumerate(self._tail):
+            if row.seq in bodies:
+                self._tail[place] = row._replace(body=bodies[row.seq])
 
     def _oldest_is(self, oldest: int) -> None:
         self.oldest_seq = oldest

@@ -4,6 +4,7 @@ import sqlite3
 from typing import Final
 from uuid import uuid4
 
+from edge_agent.command_rows import CREATE_COMMAND
 from edge_agent.event_rows import CREATE_EVENT, Row, chained
 from wire.messages import CHAIN_START
 
@@ -19,17 +20,6 @@ CREATE TABLE ledger (
     chain TEXT NOT NULL,
     base_chain TEXT NOT NULL
 )
-"""
-# A command that was cancelled before it came has no body: only its id is known.
-_CREATE_COMMAND: Final = """
-CREATE TABLE command (
-    id TEXT PRIMARY KEY,
-    boot TEXT NOT NULL,
-    t INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    body BLOB,
-    reply BLOB
-) WITHOUT ROWID
 """
 _CREATE_SETTING: Final = "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 
@@ -61,7 +51,12 @@ def bring_forward(connection: sqlite3.Connection) -> None:
 
 
 def _make(connection: sqlite3.Connection) -> None:
-    for statement in (_CREATE_LEDGER, CREATE_EVENT.format(table="event"), _CREATE_COMMAND, _CREATE_SETTING):
+    for statement in (
+        _CREATE_LEDGER,
+        CREATE_EVENT.format(table="event"),
+        CREATE_COMMAND.format(table="command"),
+        _CREATE_SETTING,
+    ):
         connection.execute(statement)
     connection.execute("INSERT INTO ledger VALUES (1, ?, 1, 0, 0, ?, ?)", (str(uuid4()), CHAIN_START, CHAIN_START))
 
@@ -70,7 +65,12 @@ def _from_1(connection: sqlite3.Connection) -> None:
     """Give the events their chain. Nobody has been told one yet, so it may begin at the oldest that is here."""
     for table in ("ledger", "event", "command"):
         connection.execute(f"ALTER TABLE {table} RENAME TO {table}_1")
-    for statement in (_CREATE_LEDGER, CREATE_EVENT.format(table="event"), _CREATE_COMMAND, _CREATE_SETTING):
+    for statement in (
+        _CREATE_LEDGER,
+        CREATE_EVENT.format(table="event"),
+        CREATE_COMMAND.format(table="command"),
+        _CREATE_SETTING,
+    ):
         connection.execute(statement)
     chain = CHAIN_START
     for seq, *row in connection.execute("SELECT seq, boot, clock, at, body FROM event_1 ORDER BY seq"):

@@ -169,7 +169,12 @@ class Dispatch:
         now_ms = self._now_ms()
         self._clocks.observe(locker, reply.boot, reply.t, now_ms)
         self._fleet.heard(locker, now_ms=now_ms, at=clock.wall(), in_order=False)
-        self._hear(reply.id, locker, Word.of(reply.state, reply.reason, reply.stages), now_ms)
+        word = Word.of(reply.state, reply.reason, reply.stages)
+        if word.disowned:
+            entry = self.find(reply.id)
+            ours = entry if entry is not None and entry.order.locker == locker else None
+            self._news.disowned(locker, ours, word.detail or "", now_ms)
+        self._hear(reply.id, locker, word, now_ms)
 
     def heard_of(self, locker: str, event: Event, occurred: datetime) -> None:
         """Join one new event of a locker's ledger, however old, with its command. Nothing is ever sent for it."""

@@ -1,4 +1,4 @@
-"""Durable commands (configure, restart): kept in the database, and sent until the locker has a last word.
+"""Durable commands (configure, restart, forget): kept in the database, and sent until the locker has a last word.
 
 Each change is written before it is believed: the row before the 202, "sent" before anything is sent, the locker's
 word before it is told. So a row that says `queued` was never sent, and whatever crashes, the next hub goes on from
@@ -17,9 +17,9 @@ from uuid import UUID
 
 from hub import clock
 from hub.config import Commands
-from hub.core.commands import UNDELIVERED_REASONS, CommandClass, Entry, Order, Outcome, Refusal, State, Word
+from hub.core.commands import CommandClass, Entry, Order, Outcome, Refusal, State, Word
 from hub.core.fleet import Fleet
-from hub.core.lanes import EXPIRED, OVERDUE, Act, Lanes, Step
+from hub.core.lanes import EXPIRED, OVERDUE, Act, Lanes, Step, is_forget
 from hub.courier import Courier
 from hub.errors import LinkError, StoreError, StoreRejected, StoreUnavailable
 from hub.gate import Gate
@@ -27,16 +27,18 @@ from hub.metrics import Metrics
 from hub.news import News
 from hub.store.commands import CommandStore, Settlement, entry_of_row
 from hub.submission import DRAINING, KEY_REUSED, Accepted, Refused
-from wire.messages import DURABLE_KINDS
+from wire.messages import DURABLE_KINDS, CommandKind
 
 _log = logging.getLogger(__name__)
 _TICK_S: Final = 0.25
 _LOOK_MS: Final = 10_000.0
-"""How soon what another hub took, and left, is found."""
+"""How soon what another process wrote, or left, is found."""
+_ASKED_FOR: Final = DURABLE_KINDS - {CommandKind.FORGET.value}
 _STEPS_A_ROUND_MAX: Final = 500
 _RETRY_S: Final = 0.1
 _RETRY_S_MAX: Final = 2.0
 _JITTER_MIN: Final = 0.5
+_REMOVED: Final = "the locker is no longer in the registry"
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -83,14 +85,14 @@ class Durable:
         """Commit a command to the database, or say why not. It is sent whenever its locker is there.
 
         The same id with the same order is the same command (`Accepted.repeated`), also across restarts.
-        `order.kind` is one of `wire.messages.DURABLE_KINDS`. Refusals: locker_unknown, door_unknown,
-        locker_queue_full, hub_busy (the fleet's queue is full), database_unavailable, idempotency_key_reused,
-        draining.
+        `order.kind` is one of `wire.messages.DURABLE_KINDS`, but `forget`, which an erasure writes by
+        itself. Refusals: locker_unknown, door_unknown, locker_queue_full, hub_busy (the fleet's queue is full),
+        database_unavailable, idempotency_key_reused, draining.
 
         Raises:
             StoreRejected: the database does not accept these values.
         """
-        assert order.kind in DURABLE_KINDS, f"{order.kind} is not durable"  # noqa: S101
+        assert order.kind in _ASKED_FOR, f"{order.kind} is not durable, or nobody asks for it"  # noqa: S101
         result = await self._submit(command, order, expires_s)
         self._requests.labels(order.kind, result.label).inc()
         return result
@@ -104,7 +106,7 @@ class Durable:
         entry = self._lanes.find(command)
         if entry is None or entry.order.locker != locker:
             return False
-        if word.disowned or (word.state is State.REJECTED and word.detail in UNDELIVERED_REASONS):
+        if word.disowned or word.undelivered:
             return True
         told = self._lanes.hear(command, locker, word)
         before = self._words.get(command)
@@ -120,6 +122,8 @@ class Durable:
         `Accepted`: its entry says what became of it so far: `cancelled`, or still `cancel_requested`.
         """
         before = self._lanes.find(command)
+        if before is not None and is_forget(before):
+            return _ORDERED_BY_LAW
         repeated = before is not None and before.cancel_requested
         try:
             row = await self._store.cancel(command)
@@ -131,6 +135,8 @@ class Durable:
             entry = _entry(row)
             if entry.settled:
                 return already_settled(entry)
+            if is_forget(entry):
+                return _ORDERED_BY_LAW
             if entry.command_class is CommandClass.INSTANT:
                 return Refused(Refusal.TOO_LATE, "Its deadline has passed; there is nothing left to cancel.")
             # The database has it, and no lane: it was taken by another hub.
@@ -148,12 +154,15 @@ class Durable:
 
     async def load(self) -> None:
         """Take over what is under way, in whatever state it was left, and whoever took it."""
-        for row in await self._store.durable_under_way():
+        forgets = await self._store.forgets_under_way()
+        for row in [*await self._store.durable_under_way(), *forgets]:
             # What is being stored, or is about to be deleted, is not there yet for anybody.
             if row["id"] not in self._storing and row["id"] not in self._doubtful:
                 entry = self._lanes.add(_entry(row))
                 self._accepted_at = max(self._accepted_at, entry.accepted_at)
         self._look_at_ms = clock.now_ms() + _LOOK_MS
+        if gone := [row["id"] for row in forgets if not row["registered"]]:
+            self._take_all(gone, await self._store.expire(gone, _REMOVED))
 
     async def run(self) -> None:
         """Deliver, expire, cancel and settle, until cancelled."""
@@ -272,7 +281,7 @@ class Durable:
             return
         async with self._doubt:
             doubtful = dict(self._doubtful)
-            await self._store.forget(doubtful)
+            await self._store.take_back(doubtful)
             for command in doubtful:
                 del self._doubtful[command]
 
@@ -376,6 +385,11 @@ def already_settled(entry: Entry) -> Refused:
     if entry.cancel_requested and entry.state in {State.SUCCEEDED, State.FAILED, State.UNKNOWN}:
         return Refused(Refusal.TOO_LATE, f"The locker had begun before it could be cancelled; it is {state}.")
     return Refused(Refusal.ALREADY_SETTLED, f"The command has ended: it is {state}.")
+
+
+_ORDERED_BY_LAW: Final = Refused(
+    Refusal.NOT_CANCELLABLE, "Somebody has a right to be forgotten; this ends when their data is gone."
+)
 
 
 def _entry(row: dict[str, Any]) -> Entry:

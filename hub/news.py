@@ -7,18 +7,17 @@ from typing import Final
 from uuid import UUID
 
 from hub.core.commands import Entry, State
+from hub.core.rates import TokenBucket
 from hub.live import Live
 from hub.metrics import Metrics
+from wire.messages import CommandKind
+from wire.refusals import DISOWNED, refusal_of
 
 _log = logging.getLogger(__name__)
 _AS_WISHED: Final = frozenset({State.QUEUED, State.SENT, State.ACCEPTED, State.SUCCEEDED, State.CANCELLED})
-_REASONS: Final = frozenset(
-    {
-        "retained", "wrong_locker", "bad_signature", "wrong_boot", "expired", "unknown_kind", "unknown_door",
-        "not_equipped", "id_reused", "bad_settings", "bad_args", "version", "board_offline", "busy", "storage",
-    }
-)  # fmt: skip
-"""The reasons that are a metric's label; a locker may say others, which are counted as `other`."""
+_DISOWNED_SAY_EVERY_MS: Final = 60_000.0
+_DISOWNED_SAID_PER_MINUTE_MAX: Final = 20
+_NOT_KNOWN: Final = "not_known"
 
 
 class News:
@@ -29,6 +28,14 @@ class News:
         self._states = metrics.command_states
         self._rejections = metrics.command_rejections
         self._waiters: dict[UUID, set[asyncio.Event]] = {}
+        self._disowned_said_ms: dict[str, float] = {}
+        """When each locker was last named in the log; only lockers of the registry get here."""
+        self._disowned_said = TokenBucket(_DISOWNED_SAID_PER_MINUTE_MAX, _DISOWNED_SAID_PER_MINUTE_MAX)
+        self._disowned_unsaid = 0
+        for kind in (*CommandKind, _NOT_KNOWN):
+            for reason in DISOWNED:
+                # There from the beginning, so that the first one is an increase to whoever watches.
+                self._rejections.labels(kind, reason.value)
 
     def changed(self, entry: Entry, *, state: bool) -> None:
         """Tell that a command changed; `state`: it is in another state than before."""
@@ -36,9 +43,7 @@ class News:
             kind = entry.order.kind
             self._states.labels(kind, entry.state.value).inc()
             if entry.state is State.REJECTED:
-                # A reason may have more behind it: `bad_settings: telemetry.period_s`.
-                reason = (entry.detail or "").partition(":")[0]
-                self._rejections.labels(kind, reason if reason in _REASONS else "other").inc()
+                self._rejections.labels(kind, refusal_of(entry.detail) or "other").inc()
             if entry.state not in _AS_WISHED:
                 _log.warning(
                     "A command did not succeed",
@@ -48,6 +53,25 @@ class News:
         self._live.command(entry)
         for waiter in self._waiters.get(entry.id, ()):
             waiter.set()
+
+    def disowned(self, locker: str, entry: Entry | None, reason: str, now_ms: float) -> None:
+        """Tell that a locker takes a command for one that this hub did not send (`wire.refusals.DISOWNED`).
+
+        `entry` is that command, if it is known here. Each is counted; the log has one line a minute for each
+        locker, and `_DISOWNED_SAID_PER_MINUTE_MAX` for all: what was left out since is told by the next one.
+        """
+        self._rejections.labels(_NOT_KNOWN if entry is None else entry.order.kind, reason).inc()
+        said_ms = self._disowned_said_ms.get(locker, float("-inf"))
+        if now_ms - said_ms < _DISOWNED_SAY_EVERY_MS or self._disowned_said.take(now_ms):
+            self._disowned_unsaid += 1
+            return
+        self._disowned_said_ms[locker] = now_ms
+        _log.warning(
+            "A locker takes a command for one that this hub did not send",
+            extra={"locker": locker, "reason": reason, "command": None if entry is None else str(entry.id),
+                   "not_told_since": self._disowned_unsaid},
+        )  # fmt: skip
+        self._disowned_unsaid = 0
 
     async def wait(self, entry: Entry, until: Callable[[Entry], bool], timeout_s: float) -> None:
         """Return once `until(entry)` holds, or the time is up."""

@@ -423,11 +423,13 @@ class CommandKind(StrEnum):
     """Set what `args` names (`doors.left_open_s`, …) and keep it over restarts."""
     RESTART = "restart"
     """End the agent in order; what supervises it starts it again."""
+    FORGET = "forget"
+    """Take the actor in `args.actor` out of all that is confirmed and kept: events, and commands that are over."""
     CANCEL = "cancel"
     """Never begin the command whose id is in `args.command`. The reply is that command's, not this one's."""
 
 
-DURABLE_KINDS: Final = frozenset({CommandKind.CONFIGURE.value, CommandKind.RESTART.value})
+DURABLE_KINDS: Final = frozenset({CommandKind.CONFIGURE.value, CommandKind.RESTART.value, CommandKind.FORGET.value})
 """Kinds that a hub keeps for a locker that is away. It sends them again with a new deadline, under the same id,
 until it has a final reply; so an agent keeps no record of one that it refused for its delivery (`expired`,
 `wrong_boot`)."""

@@ -5,8 +5,8 @@ somebody who cannot sign; and a repeated id gets its first answer, whatever has 
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from hashlib import blake2b
 from typing import Final
 from uuid import UUID
@@ -14,35 +14,7 @@ from uuid import UUID
 import msgspec
 
 from wire.messages import DURABLE_KINDS, Args, Command, CommandKind, Reply
-
-
-class Refusal(StrEnum):
-    """Why a command is not obeyed; goes over the wire as the reply's `reason`, and never changes."""
-
-    VERSION = "version"
-    RETAINED = "retained"
-    WRONG_LOCKER = "wrong_locker"
-    BAD_SIGNATURE = "bad_signature"
-    ID_REUSED = "id_reused"
-    WRONG_BOOT = "wrong_boot"
-    EXPIRED = "expired"
-    UNKNOWN_KIND = "unknown_kind"
-    UNKNOWN_DOOR = "unknown_door"
-    NOT_EQUIPPED = "not_equipped"
-    BAD_SETTINGS = "bad_settings"
-    BAD_ARGS = "bad_args"
-    CANCELLED = "cancelled"
-    BEACON_FAILED = "beacon_failed"
-    BOARD_OFFLINE = "board_offline"
-    BUSY = "busy"
-    STORAGE = "storage"
-
-
-_FORGED: Final = frozenset(
-    {Refusal.VERSION, Refusal.RETAINED, Refusal.WRONG_LOCKER, Refusal.BAD_SIGNATURE, Refusal.ID_REUSED}
-)
-"""Refusals of something that the hub did not mean for this locker, or not under this id."""
-_OF_DELIVERY: Final = frozenset({Refusal.WRONG_BOOT, Refusal.EXPIRED})
+from wire.refusals import UNDELIVERED, UNRECORDED, Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +39,13 @@ class Configure:
 @dataclass(frozen=True, slots=True)
 class Restart:
     """Carry it out: end the agent in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Carry it out: take this actor out of what is kept."""
+
+    actor: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +78,9 @@ class Earlier:
     reply: Reply | None
 
 
-Verdict = Accept | Locate | Configure | Restart | Cancel | Reject | Repeat
+Work = Accept | Locate | Configure | Restart | Forget
+"""What takes time."""
+Verdict = Work | Cancel | Reject | Repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +132,9 @@ def leaves_trace(command: Command, reason: Refusal) -> bool:
     Not where the hub did not mean this; and not where only the delivery of a durable command failed, as the hub
     sends that again under the same id. A cancel has no answer of its own that anybody would ask for again.
     """
-    if reason in _FORGED or command.kind == CommandKind.CANCEL:
+    if reason in UNRECORDED or command.kind == CommandKind.CANCEL:
         return False
-    return not (command.kind in DURABLE_KINDS and reason in _OF_DELIVERY)
+    return not (command.kind in DURABLE_KINDS and reason in UNDELIVERED)
 
 
 def fingerprint(command: Command) -> bytes:
@@ -197,6 +178,16 @@ def _judge_restart(_command: Command, _situation: Situation) -> Verdict:
     return Restart()
 
 
+def _judge_forget(command: Command, _situation: Situation) -> Verdict:
+    match command.args:
+        case {"actor": str(text), **rest} if not rest:
+            with suppress(ValueError):
+                actor = UUID(text)
+                # As it stands in events: what is looked for is this text.
+                return Forget(actor) if str(actor) == text else Reject(Refusal.BAD_ARGS)
+    return Reject(Refusal.BAD_ARGS)
+
+
 def _judge_cancel(command: Command, _situation: Situation) -> Verdict:
     try:
         return Cancel(UUID(str((command.args or {}).get("command"))))
@@ -209,5 +200,6 @@ _OF_KIND: Final[dict[str, Callable[[Command, Situation], Verdict]]] = {
     CommandKind.LOCATE: _judge_locate,
     CommandKind.CONFIGURE: _judge_configure,
     CommandKind.RESTART: _judge_restart,
+    CommandKind.FORGET: _judge_forget,
     CommandKind.CANCEL: _judge_cancel,
 }

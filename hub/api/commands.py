@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, Literal
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID
 
 import msgspec
 from aiohttp import web
@@ -11,20 +11,20 @@ from msgspec import Meta
 from hub import clock
 from hub.api.cursors import read_cursor, write_cursor
 from hub.api.problems import Problem
-from hub.api.routes import Route, answer, read_body, read_query
+from hub.api.routes import Route, answer, id_of_key, read_body, read_query
 from hub.api.views import CommandPage, CommandView, command_of_row, command_view
 from hub.commanding import Commanding
 from hub.config import Commands as CommandsConfig
-from hub.core.commands import REUSED_REASON, CommandClass, Entry, Order, State
+from hub.core.commands import CommandClass, Entry, Order, State
 from hub.store.commands import CommandsQuery
 from hub.submission import KEY_REUSED, Refused
 from wire.errors import WireError
 from wire.messages import DURABLE_KINDS, Args, CommandKind, Text, data_bytes
+from wire.refusals import Refusal as LockerRefusal
 from wire.topics import is_locker_id
 
 _KEYS = UUID("5e0c8a3c-6c0e-5bb5-9a7f-0a4a52a1d3f7")
 """The namespace of ids made from an Idempotency-Key: the same key is the same command, also after a restart."""
-_KEY_CHARACTERS_MAX = 200
 _EXPIRES_S = 86_400.0
 _EXPIRES_S_MAX = 30 * 86_400
 _EVER = datetime.fromtimestamp(0).astimezone()
@@ -98,8 +98,8 @@ class Commands:
                 "POST", "/api/v1/commands/{command}/cancel", "Ask that a command is never begun", self._cancel,
                 answers={200: CommandView, 202: CommandView},
                 codes=(
-                    "command_unknown", "already_settled", "too_late", "locker_clock_unknown", "broker_unavailable",
-                    "database_unavailable",
+                    "command_unknown", "already_settled", "not_cancellable", "too_late", "locker_clock_unknown",
+                    "broker_unavailable", "database_unavailable",
                 ),
             ),
         ]  # fmt: skip
@@ -112,7 +112,7 @@ class Commands:
         wanted = read_query(request, CommandParameters)
         body = await read_body(request, CommandBody, "bad_command")
         _check(body)
-        command = _command_id(request, locker)
+        command = id_of_key(request, _KEYS, locker)
         order = Order(locker, body.kind, body.door, body.actor, body.reason, body.args)
         if body.kind in DURABLE_KINDS:
             result = await self._durable.submit(command, order, body.expires_s or _EXPIRES_S)
@@ -125,7 +125,7 @@ class Commands:
             return answer(command_view(entry, self._config), 202)
         until = _pulsed if wanted.wait == "pulse" else _opened
         await self._dispatch.wait(entry, until, self._wait_s_max)
-        if entry.state is State.REJECTED and entry.detail == REUSED_REASON:
+        if entry.state is State.REJECTED and entry.detail == LockerRefusal.ID_REUSED:
             # This hub had lost the row of the first one; its locker has not.
             raise Problem.of(KEY_REUSED)
         return answer(command_view(entry, self._config), 200 if until(entry) else 202)
@@ -200,18 +200,6 @@ def _read_id(request: web.Request) -> UUID:
 
 def _unknown(command: UUID) -> Problem:
     return Problem("command_unknown", f"There is no command {command}.")
-
-
-def _command_id(request: web.Request, locker: str) -> UUID:
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return uuid4()
-    if not 1 <= len(key) <= _KEY_CHARACTERS_MAX:
-        raise Problem("bad_request", f"Idempotency-Key has 1 to {_KEY_CHARACTERS_MAX} characters.")
-    try:
-        return uuid5(_KEYS, f"{locker}\n{key}")
-    except UnicodeEncodeError:
-        raise Problem("bad_request", "Idempotency-Key is not UTF-8.") from None
 
 
 def _pulsed(entry: Entry) -> bool:

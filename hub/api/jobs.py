@@ -5,7 +5,7 @@ import hashlib
 from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 import msgspec
 from aiohttp import web
@@ -27,7 +27,7 @@ from hub.api.job_views import (
     job_view,
 )
 from hub.api.problems import Problem
-from hub.api.routes import Route, answer, read_body, read_query
+from hub.api.routes import Route, answer, id_of_key, read_body, read_query
 from hub.config import Jobs as JobsConfig
 from hub.core.fleet import Fleet
 from hub.core.jobs import JobState, Objection, Step, TargetState, needs_approval
@@ -41,7 +41,6 @@ from wire.messages import CommandKind
 
 _KEYS: Final = UUID("0c1f7a52-5a0e-5a53-8c5e-3a0e8f3e6d21")
 """The namespace of ids made from an Idempotency-Key: the same operator's same key is the same job."""
-_KEY_CHARACTERS_MAX: Final = 200
 _CANARY_SHARE: Final = 0.05
 _WINDOW: Final = timedelta(hours=1)
 """Openings that needed no second person count together for so long."""
@@ -118,7 +117,7 @@ class Jobs:
         body = await read_body(request, JobBody, "bad_job")
         body.check()
         operator = operator_of(request)
-        job = _job_id(request, operator)
+        job = id_of_key(request, _KEYS, operator)
         targets = self._choose(body)
         now = clock.wall()
         if body.dry_run:
@@ -315,15 +314,3 @@ def _job_of(request: web.Request) -> UUID:
 
 def _unknown(request: web.Request) -> Problem:
     return Problem("job_unknown", f"There is no job {request.match_info['job'][:40]!r}.")
-
-
-def _job_id(request: web.Request, operator: str) -> UUID:
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return uuid4()
-    if not 1 <= len(key) <= _KEY_CHARACTERS_MAX:
-        raise Problem("bad_request", f"Idempotency-Key has 1 to {_KEY_CHARACTERS_MAX} characters.")
-    try:
-        return uuid5(_KEYS, f"{operator}\n{key}")
-    except UnicodeEncodeError:
-        raise Problem("bad_request", "Idempotency-Key is not UTF-8.") from None

@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+from uuid import UUID, uuid4, uuid5
 
 import msgspec
 import orjson
@@ -11,6 +12,7 @@ from aiohttp import web
 from hub.api.problems import Problem
 
 _Q = TypeVar("_Q")
+_KEY_CHARACTERS_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +66,19 @@ async def read_body(request: web.Request, kind: type[_Q], code: str = "bad_reque
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(code, f"The body: {error}.") from None
+
+
+def id_of_key(request: web.Request, namespace: UUID, scope: str) -> UUID:
+    """Return the id that the header `Idempotency-Key` stands for; a new one without it.
+
+    The same key of the same scope is the same id, also after a restart. Raises Problem bad_request.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return uuid4()
+    if not 1 <= len(key) <= _KEY_CHARACTERS_MAX:
+        raise Problem("bad_request", f"Idempotency-Key has 1 to {_KEY_CHARACTERS_MAX} characters.")
+    try:
+        return uuid5(namespace, f"{scope}\n{key}")
+    except UnicodeEncodeError:
+        raise Problem("bad_request", "Idempotency-Key is not UTF-8.") from None

@@ -12,7 +12,8 @@ from hub import clock
 from hub.config import Commands
 from hub.core.commands import Entry
 from hub.core.fleet import Door, Locker
-from wire.messages import Args, Events
+from hub.core.lanes import is_forget
+from wire.messages import Args, CommandKind, Events
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ CommandView = TypedDict(
     },
 )  # fmt: skip
 """A command as it stands. `stages_ms` count from acceptance; a stage not reached is left out. `expires_at` and
-`attempts` are a durable command's."""
+`attempts` are a durable command's. Whom a `forget` is about is never shown: it has no `args`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +233,7 @@ def command_view(entry: Entry, config: Commands) -> CommandView:
         "door": order.door,
         "actor": order.actor,
         "reason": order.reason,
-        "args": order.args,
+        "args": None if is_forget(entry) else order.args,
         "state": entry.state.value,
         "detail": entry.detail,
         "outcome": None if entry.outcome is None else entry.outcome.value,
@@ -250,6 +251,8 @@ def command_view(entry: Entry, config: Commands) -> CommandView:
 def command_of_row(row: dict[str, Any], config: Commands) -> CommandView:
     """Show a command from the database: its columns have the names of the view."""
     shown: CommandView = {**row, "budget_ms": config.open_budget_ms}  # type: ignore[typeddict-item]
+    if shown["kind"] == CommandKind.FORGET:
+        shown["args"] = None
     return shown
 
 

@@ -5,7 +5,7 @@
       └─▶ expired
 
 *Instant* commands (open, locate) are born `sent` and may time out: the hub's view and not an end, the agent may
-still tell. *Durable* ones (configure, restart) are born `queued` and never time out. Only the locker's word
+still tell. *Durable* ones (configure, restart, forget) are born `queued` and never time out. Only the locker's word
 settles what was sent once; the hub itself says `cancelled` and `expired` of what never was. A command's end may be
 told by a reply and by the ledger: the first counts, the second changes nothing.
 
@@ -21,6 +21,8 @@ from typing import Final
 from uuid import UUID
 
 from wire.messages import Args, CommandState, Stages
+from wire.refusals import DISOWNED, UNDELIVERED
+from wire.refusals import Refusal as LockerRefusal
 
 
 class State(StrEnum):
@@ -79,6 +81,7 @@ class Refusal(StrEnum):
     DOOR_OUT_OF_SERVICE = "door_out_of_service"
     TOO_LATE = "too_late"
     ALREADY_SETTLED = "already_settled"
+    NOT_CANCELLABLE = "not_cancellable"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     RATE_LIMITED = "rate_limited"
     BROKER_UNAVAILABLE = "broker_unavailable"
@@ -148,23 +151,19 @@ class Word:
     @classmethod
     def of(cls, state: CommandState, detail: str | None, stages: Stages | None) -> "Word":
         """Read a reply's state. `rejected` because it was cancelled is a state of its own."""
-        if state is CommandState.REJECTED and detail == CANCELLED_REASON:
+        if state is CommandState.REJECTED and detail == LockerRefusal.CANCELLED:
             return cls(State.CANCELLED, detail, stages)
         return cls(State(state.value), detail, stages)
 
     @property
     def disowned(self) -> bool:
         """Whether the locker speaks of a copy that is not what this hub sent."""
-        return self.state is State.REJECTED and self.detail in DISOWNED_REASONS
+        return self.state is State.REJECTED and self.detail in DISOWNED
 
-
-CANCELLED_REASON: Final = "cancelled"
-REUSED_REASON: Final = "id_reused"
-"""The locker had this id with another order: the row was lost here, and the Idempotency-Key was used again."""
-UNDELIVERED_REASONS: Final = frozenset({"expired", "wrong_boot"})
-"""Refusals of a delivery and not of what is asked: they do not end a durable command."""
-DISOWNED_REASONS: Final = frozenset({"retained", "wrong_locker", "bad_signature", "version"})
-"""Refusals of a copy that is not what this hub sent. They end nothing: the proper one may still come, and act."""
+    @property
+    def undelivered(self) -> bool:
+        """Whether the locker refused one delivery, and not what is asked."""
+        return self.state is State.REJECTED and self.detail in UNDELIVERED
 
 
 class CommandBook:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from hub.core.commands import UNDELIVERED_REASONS, CommandClass, Order, State, Word
+from hub.core.commands import CommandClass, Order, Word
 from wire.messages import DURABLE_KINDS, Args, CommandKind, CommandState, Door, Event, Kind, Stages, Text
 
 
@@ -21,8 +21,7 @@ class Finished:
     @property
     def undelivered(self) -> bool:
         """Whether it is no end at all, but the refusal of one delivery of a durable command."""
-        refused = self.word.state is State.REJECTED and self.word.detail in UNDELIVERED_REASONS
-        return refused and self.command_class is CommandClass.DURABLE
+        return self.word.undelivered and self.command_class is CommandClass.DURABLE
 
 
 class _Command(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Durable commands on their way: one lane a locker, in order, one command at a time.
+"""Durable commands on their way: one lane a locker, and one for its `forget`s; in order, one command at a time.
 
 A command leaves its lane when it is settled. The head is sent when its locker is there, and again after a pause
 that grows, or at once when the locker has come anew. One that was cancelled, or whose time is over after it was
@@ -13,6 +13,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from hub.core.commands import Entry, Refusal, State, Word
+from wire.messages import CommandKind
 
 OVERDUE = "its time is over, and the locker has not said yet what became of it"
 """The detail of such a command, until there is an answer."""
@@ -37,6 +38,10 @@ class Step:
 
     act: Act
     entry: Entry
+
+
+_Lane = tuple[str, bool]
+"""A locker, and whether it is the lane of its `forget`s, which may wait for long and hold up nothing else."""
 
 
 @dataclass(slots=True)
@@ -65,7 +70,8 @@ class Lanes:
         self._pause_ms_min = pause_ms_min
         self._pause_ms_max = pause_ms_max
         self._places: dict[UUID, _Place] = {}
-        self._lanes: dict[str, list[_Place]] = {}
+        self._lanes: dict[_Lane, list[_Place]] = {}
+        self._forgets = 0
 
     def __len__(self) -> int:
         """Return how many commands are on their way."""
@@ -77,10 +83,13 @@ class Lanes:
         return None if place is None else place.entry
 
     def room(self, locker: str, *, reserved: int = 0, reserved_all: int = 0) -> Refusal | None:
-        """Say whether one more is taken; `reserved` of this locker, and of all, are about to be added."""
-        if len(self._lanes.get(locker, ())) + reserved >= self._per_locker_max:
+        """Say whether one more is taken; `reserved` of this locker, and of all, are about to be added.
+
+        A `forget` neither needs room nor takes any: how many of a locker are here is up to whoever adds them.
+        """
+        if len(self._lanes.get((locker, False), ())) + reserved >= self._per_locker_max:
             return Refusal.LOCKER_QUEUE_FULL
-        return Refusal.HUB_BUSY if len(self._places) + reserved_all >= self._fleet_max else None
+        return Refusal.HUB_BUSY if len(self._places) - self._forgets + reserved_all >= self._fleet_max else None
 
     def add(self, entry: Entry) -> Entry:
         """Put a command into its locker's lane, by acceptance; return the entry that stands there, if one does."""
@@ -88,7 +97,8 @@ class Lanes:
         if known is not None:
             return known
         place = self._places[entry.id] = _Place(entry)
-        insort(self._lanes.setdefault(entry.order.locker, []), place, key=_turn)
+        insort(self._lanes.setdefault(_lane_of(entry), []), place, key=_turn)
+        self._forgets += is_forget(entry)
         return entry
 
     def remove(self, command: UUID) -> None:
@@ -96,10 +106,11 @@ class Lanes:
         place = self._places.pop(command, None)
         if place is None:
             return
-        lane = self._lanes[place.entry.order.locker]
-        lane.remove(place)
-        if not lane:
-            del self._lanes[place.entry.order.locker]
+        key = _lane_of(place.entry)
+        self._lanes[key].remove(place)
+        if not self._lanes[key]:
+            del self._lanes[key]
+        self._forgets -= is_forget(place.entry)
 
     def hear(self, command: UUID, locker: str, word: Word) -> Word | None:
         """Return what a locker's word means for its command; None where it changes nothing.
@@ -125,14 +136,19 @@ class Lanes:
             limit: what is beyond it is due at the next call.
         """
         steps: list[Step] = []
-        for locker, lane in self._lanes.items():
+        for (locker, forgets), lane in self._lanes.items():
             if len(steps) >= limit:
                 break
+            # To have begun to forget, and not to be heard of again, is no doubt worth keeping a name for.
             steps += [
-                Step(Act.EXPIRE, one.entry) for one in lane if one.entry.state is State.QUEUED and _over(one, now)
+                Step(Act.EXPIRE, one.entry)
+                for one in lane
+                if (forgets or one.entry.state is State.QUEUED) and _over(one, now)
             ]
             # A lane has more than one command under way only if they were accepted in the same moment.
             head = next((one for one in lane if one.entry.state is not State.QUEUED), lane[0])
+            if forgets and _over(head, now):
+                continue
             if head.entry.state is not State.QUEUED and _over(head, now) and head.entry.detail != OVERDUE:
                 steps.append(Step(Act.OVERDUE, head.entry))
             act = _act(head, now)
@@ -159,6 +175,15 @@ class Lanes:
         place = self._places.get(command)
         if place is not None:
             place.due_ms = 0.0
+
+
+def is_forget(entry: Entry) -> bool:
+    """Say whether a command orders somebody to be forgotten: its `args` name them, and are shown to nobody."""
+    return entry.order.kind == CommandKind.FORGET
+
+
+def _lane_of(entry: Entry) -> _Lane:
+    return entry.order.locker, is_forget(entry)
 
 
 def _turn(place: _Place) -> tuple[datetime, UUID]:

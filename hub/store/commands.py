@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 from psycopg.rows import DictRow
@@ -16,6 +16,10 @@ from hub.store.timescale import Store
 
 _EVENTS_BEFORE: Final = timedelta(days=1)
 """How far a locker's clock may have been behind when it wrote of a command."""
+
+
+FORGETS_PER_LOCKER_MAX: Final = 10
+"""How many `forget`s of one locker a hub has in hand. Any number waits in the table, for as long as it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,13 @@ class CommandStore:
         """Return all durable commands that are not settled, oldest first."""
         return await self._store.fetch("commands_durable_under_way")
 
+    async def forgets_under_way(self) -> list[DictRow]:
+        """Return the oldest `forget`s of each locker, `FORGETS_PER_LOCKER_MAX` of one: the others' turn comes.
+
+        `registered` says whether the locker is in the registry.
+        """
+        return await self._store.fetch("forgets_under_way", {"per_locker": FORGETS_PER_LOCKER_MAX})
+
     async def add_durable(self, entry: Entry) -> tuple[bool, DictRow]:
         """Store a durable command as queued. Returns whether it is new, and the row that is there now."""
         async with self._store.transaction() as conn:
@@ -188,16 +199,40 @@ class CommandStore:
                 )
             return await _rows(conn, [one.id for one in ordered])
 
-    async def forget(self, accepted: Mapping[UUID, datetime]) -> None:
+    async def take_back(self, accepted: Mapping[UUID, datetime]) -> None:
         """Delete durable commands that were never sent, where the row is the one that was accepted then."""
         values = {"ids": list(accepted), "ats": list(accepted.values())}
         async with self._store.transaction() as conn:
-            await conn.execute(statement("durable_forget"), values)
+            await conn.execute(statement("durable_take_back"), values)
 
     async def _change(self, name: str, ids: Sequence[UUID], **values: str) -> list[DictRow]:
         async with self._store.transaction() as conn:
             await conn.execute(statement(name), {"ids": sorted(ids), **values})
             return await _rows(conn, ids)
+
+
+async def add_forgets(
+    conn: psycopg.AsyncConnection[DictRow],
+    lockers: Sequence[str],
+    actor: UUID,
+    *,
+    now: datetime,
+    expires_at: datetime,
+    deadline_ms: int,
+) -> int:
+    """Store, in the caller's transaction, that lockers of the registry are to forget an actor; return how many.
+
+    None is added where the same waits already and was never sent.
+    """
+    given = {
+        "ids": [uuid4() for _ in lockers],
+        "lockers": list(lockers),
+        "args": Jsonb({"actor": str(actor)}),
+        "now": now,
+        "expires_at": expires_at,
+        "deadline_ms": deadline_ms,
+    }
+    return (await conn.execute(statement("forgets_add"), given)).rowcount
 
 
 def entry_of_row(row: DictRow, *, now: datetime, now_ms: float) -> Entry:

@@ -21,6 +21,7 @@ from edge_agent.disk import Disk, LedgerState, open_disk
 from edge_agent.journal import Journal
 from edge_agent.outbox import Outbox
 from tests.edge_agent.bench import Bench
+from tests.edge_agent.scene import HubStandIn, Machine
 
 WAIT_S_MAX = 20.0
 Until = Callable[[Callable[[], object]], Awaitable[None]]
@@ -136,3 +137,15 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     started.start()
     yield started
     started.kill()
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> HubStandIn:
+    return HubStandIn(tmp_path / "key.pem")
+
+
+@pytest.fixture
+async def machine(tmp_path: Path, broker: Broker, thread: ThreadPoolExecutor) -> AsyncIterator[Machine]:
+    locker = Machine(tmp_path, broker.port, thread)
+    yield locker
+    locker.close()

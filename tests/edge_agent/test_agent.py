@@ -2,9 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
@@ -28,18 +26,6 @@ if TYPE_CHECKING:
     from tests.edge_agent.conftest import Broker, Until
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> HubStandIn:
-    return HubStandIn(tmp_path / "key.pem")
-
-
-@pytest.fixture
-async def machine(tmp_path: Path, broker: "Broker", thread: ThreadPoolExecutor) -> AsyncIterator[Machine]:
-    locker = Machine(tmp_path, broker.port, thread)
-    yield locker
-    locker.close()
 
 
 async def test_a_door_opens_on_command_and_the_whole_story_is_told(

@@ -2,14 +2,13 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
 
 import pytest
 
-from edge_agent.failpoint import POINTS, VARIABLE
+from edge_agent.failpoint import FORGET_POINTS, POINTS, VARIABLE
 from tests.edge_agent.scene import HubStandIn, Machine
 from wire.messages import CommandState
 
@@ -17,18 +16,6 @@ if TYPE_CHECKING:
     from tests.edge_agent.conftest import Broker, Until
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> HubStandIn:
-    return HubStandIn(tmp_path / "key.pem")
-
-
-@pytest.fixture
-async def machine(tmp_path: Path, broker: "Broker", thread: ThreadPoolExecutor) -> AsyncIterator[Machine]:
-    locker = Machine(tmp_path, broker.port, thread)
-    yield locker
-    locker.close()
 
 
 async def test_a_frozen_agent_opens_no_door_late(
@@ -91,6 +78,43 @@ async def test_an_agent_that_dies_at_any_point_acts_once_at_most_and_tells_the_t
     (finished,) = [event for event in hub.events.values() if event.kind == "command.finished"]
     assert (finished.data or {})["state"] == reply.state
     assert hub.dense()
+
+
+@pytest.mark.parametrize("point", FORGET_POINTS)
+async def test_an_agent_that_dies_while_it_forgets_forgets_all_the_same(
+    broker: "Broker", hub: HubStandIn, machine: Machine, until: "Until", point: str
+) -> None:
+    async with hub.on_duty(broker.port):
+        async with machine.process():
+            await until(lambda: hub.beacon and "board.online" in hub.kinds())
+            opening = hub.command(2, actor=uuid4())
+            await hub.send(opening)
+            await until(lambda: "door.opened" in hub.kinds())
+        hub.beacon = None
+        assert names(machine.directory / "agent", opening.actor)
+        async with machine.process(**{VARIABLE: point}) as agent:
+            await until(lambda: hub.beacon and hub.kinds().count("agent.started") == 2)
+            forget = hub.command(None, kind="forget", args={"actor": str(opening.actor)}, actor=None)
+            await hub.send(forget)
+            async with asyncio.timeout(20):
+                assert await agent.wait() == 137
+        assert not hub.replies[forget.id]
+        hub.beacon = None
+        async with machine.process() as again:
+            await until(lambda: hub.beacon and hub.kinds().count("agent.started") == 3)
+            await hub.send(hub.command(None, kind="forget", args=forget.args, actor=None, id=forget.id))
+            await until(lambda: hub.replies[forget.id])
+            assert hub.replies[forget.id][0].state is CommandState.SUCCEEDED
+            assert not names(machine.directory / "agent", opening.actor)
+            again.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(30):
+                assert await again.wait() == 0
+    assert hub.dense()
+
+
+def names(directory: Path, actor: UUID | None) -> bool:
+    """Say whether an actor is anywhere in a locker's files."""
+    return any(str(actor).encode() in path.read_bytes() for path in directory.iterdir())
 
 
 async def test_a_restart_ends_the_process_for_its_supervisor_and_is_settled_by_the_next(

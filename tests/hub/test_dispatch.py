@@ -26,6 +26,7 @@ from hub.store.rows import Quarantined
 from hub.store.timescale import Store
 from tests.hub.api.serving import NOWHERE, locker
 from wire.messages import Clock, Command, CommandState, Presence, Reply, decode_command, encode
+from wire.refusals import DISOWNED
 from wire.topics import Channel, topic_of
 
 BOOT = UUID(int=1)
@@ -59,7 +60,7 @@ class Bench:
         config = Config()
         metrics = Metrics("0.0.0")
         self.fleet = Fleet(silent_after_ms=1e12)
-        self.fleet.load([locker("berlin-01")])
+        self.fleet.load([locker("berlin-01"), *(locker(f"paris-{number:02}") for number in range(1, 31))])
         self.clocks = Clocks()
         self.wire = Wire()
         store = Store(NOWHERE, connections_max=4, statement_timeout_ms=1000, connect_timeout_s=1)
@@ -69,6 +70,7 @@ class Bench:
         courier = Courier(make_key(folder / "key.pem"), self.clocks)
         courier.use(self.wire)
         news = News(Live(config.live, config.commands, self.fleet, metrics), metrics)
+        self.metrics = metrics
         self.dispatch = Dispatch(
             config.commands, courier, self.fleet, self.clocks, news, rows,
             Quarantine(bad, metrics, payload_bytes_max=100, per_topic_per_minute=100), metrics,
@@ -101,11 +103,22 @@ class Bench:
     def settle(self) -> None:
         """Let the locker answer all that it was sent."""
         for command in self.wire.sent:
-            reply = Reply(
-                v=1, boot=BOOT, t=self.locker_ms, at=1, clock=Clock.SYNCED, id=command.id,
-                state=CommandState.SUCCEEDED,
-            )  # fmt: skip
-            self.dispatch.receive(topic_of("berlin-01", Channel.REPLIES), encode(reply), retained=False)
+            self.reply(command.id, CommandState.SUCCEEDED)
+
+    def reply(self, command: UUID, state: CommandState, reason: str | None = None, of: str = "berlin-01") -> None:
+        said = Reply(
+            v=1, boot=BOOT, t=self.locker_ms, at=1, clock=Clock.SYNCED, id=command, state=state, reason=reason
+        )
+        self.dispatch.receive(topic_of(of, Channel.REPLIES), encode(said), retained=False)
+
+    def disowned(self) -> dict[tuple[str, str], float]:
+        """How often lockers took a command for somebody else's, by its kind and the reason."""
+        found = {}
+        for metric in self.metrics.command_rejections.collect():
+            for sample in metric.samples:
+                if sample.name.endswith("_total") and sample.value:
+                    found[sample.labels["kind"], sample.labels["reason"]] = sample.value
+        return found
 
 
 @pytest.fixture
@@ -194,3 +207,39 @@ async def test_a_command_that_could_not_be_sent_leaves_nothing_behind(bench: Ben
 async def test_draining(bench: Bench) -> None:
     await bench.dispatch.drain(0.01)
     assert bench.ask() is Refusal.DRAINING
+
+
+@pytest.mark.parametrize("reason", sorted(DISOWNED))
+async def test_a_locker_that_takes_a_command_for_somebody_elses_is_seen(
+    bench: Bench, reason: Refusal, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = bench.ask()
+    assert isinstance(answer, Accepted)
+    assert bench.disowned() == {}
+    for _ in range(50):
+        bench.reply(answer.entry.id, CommandState.REJECTED, reason)
+        bench.now += 10
+    assert not answer.entry.settled
+    bench.reply(uuid4(), CommandState.REJECTED, reason)
+    bench.reply(answer.entry.id, CommandState.REJECTED, reason, of="paris-01")
+    assert bench.disowned() == {("open", reason): 50, ("not_known", reason): 2}
+    told = [record.__dict__ for record in caplog.records if "did not send" in record.message]
+    assert [(one["locker"], one["reason"], one["not_told_since"]) for one in told] == [
+        ("berlin-01", reason, 0),
+        ("paris-01", reason, 50),
+    ]
+    # A minute later it is told again, and what it was that is not told.
+    bench.now += 60_000
+    bench.reply(answer.entry.id, CommandState.REJECTED, reason)
+    assert caplog.records[-1].__dict__["not_told_since"] == 0
+    bench.settle()
+    assert answer.entry.settled
+
+
+async def test_a_fleet_that_has_another_key_does_not_fill_the_log(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(1, 31):
+        bench.reply(uuid4(), CommandState.REJECTED, "bad_signature", of=f"paris-{number:02}")
+    assert bench.disowned() == {("not_known", "bad_signature"): 30}
+    assert len([record for record in caplog.records if "did not send" in record.message]) == 20

@@ -7,6 +7,7 @@ and what people were told; and it says, in a sentence, which promise was broken.
     A  no receipt too early   L  no pulse too late        X  no order acts twice
     U  honest answers         B  bounded and balanced     V  works again after every fault
     P  nothing is deleted from a disk before it is confirmed or declared
+    F  who is to be forgotten is nowhere on the disk, as far as it had come when it was told so
 """
 
 from collections import defaultdict
@@ -29,6 +30,7 @@ _LATE_MS: Final = 3.0
 """Both clocks count whole milliseconds, and drift apart by 0.8 ms in the two seconds of a deadline."""
 _NO_PULSE: Final = frozenset({"rejected", "failed", "cancelled", "expired"})
 
+_ERASED: Final = b'"erased":true'
 Number = tuple[str, UUID, int]
 
 
@@ -65,6 +67,8 @@ class Truth:
     """What was on a disk that people threw away; nobody can ask for it."""
     forgotten: set[UUID] = field(default_factory=set)
     """Commands that the database lost, because people put back an older one."""
+    forgotten_people: int = 0
+    """How often a disk has forgotten somebody."""
     restored: bool = False
     """Whether the database was replaced by an older one."""
     cloned: set[str] = field(default_factory=set)
@@ -76,6 +80,10 @@ class Truth:
     _numbers: dict[tuple[str, Content], list[Number]] = field(default_factory=lambda: defaultdict(list))
     """Every number that an event has had: another one in each epoch."""
     crashes_ns: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    to_forget: set[UUID] = field(default_factory=set)
+    """Whom the hub was told to let lockers forget."""
+    _forgets: dict[tuple[str, UUID], tuple[str, UUID, int]] = field(default_factory=dict)
+    """Each such command of each disk: whom, and the disk's newest event when it was first sent."""
     _locker_of: dict[str, str] = field(default_factory=dict)
     _contiguous: dict[tuple[str, UUID], int] = field(default_factory=dict)
     _indexed: int = 0
@@ -96,6 +104,8 @@ class Truth:
     def disk_lost(self, drive: Drive) -> None:
         """A disk is thrown away, or loses what it had: what only it had cannot be asked for any more."""
         locker = self._locker_of[drive.name]
+        for name, command in [key for key in self._forgets if key[0] == drive.name]:
+            del self._forgets[name, command]
         for (epoch, seq), content in drive.entries.items():
             self.lost_disks.add(((locker, epoch, seq), content))
         there = set(drive.entries.values())
@@ -180,6 +190,10 @@ class Truth:
         self._indexed = 0
         self._table = None
 
+    def forget_sent(self, drive: Drive, command: UUID, actor: str) -> None:
+        """A locker is told to forget somebody: in all that happened so far."""
+        self._forgets.setdefault((drive.name, command), (actor, *drive.newest()))
+
     # What is asked.
 
     def missing(self, drive: Drive | None = None) -> list[tuple[Number, Content]]:
@@ -234,8 +248,10 @@ class Truth:
                 epochs.append(entry.epoch)
                 note(drive.name, "epoch", entry.epoch)
             number = (locker, entry.epoch, entry.seq)
-            self.must.setdefault(number, {})[entry.content] = drive.name
-            self._numbers[locker, entry.content].append(number)
+            content = drive.entries[entry.epoch, entry.seq] = self._as_written(number, entry.content)
+            self.must.setdefault(number, {})[content] = drive.name
+            self._numbers[locker, content].append(number)
+            self._check_forgotten(drive, content)
             note(drive.name, "disk", entry.seq, entry.content.kind, entry.content.door, entry.content.command or "")
         if not gone:
             return
@@ -246,6 +262,33 @@ class Truth:
             self.gone.add(number)
             if entry.epoch == epochs[-1] and number not in self._stored_once and not _told_of(drive, entry):
                 self.world.breach("P", f"{drive.name} has deleted event {entry.seq}, which nobody has confirmed")
+
+    def _as_written(self, number: Number, content: Content) -> Content:
+        """Return what an event said before somebody in it was forgotten."""
+        if content.data is None or _ERASED not in content.data or content.actor or content.command:
+            return content
+        there = (content.kind, content.door, content.at_ms)
+        for known in self.must.get(number, ()):
+            if known.actor in self.to_forget and (known.kind, known.door, known.at_ms) == there:
+                return known
+        return content
+
+    def _check_forgotten(self, drive: Drive, content: Content) -> None:
+        """Look at a disk on which an order to forget has succeeded just now."""
+        sent = None if content.command is None else self._forgets.get((drive.name, content.command))
+        if (
+            sent is None
+            or content.kind != EventKind.COMMAND_FINISHED
+            or b'"succeeded"' not in (content.data or b"")
+        ):
+            return
+        actor, epoch, newest = sent
+        named = drive.names(actor)
+        if drive.newest()[0] == epoch and any(0 < seq <= newest for seq in named):
+            self.world.breach("F", f"{drive.name} has forgotten {actor}, and event {min(named)} names them")
+        if not named and actor.encode() in (drive.image() or b""):
+            self.world.breach("F", f"{drive.name} has forgotten {actor}, and a copy of something names them")
+        self.forgotten_people += 1
 
     def _explained(self, number: Number) -> bool:
         """Say whether the database has a reason for not having a number."""
@@ -269,7 +312,7 @@ class Truth:
             return
         for row in tables.events[self._indexed :]:
             number = (row.locker, row.epoch, row.seq)
-            self._rows.setdefault(number, []).append(_content(row))
+            self._rows.setdefault(number, []).append(self._as_written(number, _content(row)))
             self._stored_once.add(number)
         self._indexed = len(tables.events)
         self._quarantined = {(row["locker"], row["epoch"], row["seq"]) for row in tables.quarantine if row["seq"]}

@@ -24,7 +24,7 @@ def command_put(tables: Tables, given: Row) -> Result:
     new = _plain(given)
     old = tables.commands.get(new["id"])
     if old is None:
-        tables.commands[new["id"]] = new
+        tables.commands[new["id"]] = _as_kept(new)
         return Result(count=1)
     if old["locker"] != new["locker"]:
         return Result()
@@ -38,7 +38,7 @@ def command_put(tables: Tables, given: Row) -> Result:
     row["cancel_requested"] = old["cancel_requested"] or new["cancel_requested"]
     row["attempts"] = max(old["attempts"], new["attempts"])
     row["stages_ms"] = new["stages_ms"] | old["stages_ms"]
-    tables.commands[new["id"]] = row
+    tables.commands[new["id"]] = _as_kept(row)
     return Result(count=1)
 
 
@@ -78,8 +78,43 @@ def commands_instant_newest(tables: Tables, given: Row) -> Result:
 
 @a_read
 def commands_durable_under_way(tables: Tables, _: Row) -> Result:
-    found = [row for row in tables.commands.values() if row["class"] == "durable" and row["state"] in _UNDER_WAY]
-    return Result([dict(row) for row in sorted(found, key=lambda row: (row["accepted_at"], row["id"]))])
+    return Result([dict(row) for row in _durable(tables) if row["kind"] != "forget"])
+
+
+@a_read
+def forgets_under_way(tables: Tables, given: Row) -> Result:
+    found = [row for row in _durable(tables) if row["kind"] == "forget"]
+    registered = {row["id"] for row in tables.lockers}
+    turns: dict[str, int] = {}
+    result = Result()
+    for row in found:
+        turn = turns[row["locker"]] = turns.get(row["locker"], 0) + 1
+        if turn <= given["per_locker"]:
+            result.rows.append(row | {"registered": row["locker"] in registered})
+    return result
+
+
+@a_write
+def forgets_add(tables: Tables, given: Row) -> Result:
+    given = _plain(given)
+    registered = {row["id"] for row in tables.lockers}
+    result = Result()
+    for one, locker in zip(given["ids"], given["lockers"], strict=True):
+        waits = any(
+            row["locker"] == locker and row["kind"] == "forget" and row["state"] == "queued"
+            and row["args"] == given["args"]
+            for row in tables.commands.values()
+        )  # fmt: skip
+        if waits or locker not in registered:
+            continue
+        tables.commands[one] = {
+            "id": one, "class": "durable", "locker": locker, "kind": "forget", "door": None, "actor": None,
+            "reason": None, "args": given["args"], "accepted_at": given["now"], "deadline_ms": given["deadline_ms"],
+            "expires_at": given["expires_at"], "state": "queued", "detail": None, "outcome": None, "late": False,
+            "cancel_requested": False, "attempts": 0, "stages_ms": {}, "untouched": True,
+        }  # fmt: skip
+        result.count += 1
+    return result
 
 
 @a_write
@@ -104,7 +139,7 @@ def commands_settle_from_ledger(tables: Tables, given: Row) -> Result:
         if detail == "cancelled":
             state = "expired" if durable and not row["cancel_requested"] else "cancelled"
         late = row["late"] or row["state"] == "timed_out"
-        tables.commands[row["id"]] = row | {"state": state, "detail": detail, "late": late}
+        tables.commands[row["id"]] = _as_kept(row | {"state": state, "detail": detail, "late": late})
         result.rows.append({"id": row["id"]})
         result.count += 1
     return result
@@ -179,7 +214,12 @@ def durable_settle(tables: Tables, given: Row) -> Result:
 @a_write
 def durable_expire(tables: Tables, given: Row) -> Result:
     told = {"state": "expired", "detail": given["detail"]}
-    return _change(tables, given["ids"], lambda row: row["state"] == "queued", lambda _: told)
+    return _change(
+        tables,
+        given["ids"],
+        lambda row: row["state"] in (_UNDER_WAY if row["kind"] == "forget" else {"queued"}),
+        lambda _: told,
+    )
 
 
 @a_write
@@ -193,7 +233,7 @@ def durable_cancel(tables: Tables, given: Row) -> Result:
     return _change(
         tables,
         [given["id"]],
-        lambda row: row["state"] in {"queued", "sent", "accepted"},
+        lambda row: row["state"] in {"queued", "sent", "accepted"} and row["kind"] != "forget",
         lambda row: {
             "cancel_requested": True, "state": "cancelled" if row["state"] == "queued" else row["state"],
         },
@@ -201,7 +241,7 @@ def durable_cancel(tables: Tables, given: Row) -> Result:
 
 
 @a_write
-def durable_forget(tables: Tables, given: Row) -> Result:
+def durable_take_back(tables: Tables, given: Row) -> Result:
     result = Result()
     for one, accepted_at in zip(given["ids"], given["ats"], strict=True):
         row = tables.commands.get(one)
@@ -229,9 +269,20 @@ def _change(
         row = tables.commands.get(one)
         if row is None or (durable and row["class"] != "durable") or not where(row):
             continue
-        tables.commands[one] = row | news(row)
+        tables.commands[one] = _as_kept(row | news(row))
         result.count += 1
     return result
+
+
+def _durable(tables: Tables) -> list[Row]:
+    found = [row for row in tables.commands.values() if row["class"] == "durable" and row["state"] in _UNDER_WAY]
+    return sorted(found, key=lambda row: (row["accepted_at"], row["id"]))
+
+
+def _as_kept(row: Row) -> Row:
+    """What the trigger of 0011_forget.sql makes of a row: an order to forget that has ended names nobody."""
+    ended = row["kind"] == "forget" and row["state"] not in _UNDER_WAY
+    return row | {"args": None, "actor": None} if ended else row
 
 
 def _rank(state: str) -> int:

@@ -4,6 +4,7 @@ Only what touches the machine is replaced: clocks, chance, threads, the MQTT cli
 the serial port, the HTTP server. Everything else, both composition roots included, is the code that ships.
 """
 
+import asyncio
 import logging
 import os
 import random
@@ -31,9 +32,12 @@ import hub.app
 import hub.clock
 import hub.metrics
 import hub.store.timescale
+import hub.upkeep
 from edge_agent import signature
 from edge_agent.cabinet import Cabinet
 from hub.core.accounting import Accounts
+from hub.people.watch import PeopleWatch
+from hub.retention.service import RetentionService
 from hub.signing import CommandKey
 from tests.pair import links
 from tests.pair.database import Pool
@@ -108,9 +112,12 @@ def _replacements(world: World) -> list[tuple[object, str, object]]:
         (hub.app, "Link", links.HubLink),
         (hub.app, "load_key", lambda _: CommandKey(PRIVATE)),
         (hub.app, "start", _no_http),
+        # What goes by the calendar is not modelled.
+        *((place, "run", _never) for place in (hub.upkeep.Upkeep, RetentionService, PeopleWatch)),
         (hub.app._Build, "application", _remember),  # noqa: SLF001 - the composition root's own parts are run as they are
         (edge_agent.clock, "time", _Like(time, clock_gettime_ns=_boot_ns, time_ns=_wall_ns)),
         (edge_agent.disk, "sqlite3", _Like(sqlite3, connect=_open_file)),
+        (edge_agent.disk, "_chunk", _chunk),
         (edge_agent.mqtt, "connect", links.connect),
         (edge_agent.boards.bus, "Random", lambda: random.Random(random.getrandbits(32))),
         (edge_agent.app, "_HOUSEKEEPING_S", _HOUSEKEEPING_S),
@@ -158,6 +165,12 @@ def _open_file(path: Path, **options: object) -> Any:  # noqa: ANN401 - SQLite's
     return drives[running().name].open()
 
 
+def _chunk(path: Path, start: int) -> bytes:
+    del path
+    image = drives[running().name].image() or b""
+    return image[start : start + (1 << 20)]
+
+
 def _count_accounts(metrics: object, accounts: Accounts, in_flight: Callable[[], tuple[int, int]]) -> None:
     del metrics
     books[running().name] = (accounts, in_flight)
@@ -165,6 +178,10 @@ def _count_accounts(metrics: object, accounts: Accounts, in_flight: Callable[[],
 
 def _remember(build: Any) -> None:  # noqa: ANN401 - hub.app's own
     builds[running().name] = build
+
+
+async def _never(_: object) -> None:
+    await asyncio.Event().wait()
 
 
 async def _no_http(*_: object) -> "_NoRunner":

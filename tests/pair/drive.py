@@ -90,6 +90,24 @@ class Drive:
         if self.look is not None and (added or gone):
             self.look(self, added, gone)
 
+    def newest(self) -> tuple[UUID, int]:
+        """Return the epoch, and the number of its newest event."""
+        found = (
+            [] if self._connection is None else _query(self._connection, "SELECT epoch, next_seq - 1 FROM ledger")
+        )
+        return (UUID(found[0][0]), int(found[0][1])) if found else (UUID(int=0), 0)
+
+    def names(self, text: str) -> list[int]:
+        """Return the numbers of the events with this text in them; 0 stands for a command."""
+        if self._connection is None:
+            return []
+        told = text.encode()
+        return [
+            number
+            for sql in ("SELECT seq FROM event WHERE instr(body, ?)", "SELECT 0 FROM command WHERE instr(body, ?)")
+            for (number,) in sqlite3.Connection.execute(self._connection, sql, (told,))
+        ]
+
     def image(self) -> bytes | None:
         """Return a copy of the whole file, None where there is none yet."""
         return None if self._connection is None else self._connection.serialize()

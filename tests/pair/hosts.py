@@ -1,6 +1,7 @@
 """What stands where: hubs and lockers, each with a machine, a process, and somebody who starts it again."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from concurrent.futures import Executor
 from pathlib import Path
@@ -28,7 +29,7 @@ _AGAIN_S: Final = 1.0
 _UPTIME_MS: Final = (1_000, 400_000_000)
 
 
-class Host:
+class Host(ABC):
     """A machine, and the one process that is kept running on it."""
 
     def __init__(self, world: World, name: str, *, drift_ppm: int, wall_error_ms: int = 0) -> None:
@@ -94,11 +95,13 @@ class Host:
             self.world, drift_ppm=self._drift_ppm, uptime_ms=uptime_ms, wall_error_ms=self._wall_error_ms
         )
 
+    @abstractmethod
     def _process(self) -> Process:
-        raise NotImplementedError
+        """Return a new process of this machine, not started yet."""
 
+    @abstractmethod
     async def _main(self) -> None:
-        raise NotImplementedError
+        """Run what the process is there for."""
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         error = None if task.cancelled() else task.exception()

@@ -16,10 +16,14 @@ from msgspec import structs
 
 import edge_agent.commands
 import edge_agent.core.orders
+import edge_agent.disk
+import edge_agent.event_rows
 import edge_agent.journal
+import edge_agent.schema
 import hub.store.ledgers
 from edge_agent import signature
 from edge_agent.commands import Commands
+from edge_agent.disk import Disk
 from edge_agent.journal import Journal
 from edge_agent.sender import Sender
 from hub.core.accounting import Outcome, Tally
@@ -293,6 +297,23 @@ def _pruned_at_the_brokers_word() -> Sequence[Replaced]:
     return [(Sender, "run", trusting)]
 
 
+def _person_stays_in_the_row() -> Sequence[Replaced]:
+    return [(edge_agent.event_rows, "erase", lambda *_: {})]
+
+
+def _copies_stay_on_the_disk() -> Sequence[Replaced]:
+    bring_forward = edge_agent.schema.bring_forward
+
+    def wiped_by_nobody(connection: Any) -> None:
+        bring_forward(connection)
+        connection.execute("PRAGMA secure_delete = OFF")
+
+    async def unseen(_: Disk, __: bytes) -> None:
+        """Nobody looks."""
+
+    return [(edge_agent.disk, "bring_forward", wiped_by_nobody), (Disk, "leave_no_copies", unseen)]
+
+
 def _disk_not_synced() -> Sequence[Replaced]:
     return [(stage, "Drive", partial(Drive, synced=False))]
 
@@ -328,5 +349,7 @@ MUTATIONS: Final = {
     "unknown told as failed": Mutation(_unknown_told_as_failed, _AGENT_DIES),
     "cancelled still acts": Mutation(_cancelled_still_acts, script=_cancelled_before_they_come),
     "pruned at the broker's word": Mutation(_pruned_at_the_brokers_word, (Act.NOISE, *_HUB_DIES)),
+    "the person stays in the row": Mutation(_person_stays_in_the_row, (Act.NOISE,)),
+    "copies stay on the disk": Mutation(_copies_stay_on_the_disk, (Act.NOISE,)),
     "disk not synced": Mutation(_disk_not_synced, (Act.POWER_CUT, Act.PARTITION_AGENT)),
 }

@@ -121,6 +121,7 @@ class Scene(Steps):
             "commands": len(self.truth.orders),
             "pulses": sum(len(order.pulses_ns) for order in self.truth.orders.values()),
             "steps": len(self.script.steps),
+            "forgotten": self.truth.forgotten_people,
             "seconds": self.world.now_ns // SECOND,
             "forks": sum(len(epochs) - 1 for epochs in self.truth.epochs.values()),
             "unknown": sum(
@@ -177,6 +178,12 @@ class Scene(Steps):
                 and (command not in rows or rows[command]["state"] not in _SETTLED)
             ]  # fmt: skip
 
+        def forgets() -> list[UUID]:
+            rows = self.database.tables.commands.values()
+            return [row["id"] for row in rows if row["kind"] == "forget" and row["state"] not in _SETTLED]
+
+        if not self._until(lambda: not forgets(), _DURABLE_S):
+            self.world.breach("V", f"{forgets()[0]} is not over: somebody is not forgotten, and nothing is broken")
         ended = self._until(lambda: not open_ones(), _DURABLE_S)
         if not ended:
             for command in open_ones()[:3]:

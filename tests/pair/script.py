@@ -29,6 +29,8 @@ class Act(StrEnum):
     CONFIGURE = "configure"
     RESTART = "restart"
     CANCEL = "cancel"
+    FORGET = "forget"
+    """Of the `nth` person: the hub lets each locker forget them."""
     # Processes and machines.
     KILL_HUB = "kill_hub"
     KILL_AGENT = "kill_agent"
@@ -63,7 +65,7 @@ class Act(StrEnum):
 
 
 PEOPLE: Final = (Act.KEY, Act.SHUT, Act.ITEM)
-ORDERS: Final = (Act.OPEN, Act.REPEAT, Act.CONFIGURE, Act.RESTART, Act.CANCEL)
+ORDERS: Final = (Act.OPEN, Act.REPEAT, Act.CONFIGURE, Act.RESTART, Act.CANCEL, Act.FORGET)
 FAULTS: Final = tuple(act for act in Act if act not in {*PEOPLE, *ORDERS})
 """What is drawn. A retained copy of a command that is under way as well breaks a promise: docs/simulation.md."""
 
@@ -170,7 +172,7 @@ def fault(random: Random, act: Act, span_ms: int, setting: Setting) -> Step:
 
 
 def _order(random: Random, span_ms: int, setting: Setting) -> Step:
-    act = random.choices(ORDERS, weights=(12, 3, 2, 1, 2))[0]
+    act = random.choices(ORDERS, weights=(12, 3, 2, 1, 2, 2))[0]
     return Step(
         random.randrange(span_ms), act, random.randrange(setting.lockers), _door(random), nth=random.randint(1, 8)
     )

@@ -3,7 +3,11 @@
 from typing import Final
 from uuid import UUID
 
+from hub import clock
 from hub.core.commands import CommandClass, Entry, Order, State
+from hub.core.people.erasing import LOCKER_AWAY_MAX
+from hub.errors import StoreError
+from hub.store.commands import add_forgets
 from hub.submission import Accepted, Refused
 from tests.pair.broker import Broker
 from tests.pair.checker import Ordered, Truth
@@ -13,9 +17,10 @@ from tests.pair.hosts import Host, HubHost, LockerHost
 from tests.pair.script import DOORS, Script
 from tests.pair.tables import Tables
 from tests.pair.world import SECOND, World
-from wire.messages import DURABLE_KINDS, decode_command
+from wire.messages import DURABLE_KINDS, CommandKind, decode_command
 
 NAMES: Final = ("berlin-01", "paris-02")
+PEOPLE: Final = (UUID(int=0xA11CE << 100, version=4), UUID(int=0xB0B << 100, version=4))
 _HEALED_S: Final = 180
 _LOOK_NS: Final = SECOND // 2
 _PROBES_S: Final = 20
@@ -112,8 +117,28 @@ class Stage:
         if isinstance(result, Accepted):
             self.truth.told(command, result.entry.state.value, result.entry.detail)
 
+    async def _call_forget(self, hub: HubHost, actor: UUID) -> None:
+        build = hub.build
+        self.truth.to_forget.add(actor)
+        self.world.note("people", "forget", actor)
+        try:
+            now = clock.wall()
+            async with build.store.transaction() as conn:
+                new = await add_forgets(
+                    conn, self.names, actor, now=now, expires_at=now + LOCKER_AWAY_MAX, deadline_ms=10_000
+                )
+        except StoreError as error:
+            self.world.note("people", "not taken", str(error)[:100])
+        else:
+            self.world.note("people", "to forget", actor, new)
+
     def _command_passes(self, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the broker's signature
-        command = decode_command(payload).id
+        message = decode_command(payload)
+        command = message.id
+        if message.kind == CommandKind.FORGET:
+            for host in (*self.lockers, *self.clones):
+                if host.locker == message.locker:
+                    self.truth.forget_sent(host.drive, command, str((message.args or {})["actor"]))
         if retained:
             self.truth.only_retained.add(command)
         else:

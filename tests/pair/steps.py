@@ -8,7 +8,7 @@ from tests.pair.broker import Noise
 from tests.pair.drive import Drive
 from tests.pair.hosts import Host, LockerHost
 from tests.pair.script import ANY_TIME, Act, Step
-from tests.pair.stage import Stage
+from tests.pair.stage import PEOPLE, Stage
 from tests.pair.world import MS, SECOND
 from wire.messages import PROTOCOL, Command, decode_command, encode
 from wire.topics import Channel, topic_of
@@ -52,7 +52,7 @@ class Steps(Stage):
         locker.board.move_item(step.door)
 
     def _open(self, step: Step, locker: LockerHost, _: float) -> None:
-        self._order(Order(locker.locker, "open", step.door))
+        self._order(Order(locker.locker, "open", step.door, actor=PEOPLE[step.nth % len(PEOPLE)]))
 
     def _configure(self, step: Step, locker: LockerHost, _: float) -> None:
         self._order(Order(locker.locker, "configure", args={"doors.left_open_s": 30 + step.nth}))
@@ -69,6 +69,11 @@ class Steps(Stage):
         if self.asked and hub is not None and hub.build is not None:
             asked = self.asked[-1 - step.nth % len(self.asked)]
             hub.ask(self._call_cancel(hub, asked[0]))
+
+    def _forget(self, step: Step, _: LockerHost, __: float) -> None:
+        hub = self._hub()
+        if hub is not None and hub.build is not None:
+            hub.ask(self._call_forget(hub, PEOPLE[step.nth % len(PEOPLE)]))
 
     def _kill_hub(self, _: Step, __: LockerHost, seconds: float) -> None:
         self.hubs[0].kill(seconds)

@@ -156,11 +156,11 @@ async def test_only_who_wrote_a_row_in_doubt_deletes_it(store: CommandStore) -> 
     later = replace(mine, accepted_at=mine.accepted_at + timedelta(microseconds=1))
     assert not (await store.add_durable(later))[0]
     await store.add_durable(other)
-    await store.forget({mine.id: later.accepted_at, other.id: other.accepted_at})
+    await store.take_back({mine.id: later.accepted_at, other.id: other.accepted_at})
     assert {row["id"] for row in await store.durable_under_way()} == {mine.id, other.id}
     alone = durable(3)
     await store.add_durable(alone)
-    await store.forget({alone.id: alone.accepted_at})
+    await store.take_back({alone.id: alone.accepted_at})
     assert await store.find(alone.id) is None
 
 
@@ -177,7 +177,7 @@ async def test_durable_steps(store: CommandStore) -> None:
     # What was sent does not expire, is not forgotten, and is not cancelled by a wish.
     states = {row["id"]: (row["state"], row["detail"]) for row in await store.expire(ids, "over")}
     assert states == {one.id: ("sent", None), two.id: ("expired", "over")}
-    await store.forget({one.id: one.accepted_at, two.id: two.accepted_at})
+    await store.take_back({one.id: one.accepted_at, two.id: two.accepted_at})
     assert [row["id"] for row in await store.durable_under_way()] == [one.id]
     wished = await store.cancel(one.id)
     assert wished is not None

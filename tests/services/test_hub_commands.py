@@ -10,7 +10,18 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.hub.asking import BRIEF, OPEN, PATH, Opener, ask, state_of
-from tests.hub.scene import Scene, agent, boot_ms, eventually, fresh_database, obedient, online, rows, scene
+from tests.hub.scene import (
+    Scene,
+    agent,
+    boot_ms,
+    eventually,
+    fresh_database,
+    obedient,
+    online,
+    rows,
+    scene,
+    two_online,
+)
 from tests.services.conftest import Cluster, MosquittoBroker, free_port
 from wire.messages import CommandState, Event
 
@@ -280,11 +291,7 @@ async def test_another_boot_is_told_apart(mosquitto_broker: MosquittoBroker, dsn
 async def test_a_reply_of_another_locker_settles_nothing(
     mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
 ) -> None:
-    async with (
-        scene(mosquitto_broker, dsn, tmp_path) as hub,
-        online(hub) as locker,
-        online(hub, "paris-02") as other,
-    ):
+    async with two_online(mosquitto_broker, dsn, tmp_path) as (hub, locker, other):
         _, answer = await ask(hub)
         await other.reply(UUID(answer["id"]), CommandState.SUCCEEDED)
         await other.events(1, [Event(t=1, at=1, kind="door.opened", door=3, command=UUID(answer["id"]))])

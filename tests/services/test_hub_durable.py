@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from tests.hub.contract import Contract
-from tests.hub.scene import Scene, boot_ms, eventually, fresh_database, online, rows, scene
+from tests.hub.scene import Scene, boot_ms, eventually, fresh_database, online, rows, scene, two_online
 from tests.services.conftest import Cluster, MosquittoBroker
 from wire.messages import Command, CommandState, Event
 
@@ -157,11 +157,7 @@ async def test_a_repeated_key_is_the_same_command_and_never_two(
 async def test_another_lockers_word_ends_nothing(
     mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
 ) -> None:
-    async with (
-        scene(mosquitto_broker, dsn, tmp_path) as hub,
-        online(hub) as locker,
-        online(hub, "paris-02") as other,
-    ):
+    async with two_online(mosquitto_broker, dsn, tmp_path) as (hub, locker, other):
         _, answer = await ask(hub)
         await locker.command()
         await other.reply(UUID(answer["id"]), CommandState.FAILED)

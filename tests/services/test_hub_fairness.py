@@ -60,11 +60,17 @@ async def test_who_sends_too_many_messages_has_to_wait_and_loses_nothing(
         await neighbour.events(1, [opened()])
         assert (await neighbour.receipt()).upto == 1
         # What was refused is still its own: it sends again, and in time everything is taken.
-        upto = 0
+        upto, sent = 0, 31
+
+        async def judged() -> bool:
+            heard = (await hub.metrics())['lockerhub_intake_messages_total{channel="events"}']
+            return heard == sent and not (await hub.balanced())["in_flight"]
+
         async with asyncio.timeout(30):
             while upto < 30:
                 await locker.events(1, [opened()] * 30)
-                await asyncio.sleep(0.3)
+                sent += 1
+                await eventually(judged, "the whole backlog taken or refused")
                 while not locker.receipts.empty():
                     upto = max(upto, (await locker.receipt()).upto or 0)
         assert [seq for seq, _, _ in await hub.events("berlin-01")] == list(range(1, 31))

@@ -65,8 +65,32 @@ LIMIT %(limit)s
 SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, reason, args, accepted_at, deadline_ms,
        expires_at, state, detail, outcome, late, cancel_requested, attempts, stages_ms
 FROM command
-WHERE class = 'durable' AND state IN ('queued', 'sent', 'accepted', 'timed_out')
+WHERE class = 'durable' AND kind <> 'forget' AND state IN ('queued', 'sent', 'accepted', 'timed_out')
 ORDER BY accepted_at, id
+
+-- forgets_under_way --
+SELECT id, class, locker, kind, door, actor, reason, args, accepted_at, deadline_ms, expires_at, state, detail,
+       outcome, late, cancel_requested, attempts, stages_ms,
+       EXISTS (SELECT FROM locker l WHERE l.id = waiting.locker) AS registered
+FROM (
+    SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, reason, args, accepted_at, deadline_ms,
+           expires_at, state, detail, outcome, late, cancel_requested, attempts, stages_ms,
+           row_number() OVER (PARTITION BY locker_id ORDER BY accepted_at, id) AS turn
+    FROM command WHERE kind = 'forget' AND class = 'durable' AND state IN ('queued', 'sent', 'accepted', 'timed_out')
+) waiting
+WHERE turn <= %(per_locker)s
+ORDER BY accepted_at, id
+
+-- forgets_add --
+-- One that was sent may have met events that were not confirmed then; one that was not will meet them all.
+INSERT INTO command (id, class, locker_id, kind, args, accepted_at, deadline_ms, expires_at, state, late, stages_ms,
+                     updated_at)
+SELECT t.id, 'durable', t.locker, 'forget', %(args)s, %(now)s, %(deadline_ms)s, %(expires_at)s, 'queued', false, '{}',
+       %(now)s
+FROM unnest(%(ids)s::uuid[], %(lockers)s::text[]) AS t (id, locker)
+WHERE EXISTS (SELECT FROM locker l WHERE l.id = t.locker)
+  AND NOT EXISTS (SELECT FROM command c WHERE c.locker_id = t.locker AND c.kind = 'forget' AND c.state = 'queued'
+                                          AND c.args = %(args)s)
 
 -- commands_settle_from_ledger --
 -- What a crash kept from the command's row although its event was stored: the locker's own account of the end.
@@ -125,8 +149,10 @@ UPDATE command SET state = %(state)s, detail = %(detail)s, stages_ms = stages_ms
 WHERE id = %(id)s AND command_rank(%(state)s) > command_rank(state)
 
 -- durable_expire --
+-- Of what was sent only its locker can tell; but a forget is not worth keeping a name for without an end.
 UPDATE command SET state = 'expired', detail = %(detail)s, updated_at = now()
-WHERE id = ANY (%(ids)s) AND class = 'durable' AND state = 'queued'
+WHERE id = ANY (%(ids)s) AND class = 'durable'
+  AND (state = 'queued' OR (kind = 'forget' AND state IN ('sent', 'accepted', 'timed_out')))
 
 -- durable_overdue --
 UPDATE command SET detail = %(detail)s, updated_at = now()
@@ -136,9 +162,9 @@ WHERE id = ANY (%(ids)s) AND class = 'durable' AND state IN ('sent', 'accepted')
 -- What was never sent is cancelled here and now; of what was sent only its locker can tell.
 UPDATE command SET cancel_requested = true, state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END,
                    updated_at = now()
-WHERE id = %(id)s AND class = 'durable' AND state IN ('queued', 'sent', 'accepted')
+WHERE id = %(id)s AND class = 'durable' AND kind <> 'forget' AND state IN ('queued', 'sent', 'accepted')
 
--- durable_forget --
+-- durable_take_back --
 -- A command whose COMMIT was answered by silence, and whose caller was told that it was not taken. Its row is known by
 -- when it was accepted, and nothing has happened to it: another hub may have taken the same command, before or since.
 DELETE FROM command c

@@ -13,8 +13,8 @@ from edge_agent.core.orders import (
     Cancel,
     Configure,
     Earlier,
+    Forget,
     Locate,
-    Refusal,
     Reject,
     Repeat,
     Restart,
@@ -26,6 +26,7 @@ from edge_agent.core.orders import (
     too_late,
 )
 from wire.messages import DURABLE_KINDS, Clock, Command, CommandKind, CommandState, Reply
+from wire.refusals import Refusal
 
 BOOT = UUID(int=5)
 SITUATION = Situation("berlin-01", BOOT, 1000, lambda door: door <= 16, lambda door: door != 9)
@@ -47,6 +48,10 @@ def verdict(
         earlier=lambda _: earlier,
         situation=replace(SITUATION, has_beacon=beacon, read_settings=read_settings),
     )
+
+
+def test_whom_to_forget_is_named_as_in_events() -> None:
+    assert verdict(structs.replace(GOOD, kind="forget", door=None, args={"actor": str(GOOD.id)})) == Forget(GOOD.id)
 
 
 def test_a_good_command_is_obeyed() -> None:
@@ -72,6 +77,19 @@ def test_a_good_command_is_obeyed() -> None:
         ({"kind": "cancel", "args": {"command": 5}}, Refusal.BAD_ARGS),
         ({"kind": "cancel", "args": {"command": str(UUID(int=2))}, "not_after": 0}, Refusal.EXPIRED),
         ({"kind": "restart", "boot": uuid4()}, Refusal.WRONG_BOOT),
+        *(
+            ({"kind": "forget", "args": args}, Refusal.BAD_ARGS)
+            for args in (
+                None,
+                {},
+                {"actor": 5},
+                {"actor": "anna"},
+                {"actor": UUID(int=3).hex},
+                {"person": str(UUID(int=3))},
+                {"actor": str(UUID(int=3)), "also": 1},
+                {"actor": str(UUID(int=0xA << 124)).upper()},
+            )
+        ),
     ],
 )
 def test_a_bad_command_is_refused_with_its_reason(change: dict[str, Any], reason: Refusal) -> None:

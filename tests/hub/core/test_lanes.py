@@ -4,7 +4,7 @@ The model's lockers have a journal: an id acts at most once, and what was cancel
 the shell: it writes before it sends, and applies a locker's word when it is "written".
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -310,3 +310,38 @@ def test_one_whose_cancellation_is_being_written_is_not_sent_meanwhile() -> None
     lanes.add(entry)
     entry.cancel_requested = True
     assert acts(lanes, 0.0) == []
+
+
+def forgetting(number: int, *, expires_s: float = 100.0) -> Entry:
+    entry = durable(number, after_s=number, expires_s=expires_s)
+    return replace(entry, order=Order("berlin-01", "forget", args={"actor": str(UUID(int=number))}))
+
+
+def test_orders_to_forget_take_no_room_and_hold_up_nothing() -> None:
+    lanes = new_lanes()
+    forgets = [lanes.add(forgetting(number)) for number in range(1, 20)]
+    configure = lanes.add(durable(20, after_s=20))
+    assert lanes.room("berlin-01") is None
+    steps = lanes.steps(lambda _: 1, AT, 0.0, 100)
+    assert steps == [Step(Act.DELIVER, forgets[0]), Step(Act.DELIVER, configure)]
+    # Each lane goes on by itself, in its order.
+    lanes.remove(forgets[0].id)
+    for number in (21, 22):
+        lanes.add(durable(number, after_s=number))
+    assert lanes.room("berlin-01") is Refusal.LOCKER_QUEUE_FULL
+    assert Step(Act.DELIVER, forgets[1]) in lanes.steps(lambda _: 1, AT, 0.0, 100)
+    for entry in forgets[1:]:
+        lanes.remove(entry.id)
+    assert len(lanes) == 3
+    for locker in ("paris-02", "paris-02"):
+        assert lanes.room(locker) is None
+        lanes.add(durable(len(lanes) + 50, locker))
+    assert lanes.room("rome-03") is Refusal.HUB_BUSY
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.SENT, State.ACCEPTED])
+def test_an_order_to_forget_whose_time_is_over_ends_whatever_became_of_it(state: State) -> None:
+    lanes = new_lanes()
+    entry = lanes.add(forgetting(1))
+    entry.state = state
+    assert lanes.steps(lambda _: 1, AT + timedelta(seconds=102), 0.0, 100) == [Step(Act.EXPIRE, entry)]
