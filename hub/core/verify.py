@@ -29,8 +29,9 @@ class GapView:
 class CountersView:
     """A ledger by the counters that are kept in the transactions which store it.
 
-    stored + quarantined + missing = last, where missing is what the locker no longer had. `chain` names its history
-    up to `last`, null where nobody can say.
+    stored + quarantined + missing + gone = last, where missing is what the locker no longer had, and gone what was
+    there and has been deleted by a rule: its time was over, or a person was erased. `chain` names its history up
+    to `last`, null where nobody can say.
     """
 
     locker: str
@@ -39,6 +40,7 @@ class CountersView:
     stored: int
     quarantined: int
     missing: int
+    gone: int
     chain: str | None
     updated_at: datetime
 
@@ -49,8 +51,10 @@ class LedgerView:
 
     `last` is the last number that was confirmed to the locker. `missing` is what nobody can explain, `declared`
     what the locker no longer had; the lists hold the first 100, `…_ranges` count all. `duplicates` are numbers that
-    are there twice, `beyond` rows that no receipt has spoken of. `given_up` are events that the locker could not
-    write and that have no number. `complete`: every number up to `last` is stored once or explained, as counted.
+    are there twice, `beyond` rows that no receipt has spoken of. `gone` are numbers that were deleted by a rule,
+    `resurrected` rows that are there although their numbers are gone. `given_up` are events that the locker could
+    not write and that have no number. `complete`: every number up to `last` is stored once or explained, as
+    counted.
     """
 
     locker: str
@@ -68,6 +72,8 @@ class LedgerView:
     quarantined_list: list[int]
     duplicates: int
     beyond: int
+    gone: int
+    resurrected: int
     given_up: int
     forks: int
     chain: str | None
@@ -81,6 +87,8 @@ def judge(row: Row) -> LedgerView:
         (row["unexplained"], f"{row['unexplained']} numbers are neither stored nor explained"),
         (row["duplicates"], f"{row['duplicates']} numbers are there twice"),
         (row["beyond"], f"{row['beyond']} rows lie beyond the cursor"),
+        (row["resurrected"], f"{row['resurrected']} rows are there although their numbers are gone by a rule"),
+        (row["gone"] != row["gone_then"], f"{row['gone']} are written down as gone, {row['gone_then']} went"),
         (row["stored"] != row["stored_then"], f"{row['stored']} are stored, {row['stored_then']} were"),
         (
             row["quarantined"] != row["quarantined_then"],
@@ -108,6 +116,8 @@ def judge(row: Row) -> LedgerView:
         quarantined_list=row["quarantined_list"],
         duplicates=row["duplicates"],
         beyond=row["beyond"],
+        gone=int(row["gone"]),
+        resurrected=row["resurrected"],
         given_up=int(row["given_up"]),
         forks=row["forks"],
         chain=row["chain"],

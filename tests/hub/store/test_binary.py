@@ -1,11 +1,13 @@
 """COPY rows, byte by byte, as the PostgreSQL manual lays them out. A real database reads them in tests/services."""
 
+from datetime import UTC, datetime, timedelta
 from struct import unpack_from
 from uuid import UUID
 
 from hypothesis import given
+from hypothesis import strategies as st
 
-from hub.store.binary import HEADER, TRAILER, event_rows, reading_row
+from hub.store.binary import HEADER, TRAILER, event_rows, hours_of, reading_row
 from tests.wire.strategies import batches, samples
 from wire.messages import Clock, Event, Events, Sample
 
@@ -73,6 +75,18 @@ def test_skipped_events_have_no_rows_and_the_others_keep_their_numbers(batch: Ev
         assert fields(row)[0] == ((NOW + place - PG_EPOCH_MS) * 1000).to_bytes(8, signed=True)
         assert fields(row)[5] == (batch.first + place).to_bytes(8)
         assert len(fields(row)) == EVENT_FIELDS
+
+
+@given(st.lists(st.integers(-PG_EPOCH_MS, 253_402_300_799_999), max_size=20))
+def test_the_hours_of_rows_are_those_of_their_events(times: list[int]) -> None:
+    batch = Events(
+        v=1, boot=UUID(int=9), t=1, at=1, clock=Clock.SYNCED, epoch=UUID(int=4), first=1,
+        events=[Event(t=1, at=1, kind="x")] * len(times),
+    )  # fmt: skip
+    rows = event_rows(batch, skip=0, tenant="t", locker="l", occurred=times, received_ms=NOW)
+    begin = datetime(1970, 1, 1, tzinfo=UTC)
+    exact = {begin + timedelta(milliseconds=at) for at in times}
+    assert hours_of(rows) == sorted({at.replace(minute=0, second=0, microsecond=0) for at in exact})
 
 
 @given(samples)

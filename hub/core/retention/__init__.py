@@ -1,0 +1,1 @@
+"""How long data lives, what goes when, and the proof of it: decisions only."""

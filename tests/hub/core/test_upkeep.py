@@ -1,0 +1,30 @@
+"""When a task is due: after its period, sooner after a failure, at once where the clock says nonsense."""
+
+import pytest
+
+from hub.core.upkeep import RETRY_S, Ages, due_in_s
+
+DAY = 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("ages", "every_s", "expected"),
+    [
+        (Ages(None, None), DAY, 0),
+        (Ages(0, None), DAY, DAY),
+        (Ages(DAY - 1, None), DAY, 1),
+        (Ages(DAY, None), DAY, 0),
+        (Ages(9 * DAY, None), DAY, 0),
+        # A run that did not succeed counts more than a success before it, and is soon tried again.
+        (Ages(DAY, 0), DAY, RETRY_S),
+        (Ages(None, RETRY_S - 1), DAY, 1),
+        (Ages(None, RETRY_S), DAY, 0),
+        (Ages(None, 0), 60, 60),
+        # A clock that was put back.
+        (Ages(-1, None), DAY, 0),
+        (Ages(-1, -1), DAY, 0),
+        (Ages(60, -1), DAY, DAY - 60),
+    ],
+)
+def test_due(ages: Ages, every_s: float, expected: float) -> None:
+    assert due_in_s(ages, every_s) == expected
