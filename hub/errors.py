@@ -4,6 +4,8 @@
     ├── ConfigError        a setting is missing, unknown or out of its range
     ├── LinkError          the broker cannot be reached, or refuses us
     ├── EmbeddedError      the demo's own database or broker could not start
+    ├── PeopleError        what is asked about a person cannot be (`code`)
+    ├── ErasureIncomplete  something of a person is left that no hold names; the erasure has to be run again
     └── StoreError
         ├── StoreUnavailable   the database cannot be reached now; the same call may go through later
         ├── StoreRejected      the database does not accept these rows; the same call never goes through
@@ -30,6 +32,18 @@ class LinkError(HubError):
 
 class EmbeddedError(HubError):
     """The demo's own database or broker could not start."""
+
+
+class PeopleError(HubError):
+    """What is asked about a person cannot be. The text names nobody; `code` is one of the API's."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class ErasureIncomplete(HubError):  # noqa: N818 - what it is
+    """Something of a person is left that no hold names; the erasure has to be run again."""
 
 
 class StoreError(HubError):

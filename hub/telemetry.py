@@ -178,9 +178,14 @@ class ReadingSink:
         _acknowledge(batch)
 
     async def rejected(self, unit: ReadingUnit, error: StoreRejected) -> None:
-        """Keep the message in quarantine."""
-        self._quarantine.keep(unit.topic, unit.payload, "rejected", str(error), unit.received_ms)
-        self._tally.settle(Outcome.QUARANTINED, unit.count)
+        """Store what can be stored of a message; the message goes into quarantine for the rest."""
+        del error
+        refused = await self._store.write_readings_apart(unit)
+        self._tally.settle(Outcome.STORED, unit.count - len(refused))
+        if refused:
+            detail = f"{len(refused)} of its samples: {refused[0]}"
+            self._quarantine.keep(unit.topic, unit.payload, "rejected", detail, unit.received_ms)
+            self._tally.settle(Outcome.QUARANTINED, len(refused))
         _acknowledge([unit])
 
     async def conflict(self, batch: Sequence[ReadingUnit], error: CursorConflict) -> Sequence[ReadingUnit]:

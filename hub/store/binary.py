@@ -5,7 +5,8 @@ field as a 32-bit length (-1 for null) and its binary value. timestamptz is micr
 jsonb is a version byte 1 and the text. Rows are made when a message is taken, so that a flush only joins them.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
+from datetime import UTC, datetime
 from functools import lru_cache
 from struct import Struct
 from typing import Final
@@ -24,6 +25,9 @@ _INT4: Final = Struct("!ii")
 _INT8: Final = Struct("!iq")
 _FLOAT4: Final = Struct("!if")
 _EVENT_HEAD: Final = Struct("!hiqiq")  # field count, occurred_at, received_at
+_OCCURRED_AT: Final = 6  # behind the field count and the length
+_occurred_us = Struct("!q").unpack_from
+_HOUR_US: Final = 3_600_000_000
 _EVENT_FIELDS: Final = 14
 _READING_FIELDS: Final = 16
 _UUID_LENGTH: Final = _LENGTH.pack(16)
@@ -76,6 +80,12 @@ def event_rows(
             )
         )
     return rows
+
+
+def hours_of(rows: Iterable[bytes]) -> list[datetime]:
+    """Return the hours in which the events of some rows of `event` occurred: their beginnings in UTC, each once."""
+    hours = {_occurred_us(row, _OCCURRED_AT)[0] // _HOUR_US for row in rows}
+    return [datetime.fromtimestamp(_PG_EPOCH_MS // 1000 + hour * 3600, UTC) for hour in sorted(hours)]
 
 
 def reading_row(sample: Sample, *, locker: str, sampled_ms: int, received_ms: int) -> bytes:

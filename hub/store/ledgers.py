@@ -11,9 +11,11 @@ from psycopg.rows import DictRow
 from hub.core.ledger import START, Key, Stand, contradict
 from hub.errors import CursorConflict
 from hub.failpoints import Point, reached
+from hub.store.binary import hours_of
 from hub.store.rows import EventUnit, Quarantined
 from hub.store.statements import statement
-from hub.store.timescale import REJECTIONS, Store, copy, first_line, quarantine_row
+from hub.store.statistics import mark_due
+from hub.store.timescale import Store, copy, copy_apart, quarantine_row
 
 RANGES_SHOWN_MAX: Final = 100
 """How many ranges of one ledger are listed; the others are counted."""
@@ -50,10 +52,12 @@ class Ledgers:
             StoreUnavailable: try again later.
         """
         spans = _spans(units)
+        rows = [row for unit in units for row in unit.rows]
         async with self._store.transaction() as conn:
             await _advance(conn, spans)
             await _keep_gaps(conn, units)
-            await copy(conn, "copy_event", [row for unit in units for row in unit.rows])
+            await copy(conn, "copy_event", rows)
+            await mark_due(conn, hours_of(rows))
             reached(Point.BEFORE_COMMIT)
         reached(Point.AFTER_COMMIT)
 
@@ -67,8 +71,10 @@ class Ledgers:
             # First of all: whoever holds the cursor's row is alone, so a row that is refused is so for itself.
             await _advance(conn, _spans([unit]))
             await _keep_gaps(conn, [unit])
-            numbered = list(zip(unit.numbers(), unit.rows, strict=True))
-            kept = [refused(seq, why) for seq, why in await _copy_apart(conn, numbered)]
+            bad = dict(await copy_apart(conn, "copy_event", unit.rows))
+            await mark_due(conn, hours_of(row for place, row in enumerate(unit.rows) if place not in bad))
+            numbers = unit.numbers()
+            kept = [refused(numbers[place], why) for place, why in bad.items()]
             if kept:
                 await _keep(conn, kept)
                 await conn.execute(
@@ -200,22 +206,6 @@ async def _keep_gaps(conn: psycopg.AsyncConnection[DictRow], units: Sequence[Eve
 async def _keep(conn: psycopg.AsyncConnection[DictRow], rows: Sequence[Quarantined]) -> None:
     async with conn.cursor() as cursor:
         await cursor.executemany(statement("quarantine_add"), [quarantine_row(row) for row in rows])
-
-
-async def _copy_apart(
-    conn: psycopg.AsyncConnection[DictRow], numbered: list[tuple[int, bytes]]
-) -> list[tuple[int, str]]:
-    """Store the rows that the database takes. Returns (number, reason) of the others."""
-    try:
-        async with conn.transaction():
-            await copy(conn, "copy_event", [row for _, row in numbered])
-    except REJECTIONS as error:
-        if len(numbered) == 1:
-            return [(numbered[0][0], first_line(error))]
-    else:
-        return []
-    middle = len(numbered) // 2
-    return await _copy_apart(conn, numbered[:middle]) + await _copy_apart(conn, numbered[middle:])
 
 
 def _columns(spans: dict[Key, _Span]) -> dict[str, str]:

@@ -19,6 +19,8 @@ PLAIN: Final = "plain"
 TIMESCALEDB_VERSION_MIN: Final = (2, 28, 3)
 """Older ones lose or keep rows wrongly when single rows are erased from compressed chunks."""
 
+POSTGRESQL_VERSION_MIN: Final = 15
+
 _FOLDER: Final = Path(__file__).with_name("migrations")
 
 
@@ -62,13 +64,16 @@ def migrate(dsn: str) -> Migrated:
     """Apply what is missing. Safe to run at any time, and from several places at once.
 
     Raises:
-        MigrationError: the database is newer than this version, or a migration that was applied has changed.
+        MigrationError: the server is too old, a move of the tables is not through, the database is newer than this
+            version, or a migration that was applied has changed.
         StoreUnavailable: the database cannot be reached.
     """
     try:
         with psycopg.connect(dsn, autocommit=True, application_name="lockerhub migrate") as conn:
+            refuse_old(conn.info.server_version)
             conn.execute(statement("migration_lock"))
             try:
+                _refuse_while_moving(conn)
                 return _migrate(conn)
             finally:
                 conn.execute(statement("migration_unlock"))
@@ -80,12 +85,34 @@ def check(dsn: str) -> int:
     """Return how many migrations are missing. Raises as `migrate` does."""
     try:
         with psycopg.connect(dsn, autocommit=True, application_name="lockerhub check") as conn:
+            _refuse_while_moving(conn)
             if not _one(conn, "migration_exists"):
                 return len({migration.number for migration in migrations()})
             applied = _applied(conn)
             return len({m.number for m in migrations()} - applied.keys())
     except psycopg.OperationalError as error:
         raise StoreUnavailable(str(error).strip().split("\n", 1)[0]) from error
+
+
+def version_of(extension: str) -> tuple[int, ...]:
+    """Return the numbers of an extension's version, without the end of one that is no release ("2.30.0-dev")."""
+    return tuple(int(part) for part in extension.partition("-")[0].split("."))
+
+
+def refuse_old(server_version: int) -> None:
+    """Raise MigrationError for a server (as PQserverVersion has it: 150004) that is too old."""
+    if server_version // 10_000 < POSTGRESQL_VERSION_MIN:
+        raise MigrationError(
+            f"the server is PostgreSQL {server_version // 10_000}, and Lockerhub needs "
+            f"{POSTGRESQL_VERSION_MIN} or newer: upgrade it (pg_upgrade keeps the data), then migrate"
+        )
+
+
+def _refuse_while_moving(conn: psycopg.Connection) -> None:
+    if _one(conn, "move_under_way"):
+        raise MigrationError(
+            "the tables of this database are being moved to TimescaleDB: `hub move-to-timescaledb` goes on with it"
+        )
 
 
 def _migrate(conn: psycopg.Connection) -> Migrated:
@@ -103,6 +130,9 @@ def _migrate(conn: psycopg.Connection) -> Migrated:
                 {"number": migration.number, "name": _label(migration), "sha256": migration.digest},
             )
         done.append(f"{migration.number:04d} {_label(migration)}")
+    if form == TIMESCALEDB:
+        # Each time: they are the database's and not its tables', so a backup that was put back has none of them.
+        conn.execute(statement("series_settings"))
     newest = max(migration.number for migration in migrations())
     return Migrated(form, tuple(done), newest)
 
@@ -126,21 +156,35 @@ def _applied(conn: psycopg.Connection) -> dict[int, str]:
 
 
 def _form(conn: psycopg.Connection, applied: dict[int, str]) -> str:
-    for name in applied.values():
-        _, _, form = name.partition(".")
-        if form:
-            return form
+    return _form_applied(applied) or (TIMESCALEDB if create_extension(conn) else PLAIN)
+
+
+def form_of(conn: psycopg.Connection) -> str | None:
+    """Return which form the database has; None before its first migration. Raises MigrationError as `migrate`."""
+    return _form_applied(_applied(conn))
+
+
+def create_extension(conn: psycopg.Connection) -> bool:
+    """Create TimescaleDB in the database if the server has one that is new enough, and whole. Says whether."""
     found = conn.execute(statement("timescaledb_available")).fetchone()
-    if found is None:
-        return PLAIN
-    version = found[1] or found[0]
-    if tuple(int(part) for part in version.split(".")[:3]) < TIMESCALEDB_VERSION_MIN:
-        return PLAIN
+    if found is None or version_of(found[1] or found[0]) < TIMESCALEDB_VERSION_MIN:
+        return False
+    whole = False
     try:
-        conn.execute(statement("timescaledb_create"))
+        with conn.transaction() as made:
+            conn.execute(statement("timescaledb_create"))
+            # A build without its licensed part has no compression, of which our form is made.
+            if _one(conn, "timescaledb_license") != "timescale":
+                raise psycopg.Rollback(made)
+            whole = True
     except psycopg.errors.InsufficientPrivilege:
-        return PLAIN
-    return TIMESCALEDB
+        return False
+    return whole
+
+
+def _form_applied(applied: dict[int, str]) -> str | None:
+    forms = [name.partition(".")[2] for name in applied.values() if "." in name]
+    return forms[0] if forms else None
 
 
 def _label(migration: Migration) -> str:

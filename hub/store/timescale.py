@@ -49,7 +49,10 @@ class Store:
                 "connect_timeout": connect_timeout_s,
                 "options": f"-c timezone=UTC -c statement_timeout={statement_timeout_ms}"
                 f" -c lock_timeout={statement_timeout_ms // 2}"
-                " -c idle_in_transaction_session_timeout=30000",
+                " -c idle_in_transaction_session_timeout=30000"
+                # TimescaleDB lets no statement open many compressed segments, unless it is told otherwise, and an
+                # erasure refused for that would be refused for ever. PostgreSQL takes any name with a dot.
+                " -c timescaledb.max_tuples_decompressed_per_dml_transaction=0",
                 # A peer that is gone without a word is noticed within about ten seconds.
                 "keepalives_idle": 5,
                 "keepalives_interval": 2,
@@ -75,6 +78,11 @@ class Store:
         """Store telemetry, all or nothing."""
         async with self.transaction() as conn:
             await copy(conn, "copy_reading", [row for unit in units for row in unit.rows])
+
+    async def write_readings_apart(self, unit: ReadingUnit) -> list[str]:
+        """Store what the database takes of a unit. Returns why it refuses each of the other rows."""
+        async with self.transaction() as conn:
+            return [why for _, why in await copy_apart(conn, "copy_reading", unit.rows)]
 
     async def write_quarantine(self, rows: Sequence[Quarantined]) -> None:
         """Keep messages that were not acceptable."""
@@ -188,6 +196,28 @@ async def copy(conn: psycopg.AsyncConnection[DictRow], name: str, rows: list[byt
         return
     async with conn.cursor() as cursor, cursor.copy(statement(name)) as copy:
         await copy.write(b"".join((HEADER, *rows, TRAILER)))
+
+
+async def copy_apart(
+    conn: psycopg.AsyncConnection[DictRow], name: str, rows: list[bytes], first: int = 0
+) -> list[tuple[int, str]]:
+    """Write the rows that the database takes, halving them until each that it refuses stands alone.
+
+    Returns (place, reason) of those; places count from `first`.
+    """
+    try:
+        async with conn.transaction():
+            await copy(conn, name, rows)
+    except REJECTIONS as error:
+        if len(rows) == 1:
+            return [(first, first_line(error))]
+    else:
+        return []
+    middle = len(rows) // 2
+    return [
+        *await copy_apart(conn, name, rows[:middle], first),
+        *await copy_apart(conn, name, rows[middle:], first + middle),
+    ]
 
 
 def _door(row: tuple[str, str, str, str, str, str, str | None]) -> DoorSpec:

@@ -60,11 +60,11 @@ VALUES (%(received_at)s, %(topic)s, %(reason)s, %(detail)s, %(payload)s, %(paylo
 
 -- ledger_totals --
 SELECT coalesce(sum(stored), 0) AS stored, coalesce(sum(missing), 0) AS missing,
-       coalesce(sum(quarantined), 0) AS quarantined
+       coalesce(sum(quarantined), 0) AS quarantined, coalesce(sum(gone), 0) AS gone
 FROM ledger_cursor
 
 -- ledger_counters --
-SELECT locker_id AS locker, epoch, next_seq - 1 AS last, stored, quarantined, missing, chain, updated_at
+SELECT locker_id AS locker, epoch, next_seq - 1 AS last, stored, quarantined, missing, gone, chain, updated_at
 FROM ledger_cursor
 WHERE (%(locker)s::text IS NULL OR locker_id = %(locker)s)
   AND (%(after_locker)s::text IS NULL OR (locker_id, epoch) > (%(after_locker)s, %(after_epoch)s::uuid))
@@ -72,31 +72,22 @@ ORDER BY locker_id, epoch
 LIMIT %(limit)s
 
 -- ledgers_without_cursor --
--- From one ledger to the next by the key, without reading what is between.
-WITH RECURSIVE found AS (
-    (SELECT locker_id, epoch FROM event
-     WHERE %(locker)s::text IS NULL OR locker_id = %(locker)s
-     ORDER BY locker_id, epoch LIMIT 1)
-    UNION ALL
-    SELECT following.locker_id, following.epoch
-    FROM found CROSS JOIN LATERAL (
-        SELECT e.locker_id, e.epoch FROM event e
-        WHERE (e.locker_id, e.epoch) > (found.locker_id, found.epoch)
-          AND (%(locker)s::text IS NULL OR e.locker_id = %(locker)s)
-        ORDER BY e.locker_id, e.epoch LIMIT 1
-    ) following
-)
-SELECT locker_id, epoch FROM found
-WHERE NOT EXISTS (
-    SELECT FROM ledger_cursor c WHERE c.locker_id = found.locker_id AND c.epoch = found.epoch
-)
+-- All rows are read: compressed ones have no order by epoch, in which one could go from one ledger to the next.
+SELECT e.locker_id, e.epoch
+FROM (SELECT DISTINCT locker_id, epoch FROM event WHERE %(locker)s::text IS NULL OR locker_id = %(locker)s) e
+WHERE NOT EXISTS (SELECT FROM ledger_cursor c WHERE c.locker_id = e.locker_id AND c.epoch = e.epoch)
+ORDER BY e.locker_id, e.epoch
 LIMIT %(ledgers_max)s
 
 -- ledger_count --
 -- All that is known of a ledger's numbers, in order, and next_seq as the end; `reached` is how far the ones before
 -- reach, so that a number beyond the next one shows what nobody can explain. It is read once, and sorted on disk where
--- it is large.
+-- it is large. What is gone by a rule comes first at its number, so that a row that is stored nevertheless shows.
 WITH known AS (
+    SELECT lower(n) AS from_seq, upper(n) - 1 AS to_seq, -1 AS source
+    FROM ledger_gone g CROSS JOIN LATERAL unnest(g.numbers) AS n
+    WHERE g.locker_id = %(locker)s AND g.epoch = %(epoch)s
+    UNION ALL
     SELECT seq AS from_seq, seq AS to_seq, 0 AS source FROM event WHERE locker_id = %(locker)s AND epoch = %(epoch)s
     UNION ALL
     SELECT from_seq, to_seq, 1 FROM ledger_gap WHERE locker_id = %(locker)s AND epoch = %(epoch)s
@@ -107,6 +98,8 @@ WITH known AS (
 ), ordered AS (
     SELECT from_seq, to_seq, source,
            coalesce(max(to_seq) OVER (place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS reached,
+           coalesce(max(to_seq) FILTER (WHERE source = -1)
+                    OVER (place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS gone_to,
            coalesce(lag(from_seq) OVER place = from_seq AND lag(source) OVER place = source, false) AS repeated
     FROM known WINDOW place AS (ORDER BY from_seq, source)
 ), judged AS (
@@ -118,12 +111,14 @@ WITH known AS (
     CROSS JOIN (SELECT next_seq FROM ledger_cursor WHERE locker_id = %(locker)s AND epoch = %(epoch)s) c
 )
 SELECT c.locker_id AS locker, c.epoch, c.next_seq - 1 AS last, c.chain, c.stored AS stored_then,
-       c.missing AS declared_then, c.quarantined AS quarantined_then, counted.*
+       c.missing AS declared_then, c.quarantined AS quarantined_then, c.gone AS gone_then, counted.*
 FROM ledger_cursor c CROSS JOIN (
     SELECT min(from_seq) FILTER (WHERE source = 0) AS first_stored,
            count(*) FILTER (WHERE source = 0 AND NOT repeated AND NOT beyond) AS stored,
            count(*) FILTER (WHERE source = 0 AND repeated) AS duplicates,
            count(*) FILTER (WHERE source = 0 AND beyond) AS beyond,
+           count(*) FILTER (WHERE source IN (0, 2) AND from_seq <= gone_to) AS resurrected,
+           coalesce(sum(to_seq - from_seq + 1) FILTER (WHERE source = -1), 0) AS gone,
            coalesce(sum(from_seq - reached - 1) FILTER (WHERE hole), 0) AS unexplained,
            count(*) FILTER (WHERE hole) AS unexplained_ranges,
            coalesce(jsonb_agg(jsonb_build_array(reached + 1, from_seq - 1) ORDER BY from_seq)

@@ -31,5 +31,11 @@ WHERE name = 'timescaledb' AND current_setting('shared_preload_libraries') LIKE 
 -- timescaledb_create --
 CREATE EXTENSION IF NOT EXISTS timescaledb
 
+-- timescaledb_license --
+SELECT current_setting('timescaledb.license', true) AS license
+
+-- series_settings --
+SELECT series_settings()
+
 -- make_partitions --
 SELECT make_partitions('event', now()::date, 3) + make_partitions('reading', now()::date, 3)

@@ -1,0 +1,123 @@
+"""The table of the upkeep, and the lock that lets one process at a time do a task."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import Jsonb
+
+from hub.core.upkeep import Ages
+from hub.errors import StoreRejected, StoreUnavailable
+from hub.store.statements import statement
+from hub.store.timescale import Store, first_line
+
+_ERROR_CHARS_MAX: Final = 500
+
+
+@asynccontextmanager
+async def alone(store: Store, name: str) -> AsyncIterator[bool]:
+    """Hold the task's lock for the block; yields whether it was free. Raises StoreUnavailable.
+
+    The lock is a session's, on a connection of its own without a transaction, so it holds nothing up however long
+    the block takes, and is gone with its holder. That a broken connection frees it early is why every task has to
+    be right when it runs twice at once; being alone spares work.
+    """
+    conn = await _connect(store, name, statement_timeout_s=0)
+    try:
+        with told():
+            row = await (await conn.execute(statement("upkeep_alone"), {"key": _key(name)})).fetchone()
+        yield row is not None and bool(row["got"])
+    finally:
+        # The lock goes with its connection, but only when the server has noticed.
+        with suppress(psycopg.Error):
+            await conn.execute(statement("upkeep_release"))
+        await conn.close()
+
+
+@asynccontextmanager
+async def apart(
+    store: Store, name: str, *, statement_timeout_s: int = 600
+) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
+    """Connect for long work that must not take a connection from the pool; each statement commits by itself.
+
+    Whoever is in its way is waited for for two seconds: locks that wait hold up all who come after them. Raises
+    StoreUnavailable (also where a lock was not to be had) or StoreRejected.
+    """
+    conn = await _connect(store, f"{name} work", statement_timeout_s=statement_timeout_s)
+    try:
+        with told():
+            yield conn
+    finally:
+        await conn.close()
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn what the database says in the block into StoreUnavailable or StoreRejected."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise StoreUnavailable(first_line(error)) from error
+    except psycopg.Error as error:
+        raise StoreRejected(first_line(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the table says of a task."""
+
+    ages: Ages
+    good_at: float
+    """Unix time in seconds: of its last success, or of when it was first known."""
+
+
+async def look(store: Store, task: str, every_s: float) -> Known:
+    """Read a task's row; make it if there is none, with how often it is to be done."""
+    async with store.transaction() as conn:
+        await conn.execute(statement("upkeep_know"), {"task": task, "every_s": every_s})
+        row = await (await conn.execute(statement("upkeep_state"), {"task": task})).fetchone()
+    assert row is not None, "made in the same transaction"  # noqa: S101
+    return Known(Ages(row["succeeded_ago_s"], row["tried_ago_s"]), row["good_at"])
+
+
+async def begin(store: Store, task: str) -> None:
+    """Write down that a run begins."""
+    async with store.transaction() as conn:
+        await conn.execute(statement("upkeep_begin"), {"task": task})
+
+
+async def succeeded(store: Store, task: str, did: dict[str, Any]) -> None:
+    """Write down that it went well, and what it did."""
+    async with store.transaction() as conn:
+        await conn.execute(statement("upkeep_succeeded"), {"task": task, "did": Jsonb(did)})
+
+
+async def failed(store: Store, task: str, error: str) -> None:
+    """Write down that it failed, and why."""
+    async with store.transaction() as conn:
+        await conn.execute(statement("upkeep_failed"), {"task": task, "error": error[:_ERROR_CHARS_MAX]})
+
+
+async def _connect(store: Store, name: str, *, statement_timeout_s: int) -> psycopg.AsyncConnection[DictRow]:
+    async with store.transaction() as pooled:
+        like = {**pooled.info.get_parameters(), "password": pooled.info.password}
+    like["application_name"] = f"lockerhub {name}"
+    like["options"] = (
+        f"-c timezone=UTC -c statement_timeout={statement_timeout_s}s -c lock_timeout=2s"
+        " -c idle_session_timeout=0 -c idle_in_transaction_session_timeout=60s"
+        # As series_settings() has them; PostgreSQL by itself takes any name with a dot.
+        " -c timescaledb.enable_skipscan=off -c timescaledb.enable_compressed_skipscan=off"
+        " -c timescaledb.max_tuples_decompressed_per_dml_transaction=0"
+    )
+    with told():
+        return await psycopg.AsyncConnection.connect(make_conninfo(**like), autocommit=True, row_factory=dict_row)
+
+
+def _key(name: str) -> int:
+    digest = sha256(f"lockerhub upkeep {name}".encode()).digest()
+    return int.from_bytes(digest[:8], signed=True)
