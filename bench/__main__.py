@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from bench import command, ingest
+from bench import command, history, ingest
 from bench.processes import BenchError
 
 
@@ -51,7 +51,16 @@ def _parser() -> argparse.ArgumentParser:
             idle=given.commands, loaded=given.loaded_commands, rate_per_s=given.rate, mode=given.mode
         )
     )
-    for benchmark in (one, other):
+    third = benchmarks.add_parser("history", help="seven years of events: asked, dropped, and a person erased")
+    third.add_argument("--events", type=int, default=20_000_000, help="how many, at least (default: 20000000)")
+    third.add_argument("--store", choices=history.STORES, help="this one only (default: one after the other)")
+    third.add_argument("--seed", type=int, default=1, help="another one makes another history (default: 1)")
+    third.set_defaults(
+        measure=lambda given: history.measure(
+            events=given.events, stores=[given.store] if given.store else list(history.STORES), seed=given.seed
+        )
+    )
+    for benchmark in (one, other, third):
         benchmark.add_argument("--json", action="store_true", help="print one JSON object, last on standard output")
     return parser
 

@@ -71,6 +71,8 @@ class Rig:
             "HUB_DATABASE_DSN": self.dsn,
             "HUB_HTTP_PORT": str(self.http_port),
             "HUB_COMMANDS_KEY_FILE": str(self.key_file),
+            "HUB_RETENTION_DIRECTORY": str(directory / "retention"),
+            "HUB_RETENTION_KEY_FILE": str(directory / "retention_key.pem"),
             "HUB_LOG_LEVEL": "warning",
         }
 
@@ -182,13 +184,16 @@ class Rig:
 
 
 @contextmanager
-def rig(lockers: list[str], *, doors: int = 16) -> Iterator[Rig]:
-    """Start broker and database, and make accounts and registry entries for lockers of so many doors."""
+def rig(lockers: list[str], *, doors: int = 16, plain: bool = False) -> Iterator[Rig]:
+    """Start broker and database, and make accounts and registry entries for lockers of so many doors.
+
+    `plain` leaves TimescaleDB out where it is installed.
+    """
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lockerhub-bench-")))
         # PostgreSQL and Mosquitto run as users of their own, who must be able to pass.
         directory.chmod(0o711)
-        database, postgres_port = stack.enter_context(_database(directory))
+        database, postgres_port = stack.enter_context(_database(directory, plain=plain))
         broker, mqtt_port = stack.enter_context(_broker(directory, lockers))
         running = Rig(directory, broker, mqtt_port, database, postgres_port)
         run([str(postgres_programs() / "createdb"), "-h", HOST, "-p", str(postgres_port), "-U", _ROLE, _ROLE])
@@ -225,7 +230,7 @@ def postgres_programs() -> Path:
 
 
 @contextmanager
-def _database(directory: Path) -> Iterator[tuple[Child, int]]:
+def _database(directory: Path, *, plain: bool) -> Iterator[tuple[Child, int]]:
     programs, home, port = postgres_programs(), directory / "postgres", free_port()
     home.mkdir(mode=0o700)
     user = None
@@ -238,7 +243,7 @@ def _database(directory: Path) -> Iterator[tuple[Child, int]]:
         [*initdb, "--encoding=UTF8", "--locale=C"], user=user, cwd="/", check=True, stdout=subprocess.DEVNULL
     )
     settings = {"listen_addresses": HOST, "unix_socket_directories": ""}
-    if _has_timescaledb(programs):
+    if not plain and _has_timescaledb(programs):
         settings |= {"shared_preload_libraries": "timescaledb", "timescaledb.telemetry_level": "off"}
     command = [str(programs / "postgres"), "-D", str(home / "data"), "-p", str(port)]
     command += [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]

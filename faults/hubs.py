@@ -53,6 +53,8 @@ class Hub:
                 "HUB_DATABASE_DSN": database.dsn,
                 "HUB_HTTP_PORT": str(self.port),
                 "HUB_COMMANDS_KEY_FILE": str(self.key_file),
+                "HUB_RETENTION_DIRECTORY": str(directory / "retention"),
+                "HUB_RETENTION_KEY_FILE": str(directory / "retention_key.pem"),
             },
             cwd=ROOT,
         )

@@ -1,6 +1,6 @@
 """`hub`, and `python -m hub`."""
 
-from hub.cli import main
+from hub.cli.main import main
 
 if __name__ == "__main__":
     main()

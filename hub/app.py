@@ -17,12 +17,16 @@ from aiohttp import web
 
 from hub import clock
 from hub.api.auth import Auth
+from hub.api.barred import refusing_barred
 from hub.api.commands import Commands
+from hub.api.exports import past_routes
 from hub.api.jobs import Jobs
 from hub.api.ledger import LedgerRoutes
 from hub.api.lockers import Lockers
 from hub.api.openapi import document
 from hub.api.page import Page, folder
+from hub.api.people import people_routes
+from hub.api.retention import retention_routes
 from hub.api.server import application, start
 from hub.api.service import Service
 from hub.api.socket import Socket
@@ -39,22 +43,28 @@ from hub.deliveries import Held
 from hub.dispatch import Dispatch
 from hub.errors import StoreUnavailable
 from hub.forks import Forks
+from hub.influx.sink import influx_tasks
 from hub.intake import Intake, IntakeParts
 from hub.jobs import JobRunner
 from hub.ledger_watch import watch_ledgers
 from hub.live import Live
 from hub.metrics import Metrics
 from hub.mqtt import Link
+from hub.people.parts import PeopleParts
 from hub.quarantine import Quarantine, QuarantineSink
 from hub.receipts import Receipts
+from hub.retention.build import build_service
+from hub.series import series_chores
 from hub.signing import CommandKey, load_key
 from hub.sinks import EventSink
+from hub.statistics import statistics_chores
 from hub.store.batch import Batcher
 from hub.store.ledgers import Ledgers
 from hub.store.rows import EventsQuery, EventUnit, Quarantined, ReadingUnit
 from hub.store.timescale import Store
 from hub.tasks import tasks_beside
 from hub.telemetry import ReadingSink, Telemetry, TelemetryParts, newest_stored
+from hub.upkeep import Upkeep
 from wire import __version__
 from wire.messages import PROTOCOL, HubState, encode
 from wire.topics import HUB_STATE, Channel, subscription
@@ -63,7 +73,6 @@ _log = logging.getLogger(__name__)
 
 _SWEEP_S: Final = 1.0
 _LAG_PROBE_S: Final = 0.25
-_PARTITIONS_EVERY_S: Final = 6 * 3600.0
 _EVENTS_SHOWN: Final = 100
 _EVENTS_BACK: Final = timedelta(days=90)
 _EVENTS_AHEAD: Final = timedelta(minutes=1)
@@ -216,6 +225,15 @@ class _Build:
             config.jobs, UUID(self.id), self.store, self.fleet, self.dispatch, self.commanding.durable, metrics,
             connected=lambda: all(link.connected for link in (self.ingest, self.command)),
         )  # fmt: skip
+        self.retention = build_service(config, self.store, self.id, metrics)
+        self.people = PeopleParts(config, self.store, metrics)
+        chores = [
+            self.retention.chore(),
+            *series_chores(self.store),
+            *statistics_chores(self.store, metrics),
+            *self.people.chores(),
+        ]
+        self.upkeep = Upkeep(self.store, metrics, chores)
         self.socket = Socket(self.live, config.live, __version__, self.id)
         metrics.count_accounts(self.accounts, lambda: (self.events.in_flight, self.readings.in_flight))
         for state in ("online", "offline", "never_seen"):
@@ -237,9 +255,15 @@ class _Build:
         routes = [
             *auth.routes(),
             *Lockers(self.fleet, self.store, self.commanding.store, self.live, config.commands).routes(),
-            *Commands(self.commanding, config.commands, config.http.wait_s_max).routes(),
+            *refusing_barred(
+                Commands(self.commanding, config.commands, config.http.wait_s_max).routes(),
+                self.people.watch.is_barred,
+            ),
+            *people_routes(self.people, config.people, self.store),
             *LedgerRoutes(self.fleet, self.ledgers).routes(),
+            *past_routes(self.fleet, self.store, config.exports, self.metrics),
             *Jobs(config.jobs, auth.operators, self.fleet, self.store, self.jobs, self.metrics).routes(),
+            *retention_routes(self.retention, self.store),
             *self.socket.routes(),
             *Page(folder()).routes(),
         ]
@@ -269,7 +293,10 @@ class _Build:
             "fleet.sweep": self._sweep(),
             "registry.follow": self._follow_registry(),
             "loop.lag": self._probe_lag(),
-            "partitions": self._make_partitions(),
+            "upkeep": self.upkeep.run(),
+            "retention": self.retention.run(),
+            **influx_tasks(self.config, self.store, self.metrics),
+            **self.people.tasks(),
             "ledger.watch": watch_ledgers(self.ledgers, self.metrics, self.config.service.ledger_watch_s),
         }
 
@@ -377,14 +404,6 @@ class _Build:
                         self._announce()
             except StoreUnavailable as error:
                 _log.warning("The registry cannot be read; trying again", extra={"error": str(error)})
-
-    async def _make_partitions(self) -> None:
-        while True:
-            try:
-                await self.store.make_partitions()
-            except StoreUnavailable as error:
-                _log.warning("No partitions could be made; trying again later", extra={"error": str(error)})
-            await asyncio.sleep(_PARTITIONS_EVERY_S)
 
     async def _probe_lag(self) -> None:
         while True:

@@ -168,6 +168,84 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often the numbers of all ledgers are summed up for the metrics."""
 
 
+class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long data is kept, and where the proofs of it are."""
+
+    directory: str = "retention"
+    """Outside the database: `proofs/`, and what was erased, so that a restored backup can be held against them."""
+    key_file: str = "retention_key.pem"
+    """The Ed25519 key that signs the proofs; made at the first use."""
+    policy_file: str | None = None
+    """The periods, if they are not those that come with the hub."""
+
+
+class Influx(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A second home for telemetry and door statistics: InfluxDB 2, or what has its write API. Off without `url`."""
+
+    url: str | None = None
+    token_file: str | None = None
+    """A file whose one line is the API token; some servers need none."""
+    org: str = "lockerhub"
+    bucket: str = "lockerhub"
+    """Where telemetry goes."""
+    statistics_bucket: str = "lockerhub-statistics"
+    """Where the doors' counts by the hour go."""
+    retention_days: Annotated[int, Meta(ge=1, le=36_500)] = 397
+    """How long the bucket should keep telemetry: thirteen months. What is older is not sent."""
+    statistics_retention_days: Annotated[int, Meta(ge=1, le=36_500)] = 2557
+    """The same of the statistics: seven years."""
+    set_retention: bool = False
+    """Set these periods in the buckets where they differ, instead of only saying so."""
+    precision: Literal["s", "ms", "us", "ns"] = "ms"
+    """Of the timestamps. Samples of one locker within one unit would be one point."""
+    extra_fields: list[str] = []
+    """Which of the further numbers of telemetry (`extra`) are sent too."""
+    tls_ca_file: str | None = None
+    """The authority to trust for https, instead of the system's."""
+    gzip: bool = True
+    timeout_s: Seconds = 10.0
+    """For one request."""
+    poll_s: Seconds = 5.0
+    """How often new rows are looked for."""
+    late_poll_s: Seconds = 600.0
+    """The same for rows that were more than two days old when they came."""
+    lag_s: Seconds = 30.0
+    """How far the sink stays behind the tables: longer than a transaction that writes may take."""
+    batch_rows_max: Annotated[int, Meta(ge=1, le=100_000)] = 5000
+    batch_bytes_max: Annotated[int, Meta(ge=1000, le=50_000_000)] = 1_000_000
+    """One request, before compression."""
+    retry_s_max: Seconds = 60.0
+    """The longest pause before the same batch is sent again, even if the server asks for more."""
+    refused_s: Seconds = 300.0
+    """The pause after an answer that somebody has to do something about: token, bucket, address."""
+
+
+class Exports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Files of what is stored, over HTTP."""
+
+    running_max: Annotated[int, Meta(ge=1, le=100)] = 2
+    """How many are written at once; above it 503."""
+    rows_max: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 10_000_000
+    """The most rows of one file."""
+    page_rows_max: Annotated[int, Meta(ge=10, le=10_000)] = 500
+    """How many are read at a time: what is held in memory, and how long commands may have to wait for it."""
+    send_timeout_s: Seconds = 60.0
+    """How long a client may take nothing before it is cut off."""
+
+
+class People(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Accounts and access codes."""
+
+    code_key_file: str = "code_key"
+    """The secret that access codes are hashed with; made at the first use."""
+    code_ttl_s_max: Annotated[int, Meta(ge=60, le=31_536_000)] = 604_800
+    """The longest that a code may be valid."""
+    code_checks_per_minute: Positive = 60
+    """How many codes may be tried at this hub, so that nobody finds one by guessing."""
+    watch_s: Seconds = 5.0
+    """How soon a restriction reaches the commands, and the metrics what is due."""
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Logs go to standard error."""
 
@@ -187,6 +265,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jobs: Jobs = Jobs()
     live: Live = Live()
     service: Service = Service()
+    retention: Retention = Retention()
+    people: People = People()
+    influx: Influx = Influx()
+    exports: Exports = Exports()
     log: Log = Log()
 
     def dsn(self) -> str:
@@ -293,6 +375,30 @@ def _check_sense(config: Config) -> None:
         raise ConfigError("commands.open_deadline_ms must not be below commands.open_budget_ms")
     if config.commands.durable_pause_ms_max < config.commands.durable_pause_ms_min:
         raise ConfigError("commands.durable_pause_ms_max must not be below commands.durable_pause_ms_min")
+    _check_influx(config)
+
+
+def _check_influx(config: Config) -> None:
+    influx = config.influx
+    if influx.url is None:
+        return
+    if not influx.url.startswith(("http://", "https://")) or "@" in influx.url:
+        raise ConfigError(
+            "influx.url must be http://host:port or https://host:port, without a password in it: "
+            "the token belongs into influx.token_file"
+        )
+    if influx.lag_s * 1000 <= config.database.statement_timeout_ms:
+        raise ConfigError(
+            "influx.lag_s must be longer than database.statement_timeout_ms: rows of a write that still goes on "
+            "would be passed over"
+        )
+    if "" in influx.extra_fields:
+        raise ConfigError("influx.extra_fields has an empty name")
+    if influx.bucket == influx.statistics_bucket and influx.retention_days != influx.statistics_retention_days:
+        raise ConfigError(
+            "influx.bucket and influx.statistics_bucket are the same, and are to be kept for different times: "
+            "name two buckets, or give both one period"
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -19,7 +19,7 @@ import msgspec
 
 from hub import clock
 from hub.app import page_url, running
-from hub.config import Commands, Config, Database, Http, Log, Mqtt, Service
+from hub.config import Commands, Config, Database, Http, Log, Mqtt, Retention, Service
 from hub.core.fleet import DoorSpec, LockerSpec
 from hub.embedded.broker import EmbeddedBroker
 from hub.embedded.postgres import EmbeddedPostgres
@@ -67,6 +67,9 @@ async def demo(options: DemoOptions, stop: asyncio.Event) -> dict[str, Any]:
             database=Database(dsn=postgres.dsn),
             http=Http(port=options.port),
             commands=Commands(key_file=str(key_file), per_locker_per_minute=600, openings_fleet_per_minute=6000),
+            retention=Retention(
+                directory=str(options.folder / "retention"), key_file=str(options.folder / "retention_key.pem")
+            ),
             service=Service(spread_s=0.5),
             log=Log(),
         )

@@ -33,6 +33,27 @@ class Metrics:
         PlatformCollector(registry=r)
         Info("lockerhub_build", "The version that runs.", registry=r).info({"version": version})
 
+        self.http_seconds = Histogram(
+            "lockerhub_http_request_seconds", "HTTP requests by route, method and status.",
+            ["route", "method", "status"], buckets=_HTTP_BUCKETS, registry=r,
+        )  # fmt: skip
+        self.loop_lag = Histogram(
+            "lockerhub_event_loop_lag_seconds", "How late the event loop wakes a sleeper.",
+            buckets=_LAG_BUCKETS, registry=r,
+        )  # fmt: skip
+        self._of_intake()
+        self._of_batches()
+        self._of_commands()
+        self._of_links()
+        self._of_live()
+        self._of_upkeep()
+        self._of_people()
+        self._of_influx()
+        self._of_history()
+        self._of_retention()
+
+    def _of_intake(self) -> None:
+        r = self.registry
         self.messages = Counter(
             "lockerhub_intake_messages_total", "MQTT messages received.", ["channel"], registry=r
         )
@@ -70,6 +91,8 @@ class Metrics:
             ["state"], registry=r,
         )  # fmt: skip
 
+    def _of_batches(self) -> None:
+        r = self.registry
         self.batch_rows = Histogram(
             "lockerhub_batch_rows", "Rows in one committed batch.", ["table"],
             buckets=_ROWS_BUCKETS, registry=r,
@@ -97,6 +120,8 @@ class Metrics:
             ["table"], registry=r,
         )  # fmt: skip
 
+    def _of_commands(self) -> None:
+        r = self.registry
         self.command_requests = Counter(
             "lockerhub_command_requests_total",
             "Commands asked for, by what became of the request: accepted, repeated, or a refusal's code.",
@@ -149,6 +174,8 @@ class Metrics:
             "lockerhub_job_targets_total", "Targets of jobs that reached a state.", ["kind", "state"], registry=r
         )
 
+    def _of_links(self) -> None:
+        r = self.registry
         self.mqtt_connected = Gauge(
             "lockerhub_mqtt_connected", "1 while the link to the broker is up.", ["link"], registry=r
         )
@@ -164,20 +191,111 @@ class Metrics:
         )
         self.doors = Gauge("lockerhub_doors", "Doors by state: open, closed, unknown.", ["state"], registry=r)
 
+    def _of_live(self) -> None:
+        r = self.registry
         self.live_viewers = Gauge("lockerhub_live_viewers", "Websocket viewers connected.", registry=r)
         self.live_frames = Counter("lockerhub_live_frames_total", "Frames handed to viewers.", ["type"], registry=r)
         self.live_resyncs = Counter(
             "lockerhub_live_resyncs_total", "Times a viewer fell behind and got a new snapshot.", registry=r
         )
         self.live_closed = Counter("lockerhub_live_closed_total", "Viewers the hub let go.", ["reason"], registry=r)
-        self.http_seconds = Histogram(
-            "lockerhub_http_request_seconds", "HTTP requests by route, method and status.",
-            ["route", "method", "status"], buckets=_HTTP_BUCKETS, registry=r,
+
+    def _of_upkeep(self) -> None:
+        r = self.registry
+        self.upkeep_period = Gauge(
+            "lockerhub_upkeep_period_seconds", "How often a task of the upkeep is to be done.", ["task"], registry=r
+        )
+        self.upkeep_last_success = Gauge(
+            "lockerhub_upkeep_last_success_timestamp_seconds",
+            "When a task of the upkeep last succeeded, on any hub; before that, when it was first known.",
+            ["task"], registry=r,
         )  # fmt: skip
-        self.loop_lag = Histogram(
-            "lockerhub_event_loop_lag_seconds", "How late the event loop wakes a sleeper.",
-            buckets=_LAG_BUCKETS, registry=r,
+        self.upkeep_runs = Counter(
+            "lockerhub_upkeep_runs_total", "Runs of this hub by result: succeeded, failed.",
+            ["task", "result"], registry=r,
         )  # fmt: skip
+        self.upkeep_seconds = Gauge(
+            "lockerhub_upkeep_seconds", "How long this hub's newest run took.", ["task"], registry=r
+        )
+
+    def _of_people(self) -> None:
+        self.rights_requests = Gauge(
+            "lockerhub_rights_requests",
+            "Requests of people without an answer: open (all of them), due_soon (within a week), overdue.",
+            ["state"], registry=self.registry,
+        )  # fmt: skip
+        self.erasures = Gauge(
+            "lockerhub_erasures",
+            "Erasures of people that are not over: unfinished (tried again), held (kept in part by holds).",
+            ["state"], registry=self.registry,
+        )  # fmt: skip
+
+    def _of_influx(self) -> None:
+        self.influx_lines = Counter(
+            "lockerhub_influx_lines_total",
+            "Lines for InfluxDB by result: sent, rejected (the server will never take them), expired (older than "
+            "the bucket keeps), empty (rows without a value).",
+            ["stream", "result"], registry=self.registry,
+        )  # fmt: skip
+        self.influx_lag = Gauge(
+            "lockerhub_influx_lag_seconds", "How far InfluxDB is behind the tables, on the hub that feeds it.",
+            ["stream"], registry=self.registry,
+        )  # fmt: skip
+        self.influx_last_success = Gauge(
+            "lockerhub_influx_last_success_timestamp_seconds", "When InfluxDB last took something.",
+            ["stream"], registry=self.registry,
+        )  # fmt: skip
+        self.influx_retries = Counter(
+            "lockerhub_influx_retries_total",
+            "Requests to InfluxDB that have to be made again: later (it is away, slow or busy), refused (token, "
+            "bucket or address are wrong).",
+            ["reason"], registry=self.registry,
+        )  # fmt: skip
+
+    def _of_history(self) -> None:
+        self.statistics_due = Gauge(
+            "lockerhub_statistics_due_hours", "Hours whose doors wait to be counted again.", registry=self.registry
+        )
+        self.exports_running = Gauge(
+            "lockerhub_exports_running", "Exports that are being written.", registry=self.registry
+        )
+        self.exports = Counter(
+            "lockerhub_exports_total",
+            "Exports by how they ended: done, cut (at rows_max), failed (the database), gone (the client).",
+            ["what", "end"], registry=self.registry,
+        )  # fmt: skip
+        self.export_rows = Counter(
+            "lockerhub_export_rows_total", "Rows written to exports.", ["what"], registry=self.registry
+        )
+
+    def _of_retention(self) -> None:
+        r = self.registry
+        self.retention_runs = Counter(
+            "lockerhub_retention_runs_total", "Runs of retention on this hub by result: complete, failed.",
+            ["result"], registry=r,
+        )  # fmt: skip
+        self.retention_last_success = Gauge(
+            "lockerhub_retention_last_success_timestamp_seconds",
+            "When a run of retention last went through, on any hub.", registry=r,
+        )  # fmt: skip
+        self.retention_removed = Counter(
+            "lockerhub_retention_removed_rows_total",
+            "Rows that went on this hub, by how: chunk (with all of their chunk), rows, emptied.",
+            ["category", "by"], registry=r,
+        )  # fmt: skip
+        self.retention_chunks = Counter(
+            "lockerhub_retention_dropped_chunks_total", "Chunks dropped whole.", ["category"], registry=r
+        )
+        self.retention_oldest = Gauge(
+            "lockerhub_retention_oldest_timestamp_seconds",
+            "The time of the oldest row that no hold keeps, by category; now where there is none.",
+            ["category"], registry=r,
+        )  # fmt: skip
+        self.retention_cut_off = Gauge(
+            "lockerhub_retention_cut_off_timestamp_seconds",
+            "Rows from before this time have lived as long as the policy lets them.", ["category"], registry=r,
+        )  # fmt: skip
+        self.legal_holds = Gauge("lockerhub_legal_holds", "Legal holds that are active.", registry=r)
 
     def count_accounts(self, accounts: Accounts, in_flight: Callable[[], tuple[int, int]]) -> None:
         """Export the books: all figures of one scrape are of one moment, so that they balance.

@@ -50,6 +50,8 @@ def written_settings(text: str) -> dict[str, dict[str, str]]:
 def shown(default: object) -> str:
     if default is None or default == []:
         return "–"  # noqa: RUF001 - as it stands in the document
+    if isinstance(default, bool):
+        return str(default).lower()  # as TOML has it
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 

@@ -106,7 +106,7 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
                 "Stored, of all that lockers ever wrote", "The rest is declared missing, or in quarantine.",
                 (
                     Query(
-                        'sum(lockerhub_ledger_events{state="stored"}) / (sum(lockerhub_ledger_events) > 0)',
+                        'sum(lockerhub_ledger_events{state=~"stored|gone"}) / (sum(lockerhub_ledger_events) > 0)',
                         "stored",
                     ),
                 ),
@@ -119,7 +119,7 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
             ),
             Panel(
                 "Missing and quarantined", "Numbers of all ledgers. `hub ledger verify` names them.",
-                (Query('lockerhub_ledger_events{state!="stored"}', "{{state}}"),),
+                (Query('lockerhub_ledger_events{state!~"stored|gone"}', "{{state}}"),),
             ),
             Panel(
                 "Held back", "Telemetry that waits for its commit, and messages of lockers beyond their share.",

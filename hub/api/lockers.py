@@ -1,20 +1,19 @@
 """Lockers, their events and their telemetry."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from hub import clock
 from hub.api.cursors import read_cursor, write_cursor
+from hub.api.history import event_page
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_query
+from hub.api.spans import Time, asked_span
 from hub.api.views import (
     EventPage,
-    EventView,
     LockerDetail,
     LockerPage,
     ReadingPage,
@@ -26,15 +25,16 @@ from hub.api.views import (
 )
 from hub.config import Commands
 from hub.core.fleet import Fleet, Locker
+from hub.core.spans import EVER
 from hub.live import Live
 from hub.store.commands import CommandStore
-from hub.store.rows import EventsQuery, ReadingsQuery
+from hub.store.history import EventFilter, History
+from hub.store.rows import ReadingsQuery
 from hub.store.timescale import Store
 from wire.messages import Kind
 
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 _COMMANDS_SHOWN = 20
-_EVER = timedelta(days=366 * 8)
 
 
 class LockersParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,8 +52,8 @@ class EventsParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     door: Annotated[int, Meta(ge=1, le=999)] | None = None
     kind: Kind | None = None
-    since: Annotated[datetime, Meta(tz=True)] | None = None
-    until: Annotated[datetime, Meta(tz=True)] | None = None
+    since: Time | None = None
+    until: Time | None = None
     limit: Limit = 100
     cursor: str | None = None
 
@@ -61,8 +61,8 @@ class EventsParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ReadingsParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which readings: since and until a time (RFC 3339)."""
 
-    since: Annotated[datetime, Meta(tz=True)] | None = None
-    until: Annotated[datetime, Meta(tz=True)] | None = None
+    since: Time | None = None
+    until: Time | None = None
     limit: Limit = 100
     cursor: str | None = None
 
@@ -72,7 +72,7 @@ class Lockers:
 
     def __init__(self, fleet: Fleet, store: Store, rows: CommandStore, live: Live, commands: Commands) -> None:
         self._fleet = fleet
-        self._store = store
+        self._history = History(store)
         self._rows = rows
         self._live = live
         self._commands = commands
@@ -126,29 +126,18 @@ class Lockers:
     async def _events(self, request: web.Request) -> web.Response:
         locker = self._find(request)
         wanted = read_query(request, EventsParameters)
-        since, until = _span(wanted.since, wanted.until)
-        rows = await self._store.events_of(
-            EventsQuery(
-                locker=locker.spec.id,
-                since=since,
-                until=until,
-                limit=wanted.limit + 1,
-                door=wanted.door,
-                kind=wanted.kind,
-                after=read_cursor(wanted.cursor, tuple[datetime, UUID, int]),
-            )
-        )
-        page, more = rows[: wanted.limit], len(rows) > wanted.limit
-        last = page[-1] if more else None
-        after = None if last is None else write_cursor((last["occurred_at"], last["epoch"], last["seq"]))
-        return answer(EventPage([EventView(**row) for row in page], after))
+        since, until = asked_span(wanted.since, wanted.until, back=EVER)
+        asked = EventFilter(
+            since=since, until=until, locker=locker.spec.id, door=wanted.door, kind=wanted.kind
+        )  # fmt: skip
+        return answer(await event_page(self._history, asked, wanted.limit, wanted.cursor))
 
     async def _telemetry(self, request: web.Request) -> web.Response:
         locker = self._find(request)
         wanted = read_query(request, ReadingsParameters)
-        since, until = _span(wanted.since, wanted.until)
+        since, until = asked_span(wanted.since, wanted.until, back=EVER)
         before = read_cursor(wanted.cursor, tuple[datetime, Annotated[int, Meta(ge=0, le=100_000)]])
-        rows = await self._store.readings_of(
+        rows = await self._history.readings(
             ReadingsQuery(
                 locker=locker.spec.id,
                 since=since,
@@ -183,15 +172,6 @@ def _matches(locker: Locker, wanted: LockersParameters) -> bool:
         return False
     text = (wanted.q or "").casefold()
     return not text or any(text in part.casefold() for part in (spec.id, spec.name, spec.site))
-
-
-def _span(since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
-    # The end is excluded, and a locker's newest event may be stamped in this very millisecond.
-    end = until or clock.wall() + timedelta(minutes=1)
-    start = since or datetime.now(UTC) - _EVER
-    if start >= end:
-        raise Problem("bad_request", "`since` is not before `until`.")
-    return start, end
 
 
 def _reading(row: dict[str, Any]) -> ReadingView:

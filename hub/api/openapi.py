@@ -12,7 +12,18 @@ from hub.api.routes import Route
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 _EVERYWHERE = ("bad_request", "sign_in_needed", "foreign_origin", "foreign_host")
 _MEANINGS = {202: "Still under way", 503: "Not ready"}
-_TEXT = {"locker": "A locker's id.", "command": "A command's id.", "job": "A job's id."}
+_TEXT = {
+    "locker": "A locker's id.",
+    "command": "A command's id.",
+    "job": "A job's id.",
+    "id": "A hold's id.",
+    "number": "The number of a run.",
+    "account": "The account's id.",
+    "badge": "The badge's id.",
+    "request": "The id of what a person asked for.",
+    "transaction": "The transaction's id.",
+    "version": "The number of a version of the privacy notice.",
+}
 
 
 def document(routes: list[Route], version: str) -> bytes:

@@ -172,6 +172,9 @@ async def scene(
         "database_dsn": dsn,
         "http_port": free_port(),
         "commands_key_file": key_file,
+        "people_code_key_file": folder / "code_key",
+        "retention_directory": folder / "retention",
+        "retention_key_file": folder / "retention_key.pem",
         "service_registry_poll_s": 0.05,
         **settings,
     }
@@ -288,6 +291,13 @@ async def online(scene: Scene, locker: str = "berlin-01", **changed: Any) -> Asy
         await one.presence()
         await eventually(lambda: _is(scene, locker, "online"), f"{locker} online")
         yield one
+
+
+@asynccontextmanager
+async def two_online(broker: MosquittoBroker, dsn: str, folder: Path) -> AsyncIterator[tuple[Scene, Agent, Agent]]:
+    """Run a hub with two lockers online, of which one may say what is the other's to say."""
+    async with scene(broker, dsn, folder) as hub, online(hub) as locker, online(hub, "paris-02") as other:
+        yield hub, locker, other
 
 
 @asynccontextmanager

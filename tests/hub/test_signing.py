@@ -1,5 +1,6 @@
 """The command key: made once, kept from others, and it signs what the agents verify."""
 
+import logging
 from pathlib import Path
 from uuid import UUID
 
@@ -11,7 +12,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import structs
 
 from hub.errors import ConfigError
-from hub.signing import load_key, make_key, public_path
+from hub.signing import (
+    load_key,
+    load_or_make_proof_key,
+    load_public_key,
+    make_key,
+    parse_public_key,
+    public_path,
+)
 from wire.messages import Command, decode_command, encode, signing_bytes
 
 COMMAND = Command(v=1, id=UUID(int=1), locker="berlin-01", kind="open", boot=UUID(int=2), not_after=5, door=3)
@@ -85,3 +93,47 @@ def test_what_is_no_key(tmp_path: Path) -> None:
         load_key(path)
     with pytest.raises(ConfigError, match="cannot read"):
         load_key(tmp_path)
+
+
+def test_a_proof_key_is_made_at_its_first_use_and_read_from_then_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "retention_key.pem"
+    caplog.set_level(logging.WARNING, "hub.signing")
+    made = load_or_make_proof_key(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "Made the key that signs proofs" in caplog.text
+    caplog.clear()
+    again = load_or_make_proof_key(path)
+    assert caplog.text == ""
+    assert again.public.pem() == made.public.pem() == public_path(path).read_text()
+    assert load_public_key(public_path(path)).fingerprint == made.public.fingerprint
+    assert len(made.public.fingerprint) == 64
+
+
+def test_a_signature_is_of_one_key_one_context_and_one_text(tmp_path: Path) -> None:
+    key, other = load_or_make_proof_key(tmp_path / "a.pem"), load_or_make_proof_key(tmp_path / "b.pem")
+    signature = key.sign("proof/1", b"text")
+    assert key.public.verified("proof/1", b"text", signature)
+    assert not other.public.verified("proof/1", b"text", signature)
+    assert not key.public.verified("proof/2", b"text", signature)
+    assert not key.public.verified("proof/1", b"texts", signature)
+    assert not key.public.verified("proof/1", b"text", b"")
+    standard = public_key(tmp_path / "a.pem")
+    standard.verify(signature, b"proof/1\ntext")
+
+
+def test_what_is_no_proof_key_or_no_public_key(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    load_or_make_proof_key(path)
+    path.chmod(0o644)
+    with pytest.raises(ConfigError, match=r"retention.key_file: .* can be read by others"):
+        load_or_make_proof_key(path)
+    with pytest.raises(ConfigError, match="cannot read the public key"):
+        load_public_key(tmp_path / "nothing.pem")
+    with pytest.raises(ConfigError, match="this is not a PEM public key"):
+        load_public_key(path)
+    curve = generate_private_key(SECP256R1()).public_key()
+    other = curve.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    with pytest.raises(ValueError, match="not an Ed25519 key"):
+        parse_public_key(other)

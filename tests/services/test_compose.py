@@ -115,7 +115,7 @@ def test_its_variables_are_settings_of_the_hub(services: dict[str, dict[str, Any
 
 
 def test_its_command_lines_are_ours(services: dict[str, dict[str, Any]]) -> None:
-    hub, agent = import_module("hub.cli"), import_module("edge_agent.cli")
+    hub, agent = import_module("hub.cli.main"), import_module("edge_agent.cli")
     lines = [line for service in services.values() for line in our_commands(service)]
     assert {tuple(line[:2]) for line in lines} == {
         ("hub", "key"), ("hub", "migrate"), ("hub", "locker"), ("hub", "run"), ("edge-agent", "simulate"),

@@ -146,6 +146,7 @@ def test_a_fleet_on_mosquitto_and_postgresql_loses_nothing(
     (tmp_path / "hub.toml").write_text(
         f'[mqtt]\nport = {mosquitto_broker.port}\npassword_file = "{mosquitto_broker.hub_password_file}"\n'
         f'[database]\ndsn = "{postgres_dsn}"\n[http]\nport = {port}\n[commands]\nkey_file = "{key}"\n'
+        f'[retention]\ndirectory = "{tmp_path}/retention"\nkey_file = "{tmp_path}/retention_key.pem"\n'
     )
     config = ["--config", str(tmp_path / "hub.toml")]
     for arguments in (["key", "make", str(key)], ["migrate", *config], ["check-config", *config]):

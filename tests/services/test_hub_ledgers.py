@@ -194,7 +194,7 @@ async def test_a_gap_is_written_with_the_rows_behind_it(ledgers: Ledgers, dsn: s
     assert await ledgers.stands_of([KEY]) == {KEY: (5, A)}
     assert rows(dsn, "SELECT from_seq, to_seq, reason FROM ledger_gap") == [(1, 3, "unknown")]
     assert seqs(dsn) == [4]
-    assert await ledgers.totals() == {"stored": 1, "missing": 3, "quarantined": 0}
+    assert await ledgers.totals() == {"stored": 1, "missing": 3, "quarantined": 0, "gone": 0}
 
 
 async def test_what_a_locker_says_of_its_gap_is_cut_out_of_it(ledgers: Ledgers, dsn: str) -> None:
@@ -223,12 +223,12 @@ async def test_a_spoiled_event_has_its_place_in_quarantine(ledgers: Ledgers, dsn
     assert seqs(dsn) == [1, 3]
     assert rows(dsn, "SELECT locker_id, epoch, seq, reason FROM quarantine") == [("berlin-01", EPOCH, 2, "schema")]
     assert await ledgers.stands_of([KEY]) == {KEY: (4, A)}
-    assert await ledgers.totals() == {"stored": 2, "missing": 0, "quarantined": 1}
+    assert await ledgers.totals() == {"stored": 2, "missing": 0, "quarantined": 1, "gone": 0}
     assert (await counted(ledgers)).complete
     # Of several messages in one transaction each counts.
     again = [unit(4, [opened()] * 3, spoiled=[0, 1]), unit(9, [opened()] * 2, gap=(7, 8), spoiled=[1])]
     await ledgers.write_events(again)
-    assert await ledgers.totals() == {"stored": 4, "missing": 2, "quarantined": 4}
+    assert await ledgers.totals() == {"stored": 4, "missing": 2, "quarantined": 4, "gone": 0}
     assert (await counted(ledgers)).complete
 
 
@@ -256,7 +256,7 @@ async def test_only_what_the_database_refuses_is_left_out(ledgers: Ledgers, dsn:
     kept_rows = rows(dsn, "SELECT seq FROM quarantine ORDER BY seq")
     assert kept_rows == [(seq,) for seq in sorted([8, *refused])]
     assert await ledgers.totals() == {
-        "stored": 9 - len(refused), "missing": 2, "quarantined": 1 + len(refused),
+        "stored": 9 - len(refused), "missing": 2, "quarantined": 1 + len(refused), "gone": 0,
     }  # fmt: skip
     assert (await counted(ledgers)).complete
     with pytest.raises(CursorConflict):
@@ -390,8 +390,9 @@ async def test_what_was_there_before_is_brought_forward(postgres_form: str, requ
                     " VALUES (now(), %s, %s, 'why', %s, 9)",
                     (topic, reason, payload),
                 )
-            (ledger,) = [migration for migration in migrations() if migration.number == 3]
-            connection.execute(ledger.sql.encode())
+            for migration in migrations():
+                if migration.form in {None, postgres_form} and migration.number > 2:
+                    connection.execute(migration.sql.encode())
         async with opened_store(dsn) as store:
             ledgers = Ledgers(store)
             view = await counted(ledgers)

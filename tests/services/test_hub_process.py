@@ -40,6 +40,8 @@ def environment(broker: MosquittoBroker, dsn: str, folder: Path, port: int) -> d
         "HUB_DATABASE_DSN": dsn,
         "HUB_HTTP_PORT": str(port),
         "HUB_COMMANDS_KEY_FILE": str(key_file),
+        "HUB_RETENTION_DIRECTORY": str(folder / "retention"),
+        "HUB_RETENTION_KEY_FILE": str(folder / "retention_key.pem"),
     }
 
 

@@ -7,12 +7,12 @@ from uuid import uuid4
 
 import pytest
 
-from tests.hub.scene import eventually, fresh_database, online, rows, scene
+from tests.hub.scene import Scene, eventually, fresh_database, online, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker
 from tests.services.locked import locked
 from tests.wire.payloads import BAD_EVENTS, BAD_PRESENCES, BAD_TELEMETRY, EPOCH, EVENTS, payload
 from wire.errors import Reason, WireError
-from wire.messages import Event, salvage_events
+from wire.messages import Event, Sample, Telemetry, encode, salvage_events
 from wire.topics import Channel, topic_of
 
 pytestmark = pytest.mark.services
@@ -30,6 +30,11 @@ def opened(door: int = 1) -> Event:
 
 def numbers(stored: list[tuple[int, str, int]]) -> list[int]:
     return [seq for seq, _, _ in stored]
+
+
+async def settled(hub: Scene, samples: int) -> dict[str, float] | None:
+    books = await hub.balanced("sample")
+    return books if books["received"] == samples and books["in_flight"] == 0 else None
 
 
 _Kept = tuple[Reason, bytes]
@@ -82,6 +87,33 @@ async def test_what_the_database_refuses_goes_to_quarantine_and_the_ledger_goes_
         assert rows(dsn, "SELECT locker_id, epoch, seq FROM quarantine") == [("berlin-01", locker.epoch, 2)]
         books = await hub.balanced()
         assert (books["stored"], books["quarantined"]) == (5, 1)
+
+
+async def test_a_sample_that_the_database_refuses_costs_its_neighbours_nothing(
+    mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
+) -> None:
+    rows(dsn, "ALTER TABLE reading ADD CHECK (outbox_events <> 13)")
+    async with (
+        scene(mosquitto_broker, dsn, tmp_path, intake_flush_age_ms_max=200) as hub,
+        online(hub) as locker,
+        online(hub, "paris-02") as neighbour,
+    ):
+        for one, numbers_ in ((neighbour, range(3)), (locker, range(10, 16)), (neighbour, range(20, 23))):
+            up = one.up()
+            samples = [Sample(t=up["t"] - 9 + place, outbox_events=number) for place, number in enumerate(numbers_)]
+            await one.publish(Channel.TELEMETRY, encode(Telemetry(**up, samples=samples)))
+            await asyncio.sleep(0.02)  # the next message's samples are later ones
+        kept = await eventually(
+            lambda: hub.quarantined(topic_of("berlin-01", Channel.TELEMETRY)), "what is kept of the message"
+        )
+        assert [(reason, detail.split(":")[0]) for reason, detail, _, _ in kept] == [
+            ("rejected", "1 of its samples")
+        ]
+        books = await eventually(lambda: settled(hub, 12), "all samples settled")
+        assert books is not None
+        assert (books["stored"], books["quarantined"]) == (11, 1)
+        stored = rows(dsn, "SELECT outbox_events FROM reading ORDER BY outbox_events")
+        assert [number for (number,) in stored] == [0, 1, 2, 10, 11, 12, 14, 15, 20, 21, 22]
 
 
 async def test_all_bad_input_is_quarantined_with_its_reason_and_a_neighbour_does_not_notice(

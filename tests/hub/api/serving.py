@@ -12,24 +12,29 @@ from aiohttp.test_utils import TestServer
 
 from hub.api.auth import Auth
 from hub.api.commands import Commands
+from hub.api.exports import past_routes
 from hub.api.jobs import Jobs
 from hub.api.ledger import LedgerRoutes
 from hub.api.lockers import Lockers
 from hub.api.openapi import document
 from hub.api.page import Page, folder
+from hub.api.people import people_routes
+from hub.api.retention import retention_routes
 from hub.api.server import application
 from hub.api.service import Service
 from hub.api.socket import Socket
 from hub.commanding import Commanding
-from hub.config import Config, Http
+from hub.config import Config, Exports, Http, Retention
 from hub.config import Live as LiveConfig
 from hub.core.clocks import Clocks
 from hub.core.fleet import DoorSpec, Fleet, LockerSpec
 from hub.jobs import JobRunner
 from hub.live import Live
 from hub.metrics import Metrics
+from hub.people.parts import PeopleParts
 from hub.quarantine import Quarantine, QuarantineSink
 from hub.registry import grid
+from hub.retention.build import build_service
 from hub.signing import make_key
 from hub.store.batch import Batcher
 from hub.store.ledgers import Ledgers
@@ -71,14 +76,17 @@ async def served(
     http: Http = Http(),  # noqa: B008 - frozen
     live: LiveConfig = LiveConfig(),  # noqa: B008 - frozen
     lockers: Iterable[LockerSpec] = (),
+    exports: Exports = Exports(),  # noqa: B008 - frozen
+    dsn: str = NOWHERE,
 ) -> AsyncIterator[Served]:
     """Put the application together as the hub does, without anything behind it."""
     metrics = Metrics("0.0.0")
-    config = Config(http=http, live=live)
+    kept = Retention(directory=str(tmp_path / "retention"), key_file=str(tmp_path / "retention_key.pem"))
+    config = Config(http=http, live=live, exports=exports, retention=kept)
     fleet = Fleet(silent_after_ms=1e9)
     fleet.load(lockers)
     viewers = Live(live, config.commands, fleet, metrics)
-    store = Store(NOWHERE, connections_max=4, statement_timeout_ms=1000, connect_timeout_s=1)
+    store = Store(dsn, connections_max=4, statement_timeout_ms=1000, connect_timeout_s=1)
     limits = {"queue_rows_max": 10, "flush_rows_max": 10, "flush_age_ms_max": 10}
     quarantined: Batcher[Quarantined] = Batcher("quarantine", QuarantineSink(store, metrics), metrics, **limits)
     commanding = Commanding(
@@ -95,6 +103,9 @@ async def served(
         *Commands(commanding, config.commands, 1.0).routes(),
         *Jobs(config.jobs, auth.operators, fleet, store, jobs, metrics).routes(),
         *LedgerRoutes(fleet, Ledgers(store)).routes(),
+        *past_routes(fleet, store, config.exports, metrics),
+        *people_routes(PeopleParts(config, store, metrics), config.people, store),
+        *retention_routes(build_service(config, store, "hub", metrics), store),
         *Socket(viewers, live, "0.0.0", "hub").routes(),
         *Page(folder()).routes(),
     ]

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import orjson
 import typer
 
-from hub.cli_options import ConfigOption, JsonOption, fail, load, with_store
+from hub.cli.options import ConfigOption, JsonOption, fail, load, with_store
 from hub.core.ledger import Key
 from hub.core.verify import CountersView, LedgerView, judge
 from hub.store.ledgers import Ledgers
@@ -27,6 +27,7 @@ class _Report:
     stored: int = 0
     quarantined: int = 0
     declared: int = 0
+    gone: int = 0
     missing: int = 0
     duplicates: int = 0
     given_up: int = 0
@@ -41,6 +42,7 @@ class _Report:
         self.stored += ledger.stored
         self.quarantined += ledger.quarantined
         self.declared += ledger.declared
+        self.gone += ledger.gone
         self.missing += ledger.missing
         self.duplicates += ledger.duplicates
         self.given_up += ledger.given_up
@@ -77,8 +79,9 @@ def verify(*, locker: LockerOption = None, config: ConfigOption = None, as_json:
             typer.echo(f"{name}  {epoch}  has events and no cursor: the database was restored in part")
         typer.echo(
             f"{report.ledgers} ledgers, {report.last} numbers: {report.stored} stored, "
-            f"{report.quarantined} quarantined, {report.declared} declared missing, {report.missing} unexplained, "
-            f"{report.duplicates} doubled; {report.incomplete} ledgers are not complete"
+            f"{report.quarantined} quarantined, {report.declared} declared missing, {report.gone} gone by a rule, "
+            f"{report.missing} unexplained, {report.duplicates} doubled; "
+            f"{report.incomplete} ledgers are not complete"
         )
     if report.incomplete or report.without_cursor:
         raise typer.Exit(1)
@@ -99,7 +102,8 @@ def show(*, locker: LockerOption = None, config: ConfigOption = None, as_json: J
             else:
                 typer.echo(
                     f"{one.locker:<32}  {one.epoch}  last {one.last:>10}  stored {one.stored:>10}  "
-                    f"quarantined {one.quarantined:>6}  missing {one.missing:>6}  {one.chain or '-'}"
+                    f"quarantined {one.quarantined:>6}  missing {one.missing:>6}  gone {one.gone:>10}  "
+                    f"{one.chain or '-'}"
                 )
         if as_json:
             typer.echo("[]" if before == "[" else "]")

@@ -21,6 +21,7 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", help="hub.toml; HUB_* environment variables go over it.", show_default=False),
 ]
+ByOption = Annotated[str, typer.Option("--by", help="Who does it, for the audit.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import orjson
 import typer
 
-from hub.cli_options import ConfigOption, JsonOption, fail, load, with_store
+from hub.cli.options import ConfigOption, JsonOption, fail, load, with_store
 from hub.core.jobs import JobState, TargetState
 from hub.store.jobs import JobRow, JobStore
 from hub.store.timescale import Store

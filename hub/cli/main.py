@@ -20,17 +20,30 @@ import typer
 from hub import config as settings
 from hub import logs
 from hub.app import run as run_hub
-from hub.cli_jobs import job_app
-from hub.cli_ledger import ledger_app
-from hub.cli_options import ConfigOption, JsonOption
-from hub.cli_options import fail as _fail
-from hub.cli_options import load as _load
-from hub.cli_options import with_store as _with_store
+from hub.cli.audit import audit_app
+from hub.cli.doctor import doctor
+from hub.cli.export import export_app
+from hub.cli.holds import hold_app
+from hub.cli.influx import influx_app
+from hub.cli.jobs import job_app
+from hub.cli.ledger import ledger_app
+from hub.cli.move import move_to_timescaledb
+from hub.cli.options import ConfigOption, JsonOption
+from hub.cli.options import fail as _fail
+from hub.cli.options import load as _load
+from hub.cli.options import with_store as _with_store
+from hub.cli.person import person_app
+from hub.cli.restore import restore_check
+from hub.cli.retention import retention_app
+from hub.cli.rights import rights_app
+from hub.cli.tenant import tenant_app
 from hub.core.fleet import LockerSpec
 from hub.errors import ConfigError, HubError
+from hub.influx.sink import server as influx_server
 from hub.operators import Operators
 from hub.reconcile import decode_truth, reconcile_events
 from hub.registry import grid
+from hub.retention.run import parse_file as parse_policy_file
 from hub.signing import load_key, make_key, public_path
 from hub.store.ledgers import Ledgers
 from hub.store.migrate import check as missing_migrations
@@ -48,7 +61,18 @@ key_app = typer.Typer(help="The key that signs commands.", no_args_is_help=True)
 app.add_typer(locker_app, name="locker")
 app.add_typer(key_app, name="key")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(audit_app, name="audit")
+app.add_typer(person_app, name="person")
+app.add_typer(rights_app, name="rights")
+app.add_typer(tenant_app, name="tenant")
+app.command("restore-check")(restore_check)
 app.add_typer(job_app, name="job")
+app.add_typer(export_app, name="export")
+app.add_typer(hold_app, name="hold")
+app.add_typer(retention_app, name="retention")
+app.add_typer(influx_app, name="influx")
+app.command()(doctor)
+app.command("move-to-timescaledb")(move_to_timescaledb)
 
 _T = TypeVar("_T")
 _DOORS_SHOWN: Final = 60
@@ -142,6 +166,9 @@ def check_config(config: ConfigOption = None) -> None:
     if loaded.mqtt.password_file is not None:
         settings.read_secret(loaded.mqtt.password_file, "mqtt.password_file")
     Operators.read(loaded.http.token_file)
+    parse_policy_file(loaded.retention.policy_file, None)
+    if loaded.influx.url is not None:
+        influx_server(loaded.influx)
     typer.echo("the configuration is fine")
 
 

@@ -1,0 +1,1 @@
+"""The command line: `hub`, a module for each noun."""

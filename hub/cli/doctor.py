@@ -1,0 +1,72 @@
+"""`hub doctor`: how the database is, what is wrong with it, and what to do."""
+
+import os
+
+import orjson
+import typer
+
+from hub import clock
+from hub import config as settings
+from hub.cli.options import ConfigOption, JsonOption
+from hub.core.doctor import Facts, Finding, Series, Task, judge, size
+from hub.store.doctor import examine
+
+_TABLES_SHOWN = 8
+
+
+def doctor(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Look at the database: schema, sizes, compression, upkeep, retention. Exit status 1 if something is wrong."""
+    loaded = settings.load(config, os.environ)
+    began = clock.wall()
+    facts = examine(loaded.dsn())
+    # Between the two looks at our clock the database looked at its own.
+    ahead_s = max((began - facts.at).total_seconds(), 0) or min((clock.wall() - facts.at).total_seconds(), 0)
+    found = judge(facts, pool_connections_max=loaded.database.connections_max, clock_ahead_s=ahead_s)
+    if as_json:
+        typer.echo(orjson.dumps({"facts": facts, "findings": found}, option=orjson.OPT_INDENT_2).decode())
+    else:
+        typer.echo("\n".join(report(facts, found)))
+    if any(one.trouble for one in found):
+        raise typer.Exit(1)
+
+
+def report(facts: Facts, found: list[Finding]) -> list[str]:
+    """Return the report for people, line by line."""
+    server, schema = facts.server, facts.schema
+    extension = f", TimescaleDB {schema.extension}" if schema.extension else ""
+    lines = [f"PostgreSQL {server.version}{extension}, tables in the form {schema.form}"]
+    lines.append(
+        f"{size(server.database_bytes)}; schema at {schema.at:04d}, {schema.missing or 'no'} migrations missing"
+    )
+    lines.append(f"role {server.role}, {server.connections} of {server.connections_max} connections in use")
+    if facts.series:
+        lines += ["", "series        size      chunks  compressed  ratio  oldest      newest"]
+        lines += [_series(one) for one in facts.series]
+    if facts.upkeep:
+        lines += ["", "task                    every    last success          did"]
+        lines += [_task(one) for one in facts.upkeep]
+    others = list(facts.tables.items())[:_TABLES_SHOWN]
+    lines += ["", "other tables: " + ", ".join(f"{name} {size(count)}" for name, count in others)]
+    if facts.retention is not None:
+        sealed = facts.retention.sealed_at
+        when = f"last sealed {sealed:%Y-%m-%d %H:%M}" if sealed else "has not run yet"
+        lines.append(f"retention: {when}, {facts.retention.holds} legal holds active")
+    lines.append("")
+    lines += [f"{'TROUBLE' if one.trouble else 'note'}: {one.text}" for one in found]
+    if not any(one.trouble for one in found):
+        lines.append("nothing is wrong")
+    return lines
+
+
+def _series(one: Series) -> str:
+    ratio = f"{one.ratio:.1f}" if one.ratio else "-"
+    days = [f"{at:%Y-%m-%d}" if at else "-" for at in (one.oldest, one.newest)]
+    return f"{one.name:<13} {size(one.bytes):<9} {one.chunks:>6}  {one.compressed:>10}  {ratio:>5}  " + "  ".join(
+        f"{day:<10}" for day in days
+    )
+
+
+def _task(one: Task) -> str:
+    success = f"{one.succeeded_at:%Y-%m-%d %H:%M:%S}" if one.succeeded_at else "never"
+    did = ", ".join(f"{key} {value}" for key, value in (one.did or {}).items())
+    return f"{one.task:<20}  {one.every_s:>7.0f} s  {success:<20}  {did}"

@@ -1,0 +1,1 @@
+"""People: their accounts, their rights, and how they are forgotten."""

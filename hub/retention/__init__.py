@@ -1,0 +1,1 @@
+"""The rules of retention at work: plan, run, proof, verify."""

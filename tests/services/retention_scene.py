@@ -1,0 +1,91 @@
+"""What tests of retention share: rows of any age, and what is left of them."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from hub.config import Retention as RetentionConfig
+from hub.core.retention.verdict import Verdict
+from hub.core.verify import LedgerView, judge
+from hub.retention.run import Retention
+from hub.retention.verification import verify
+from hub.store.ledgers import Ledgers
+from hub.store.timescale import Store
+from tests.hub.scene import rows
+
+NOW = datetime(2033, 6, 16, 12, tzinfo=UTC)
+CUT = datetime(2026, 6, 16, 12, tzinfo=UTC)
+"""Seven years before: in the middle of a chunk of seven days, and of a month."""
+TICK = timedelta(seconds=1)
+OLD = CUT - timedelta(days=70)
+EPOCH = UUID(int=7)
+BERLIN, PARIS = "berlin-01", "paris-02"
+
+
+def build(store: Store, folder: Path, policy: str | None = None) -> Retention:
+    path = None
+    if policy is not None:
+        path = folder / "policy.toml"
+        default = (Path(__file__).parents[2] / "hub/retention/policy.toml").read_text()
+        path.write_text(default.replace("2026.1", "2026.1-test") + policy)
+    config = RetentionConfig(
+        directory=str(folder / "retention"), key_file=str(folder / "key.pem"),
+        policy_file=None if path is None else str(path),
+    )  # fmt: skip
+    return Retention(store, config, {"id": "hub", "version": "0"})
+
+
+def events(
+    dsn: str,
+    *times: datetime,
+    locker: str = BERLIN,
+    tenant: str = "default",
+    first: int = 1,
+    actor: UUID | None = None,
+) -> None:
+    """Put events with consecutive numbers into a ledger, as they would lie there."""
+    for seq, at in enumerate(times, first):
+        event(dsn, seq, at, locker=locker, tenant=tenant, actor=actor)
+    rows(dsn, "INSERT INTO ledger_cursor (locker_id, epoch, next_seq) VALUES (%s, %s, %s)"
+         " ON CONFLICT (locker_id, epoch) DO UPDATE SET next_seq = excluded.next_seq",
+         locker, EPOCH, first + len(times))  # fmt: skip
+
+
+def event(
+    dsn: str, seq: int, at: datetime, *, received: datetime | None = None, locker: str = BERLIN,
+    tenant: str = "default", actor: UUID | None = None,
+) -> None:  # fmt: skip
+    rows(dsn, "INSERT INTO event (occurred_at, received_at, tenant_id, locker_id, epoch, seq, kind, actor_id,"
+         " clock, stamped_at) VALUES (%s, %s, %s, %s, %s, %s, 'door.opened', %s, 'synced', %s)",
+         at, received or at, tenant, locker, EPOCH, seq, actor, at)  # fmt: skip
+
+
+def quarantined(dsn: str, seq: int | None, at: datetime) -> None:
+    rows(dsn, "INSERT INTO quarantine (received_at, topic, reason, detail, payload, payload_bytes, locker_id,"
+         " epoch, seq) VALUES (%s, 't', 'schema', 'why', 'text', 4, %s, %s, %s)",
+         at, BERLIN, EPOCH, seq)  # fmt: skip
+
+
+def left(dsn: str, locker: str = BERLIN) -> list[int]:
+    return [seq for (seq,) in rows(dsn, "SELECT seq FROM event WHERE locker_id = %s ORDER BY seq", locker)]
+
+
+def compress(dsn: str) -> int:
+    """Compress every chunk, on TimescaleDB."""
+    if rows(dsn, "SELECT to_regclass('timescaledb_information.chunks') IS NULL") == [(True,)]:
+        return 0
+    return len(rows(dsn, "SELECT compress_chunk(c, true) FROM show_chunks('event') c"))
+
+
+async def ledger(store: Store, locker: str = BERLIN) -> LedgerView:
+    counted = await Ledgers(store).count((locker, EPOCH))
+    assert counted is not None
+    return judge(counted)
+
+
+async def verdict(store: Store, retention: Retention) -> Verdict:
+    return await verify(store, retention, [(await retention.key()).public])
+
+
+async def clean(store: Store, retention: Retention) -> None:
+    assert (await verdict(store, retention)).findings == []

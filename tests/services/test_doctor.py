@@ -1,0 +1,107 @@
+"""`hub doctor` on real databases: it sees what is there, of both forms, and ends as it found."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from typer.testing import CliRunner
+
+from hub import series
+from hub.cli.main import app
+from hub.core.doctor import Facts, judge
+from hub.errors import StoreUnavailable
+from hub.metrics import Metrics
+from hub.store.doctor import examine
+from hub.store.migrate import migrate
+from hub.store.timescale import Store
+from hub.upkeep import Upkeep
+from tests.hub.scene import fresh_database, rows
+from tests.services.conftest import Cluster
+
+pytestmark = pytest.mark.services
+
+NAMES = ["event", "reading", "reading_hour", "reading_day"]
+
+
+@pytest.fixture(params=["plain", "timescaledb"])
+def dsn(request: pytest.FixtureRequest) -> Iterator[str]:
+    running = {"plain": "plain_postgres"}.get(request.param, request.param)
+    with fresh_database(request.getfixturevalue(running)) as dsn:
+        # A copy of a database has none of its settings.
+        migrate(dsn)
+        yield dsn
+
+
+def sentences(facts: Facts) -> str:
+    return "\n".join(one.text for one in judge(facts, pool_connections_max=8, clock_ahead_s=0))
+
+
+async def test_what_is_there_is_seen(dsn: str) -> None:
+    now = datetime.now(UTC)
+    for days in (0, 110, 800):
+        at = now - timedelta(days=days)
+        rows(dsn, "INSERT INTO reading (sampled_at, received_at, locker_id) VALUES (%s, now(), 'x')", at)
+    before = examine(dsn)
+    (reading,) = [one for one in before.series if one.name == "reading"]
+    assert [one.name for one in before.series] == NAMES
+    assert (reading.oldest, reading.newest) == (now - timedelta(days=800), now)
+    assert reading.bytes > 0
+    assert not {"event", "reading_day"} & before.tables.keys()
+    assert before.tables.keys() >= {"command", "upkeep"}
+    assert "no hub has done any upkeep" in sentences(before)
+    plain = before.schema.form == "plain"
+    if plain:
+        assert "2 rows of reading are in no month's partition" in sentences(before)
+    else:
+        assert "2 chunks of reading should be compressed" in sentences(before)
+        rows(dsn, "SELECT add_retention_policy('reading', interval '1 year')")
+        assert re.search(
+            r"job \d+ \(policy_retention\) on reading to TimescaleDB: it deletes", sentences(examine(dsn))
+        )
+        rows(dsn, "SELECT remove_retention_policy('reading')")
+
+    async with Store(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as store:
+        upkeep = Upkeep(store, Metrics("0"), series.series_chores(store))
+        for chore in series.series_chores(store):
+            await upkeep.turn(chore)
+    after = examine(dsn)
+    (reading,) = [one for one in after.series if one.name == "reading"]
+    assert (reading.default_rows, reading.overdue) == (0, 0)
+    assert reading.compressed == (0 if plain else 2)
+    assert (reading.ratio is None) is plain
+    assert (reading.upto is not None) is plain
+    assert {one.task: one.late(after.at) for one in after.upkeep} == {
+        "partitions": False, "compression": False, "rollup": False,
+    }  # fmt: skip
+    assert {one.text for one in judge(after, pool_connections_max=8, clock_ahead_s=0) if one.trouble} == {
+        "fsync is off, so that a power cut can destroy the whole database: set fsync = on"
+    }
+
+
+def test_the_command_line(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_DATABASE_DSN", dsn)
+    ran = CliRunner().invoke(app, ["doctor", "--json"])
+    found = json.loads(ran.stdout)
+    assert ran.exit_code == 1
+    assert [one["name"] for one in found["facts"]["series"]] == NAMES
+    assert any(one["trouble"] and one["text"].startswith("fsync is off") for one in found["findings"])
+    text = CliRunner().invoke(app, ["doctor"])
+    assert text.exit_code == 1
+    for words in ("PostgreSQL 1", "reading_hour", "TROUBLE: fsync is off", "no migrations missing"):
+        assert words in text.stdout
+
+
+def test_a_database_without_a_schema_is_examined(plain_postgres: Cluster) -> None:
+    everywhere = plain_postgres.dsn("postgres")
+    rows(everywhere, "CREATE DATABASE bare TEMPLATE template0")
+    facts = examine(plain_postgres.dsn("bare"))
+    assert facts.schema.missing > 0
+    assert "`hub migrate` applies them" in sentences(facts)
+    rows(everywhere, "DROP DATABASE bare WITH (FORCE)")
+
+
+def test_a_database_that_is_away() -> None:
+    with pytest.raises(StoreUnavailable):
+        examine("postgresql://nobody@127.0.0.1:1/nothing")
