@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 _log = logging.getLogger(__name__)
+
+_CANCEL_AGAIN_S: Final = 3.0
 
 
 @asynccontextmanager
@@ -46,5 +48,21 @@ async def tasks_beside(
     finally:
         for task in tasks:
             task.remove_done_callback(watch)
+        await _end(tasks)
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended.
+
+    Once is not enough: before Python 3.12 `asyncio.wait_for`, which libraries use, forgets a cancellation that
+    comes at the very moment of its result (CPython issue 86296), and a task that goes round would go on for ever.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        done, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_S)
+        for task in done:
+            if not task.cancelled():
+                # Read, so that nobody complains that it was not.
+                task.exception()

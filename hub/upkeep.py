@@ -18,6 +18,7 @@ from hub.metrics import Metrics
 from hub.store import upkeep as table
 from hub.store.timescale import Store
 from hub.store.upkeep import alone
+from hub.tasks import tasks_beside
 
 _log = logging.getLogger(__name__)
 
@@ -51,9 +52,11 @@ class Upkeep:
 
     async def run(self) -> None:
         """Go on until cancelled. Chores do not wait for each other: each has a task of its own."""
-        async with asyncio.TaskGroup() as group:
-            for place, chore in enumerate(self._chores):
-                group.create_task(self._follow(chore, place * _STAGGER_S), name=f"upkeep.{chore.name}")
+        following = {
+            f"upkeep.{chore.name}": self._follow(chore, place * _STAGGER_S)
+            for place, chore in enumerate(self._chores)
+        }
+        async with tasks_beside(following, endless=True):
             # Endless even without chores.
             await asyncio.Event().wait()
 

@@ -127,7 +127,6 @@ class StatisticsStore:
 
     async def _fetch(self, name: str, asked: dict[str, Any]) -> list[DictRow]:
         async with self._store.transaction() as conn:
-            await conn.execute(statement("plans_as_they_are"))
             return await (await conn.execute(statement(name), asked, prepare=False)).fetchall()
 
 
@@ -136,7 +135,6 @@ def _listed(lockers: Sequence[str] | None) -> list[str] | None:
 
 
 async def _alone(conn: Connection) -> None:
-    await conn.execute(statement("plans_as_they_are"))
     await conn.execute(statement("statistics_alone"))
 
 

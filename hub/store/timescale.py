@@ -14,7 +14,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from hub.core.fleet import DoorSpec, LockerSpec
 from hub.errors import StoreRejected, StoreUnavailable
 from hub.store.binary import HEADER, TRAILER
-from hub.store.rows import EventsQuery, Quarantined, ReadingsQuery, ReadingUnit
+from hub.store.rows import EventsQuery, Quarantined, ReadingUnit
 from hub.store.statements import statement
 
 REJECTIONS: Final = (psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError)
@@ -50,9 +50,13 @@ class Store:
                 "options": f"-c timezone=UTC -c statement_timeout={statement_timeout_ms}"
                 f" -c lock_timeout={statement_timeout_ms // 2}"
                 " -c idle_in_transaction_session_timeout=30000"
+                # To compile a plan takes longer than to run it, over hundreds of chunks.
+                " -c jit=off"
                 # TimescaleDB lets no statement open many compressed segments, unless it is told otherwise, and an
-                # erasure refused for that would be refused for ever. PostgreSQL takes any name with a dot.
-                " -c timescaledb.max_tuples_decompressed_per_dml_transaction=0",
+                # erasure refused for that would be refused for ever. SkipScan leaves rows out where a chunk is
+                # compressed in part (decision 0008). PostgreSQL takes any name with a dot.
+                " -c timescaledb.max_tuples_decompressed_per_dml_transaction=0"
+                " -c timescaledb.enable_skipscan=off -c timescaledb.enable_compressed_skipscan=off",
                 # A peer that is gone without a word is noticed within about ten seconds.
                 "keepalives_idle": 5,
                 "keepalives_interval": 2,
@@ -148,29 +152,10 @@ class Store:
         """Return the fleet's newest events of the last day."""
         return await self.fetch("events_newest", {"limit": limit})
 
-    async def readings_of(self, query: ReadingsQuery) -> list[DictRow]:
-        """Return a page of a locker's telemetry, newest first."""
-        at, rows = query.after or (None, 0)
-        return await self.fetch(
-            "readings_of",
-            {
-                "locker": query.locker,
-                "since": query.since,
-                "until": query.until,
-                "after_at": at,
-                "after_rows": rows,
-                "limit": query.limit,
-            },
-        )
-
     async def readings_since(self, lockers: Sequence[str], since: datetime) -> int:
         """Count the readings of some lockers that were received since a time."""
         rows = await self.fetch("readings_since", {"lockers": list(lockers), "since": since})
         return int(rows[0]["count"])
-
-    async def make_partitions(self) -> None:
-        """Make the coming months' partitions, on a database that needs them."""
-        await self.fetch("make_partitions")
 
     async def fetch(self, name: str, parameters: dict[str, Any] | None = None) -> list[DictRow]:
         """Run one named statement in a transaction of its own and return its rows."""

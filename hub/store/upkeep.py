@@ -1,5 +1,6 @@
 """The table of the upkeep, and the lock that lets one process at a time do a task."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -114,8 +115,17 @@ async def _connect(store: Store, name: str, *, statement_timeout_s: int) -> psyc
         " -c timescaledb.enable_skipscan=off -c timescaledb.enable_compressed_skipscan=off"
         " -c timescaledb.max_tuples_decompressed_per_dml_transaction=0"
     )
+    connecting = asyncio.ensure_future(
+        psycopg.AsyncConnection.connect(make_conninfo(**like), autocommit=True, row_factory=dict_row)
+    )
     with told():
-        return await psycopg.AsyncConnection.connect(make_conninfo(**like), autocommit=True, row_factory=dict_row)
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            # One that is cancelled in the middle would leave an open connection behind; it ends by its own timeout.
+            with suppress(psycopg.Error):
+                await (await connecting).close()
+            raise
 
 
 def _key(name: str) -> int:

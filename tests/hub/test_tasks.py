@@ -44,6 +44,25 @@ async def test_where_they_may_end_the_block_goes_on() -> None:
         await asyncio.wait(tasks)
 
 
+async def test_one_that_loses_its_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.tasks._CANCEL_AGAIN_S", 0.01)
+    lost = 0
+
+    async def loses() -> None:
+        nonlocal lost
+        while True:
+            try:
+                await forever()
+            except asyncio.CancelledError:
+                if lost == 2:
+                    raise
+                lost += 1
+
+    async with asyncio.timeout(5), tasks_beside({"one": loses()}, endless=True):
+        await asyncio.sleep(0)
+    assert lost == 2
+
+
 async def test_a_cancellation_from_outside_stays_one() -> None:
     async def block() -> None:
         async with tasks_beside({"one": forever()}, endless=True):

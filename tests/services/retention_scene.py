@@ -1,5 +1,7 @@
 """What tests of retention share: rows of any age, and what is left of them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -11,7 +13,8 @@ from hub.retention.run import Retention
 from hub.retention.verification import verify
 from hub.store.ledgers import Ledgers
 from hub.store.timescale import Store
-from tests.hub.scene import rows
+from tests.hub.scene import fresh_database, rows
+from tests.services.conftest import Cluster
 
 NOW = datetime(2033, 6, 16, 12, tzinfo=UTC)
 CUT = datetime(2026, 6, 16, 12, tzinfo=UTC)
@@ -20,6 +23,17 @@ TICK = timedelta(seconds=1)
 OLD = CUT - timedelta(days=70)
 EPOCH = UUID(int=7)
 BERLIN, PARIS = "berlin-01", "paris-02"
+
+
+@contextmanager
+def two_lockers(cluster: Cluster) -> Iterator[str]:
+    """A new database with a locker of each of two tenants, and partitions of the times that the tests are about."""
+    with fresh_database(cluster) as name:
+        rows(name, "SELECT make_partitions('event', '2026-03-01', 1), make_partitions('reading', '2026-03-01', 1)")
+        rows(name, "INSERT INTO tenant (id, name) VALUES ('acme', 'Acme')")
+        rows(name, "INSERT INTO locker (id, tenant_id, name) VALUES (%s, 'default', 'b'), (%s, 'acme', 'p')",
+             BERLIN, PARIS)  # fmt: skip
+        yield name
 
 
 def build(store: Store, folder: Path, policy: str | None = None) -> Retention:

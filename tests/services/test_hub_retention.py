@@ -18,7 +18,7 @@ from hub.store.audit import verify_audit
 from hub.store.holds import Holds, Release
 from hub.store.series import Scope
 from hub.store.timescale import Store
-from tests.hub.scene import fresh_database, rows
+from tests.hub.scene import rows
 from tests.services.conftest import Cluster
 from tests.services.retention_scene import (
     BERLIN,
@@ -35,6 +35,7 @@ from tests.services.retention_scene import (
     ledger,
     left,
     quarantined,
+    two_lockers,
     verdict,
 )
 
@@ -49,11 +50,7 @@ def cluster(request: pytest.FixtureRequest) -> Cluster:
 
 @pytest.fixture
 def dsn(cluster: Cluster) -> Iterator[str]:
-    with fresh_database(cluster) as name:
-        rows(name, "SELECT make_partitions('event', '2026-03-01', 1), make_partitions('reading', '2026-03-01', 1)")
-        rows(name, "INSERT INTO tenant (id, name) VALUES ('acme', 'Acme')")
-        rows(name, "INSERT INTO locker (id, tenant_id, name) VALUES (%s, 'default', 'b'), (%s, 'acme', 'p')",
-             BERLIN, PARIS)  # fmt: skip
+    with two_lockers(cluster) as name:
         yield name
 
 

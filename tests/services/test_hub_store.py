@@ -14,6 +14,7 @@ from hub.core.fleet import DoorSpec, LockerSpec
 from hub.core.ledger import Key
 from hub.errors import StoreUnavailable
 from hub.store.binary import HEADER, TRAILER, event_rows, reading_row
+from hub.store.history import History
 from hub.store.ledgers import Ledgers
 from hub.store.rows import EventsQuery, EventUnit, Quarantined, ReadingsQuery, ReadingUnit
 from hub.store.statements import statement
@@ -214,9 +215,9 @@ async def test_pages_of_readings(store: Store) -> None:
     ]
     await store.write_readings([ReadingUnit(made, NOW_MS, "t", b"")])
     query = ReadingsQuery("berlin-01", NOW, NOW + timedelta(seconds=1), 3)
-    page = await store.readings_of(query)
+    page = await History(store).readings(query)
     assert [row["supply_v"] for row in page] == [4, 3, 2]
-    rest = await store.readings_of(
+    rest = await History(store).readings(
         ReadingsQuery("berlin-01", NOW, NOW + timedelta(seconds=1), 3, (page[-1]["at"], 1))
     )
     assert [row["supply_v"] for row in rest] == [1, 0]
@@ -257,9 +258,3 @@ async def test_readings_are_counted_since_their_receipt(store: Store) -> None:
     assert await store.readings_since(["berlin-01", "paris-02"], NOW) == 3
     assert await store.readings_since(["paris-02"], NOW) == 0
     assert await store.readings_since(["berlin-01"], NOW + timedelta(seconds=1)) == 0
-
-
-async def test_partitions_are_made_again_and_again(store: Store) -> None:
-    await store.make_partitions()
-    await store.make_partitions()
-    await store.ping()

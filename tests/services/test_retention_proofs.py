@@ -19,11 +19,9 @@ from hub.store.upkeep import alone
 from tests.hub.scene import fresh_database, rows
 from tests.services.conftest import Cluster
 from tests.services.retention_scene import (
-    BERLIN,
     CUT,
     NOW,
     OLD,
-    PARIS,
     TICK,
     build,
     clean,
@@ -32,6 +30,7 @@ from tests.services.retention_scene import (
     events,
     ledger,
     left,
+    two_lockers,
     verdict,
 )
 
@@ -46,11 +45,7 @@ def cluster(request: pytest.FixtureRequest) -> Cluster:
 
 @pytest.fixture
 def dsn(cluster: Cluster) -> Iterator[str]:
-    with fresh_database(cluster) as name:
-        rows(name, "SELECT make_partitions('event', '2026-03-01', 1), make_partitions('reading', '2026-03-01', 1)")
-        rows(name, "INSERT INTO tenant (id, name) VALUES ('acme', 'Acme')")
-        rows(name, "INSERT INTO locker (id, tenant_id, name) VALUES (%s, 'default', 'b'), (%s, 'acme', 'p')",
-             BERLIN, PARIS)  # fmt: skip
+    with two_lockers(cluster) as name:
         yield name
 
 

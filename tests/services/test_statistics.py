@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hub.core.statistics import COLLECT_BOUNDS_S, HOUR, LOOK_BACK, hour_of
@@ -250,6 +250,20 @@ def made(seq: int, happening: tuple[str, int | None, str, int, float, object]) -
     return Told(seq, locker, door, kind, at, occupied if kind == "occupancy.changed" else None)
 
 
+# One recount of hours so far apart that the sensor's last change is within it, and too long ago all the same.
+too_long_ago: list[tuple[str, Any]] = [
+    (
+        "write",
+        [
+            ("a-1", 1, "occupancy.changed", hours, seconds, True)
+            for hours, seconds in [(744, 0), (744, 10), (0, 0), (0, 0)]
+        ],
+    ),
+    ("count", None),
+    ("erase", [0, 2]),
+]
+
+
 def test_any_order_of_writing_counting_and_erasing_comes_to_the_same(dsn: str) -> None:
     async def go_through(store: Store, taken: list[tuple[str, Any]]) -> None:
         await clear(store)
@@ -275,6 +289,7 @@ def test_any_order_of_writing_counting_and_erasing_comes_to_the_same(dsn: str) -
         runner.run(store.__aenter__())
 
         @given(steps)
+        @example(too_long_ago)
         @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
         def check(taken: list[tuple[str, Any]]) -> None:
             runner.run(go_through(store, taken))

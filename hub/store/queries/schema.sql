@@ -36,6 +36,3 @@ SELECT current_setting('timescaledb.license', true) AS license
 
 -- series_settings --
 SELECT series_settings()
-
--- make_partitions --
-SELECT make_partitions('event', now()::date, 3) + make_partitions('reading', now()::date, 3)

@@ -14,10 +14,6 @@ SELECT pg_advisory_xact_lock(hashtext('lockerhub statistics'), 0)
 -- statistics_patience --
 SELECT set_config('statement_timeout', %(timeout)s, true)
 
--- plans_as_they_are --
--- Compiling a plan takes longer than running it.
-SELECT set_config('jit', 'off', true)
-
 -- statistics_sweep --
 DELETE FROM door_hour
 WHERE updated_at < %(before)s
@@ -65,9 +61,12 @@ WITH told AS MATERIALIZED (
     WHERE occupied IS NOT NULL
     WINDOW w AS (PARTITION BY locker_id, door ORDER BY occurred_at, epoch, seq)
 ), stay AS (
--- Each change of an item sensor with the one before it, which may be before the window.
+-- Each change of an item sensor with the one before it, which may be before the window, and is not too far back.
     SELECT edge.locker_id, edge.door, edge.hour, edge.occurred_at, edge.occupied, edge.last_of_hour, edge.first,
-           coalesce(edge.before_at, b.occurred_at) AS since, coalesce(edge.before_occupied, b.occupied, false) AS lay
+           CASE WHEN edge.before_at >= edge.occurred_at - %(look_back)s::interval THEN edge.before_at
+                ELSE b.occurred_at END AS since,
+           CASE WHEN edge.before_at >= edge.occurred_at - %(look_back)s::interval THEN edge.before_occupied
+                ELSE coalesce(b.occupied, false) END AS lay
     FROM edge
     LEFT JOIN LATERAL (
         SELECT e.occurred_at, e.data -> 'occupied' = 'true' AS occupied
