@@ -19,6 +19,7 @@ RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin hub \
     && useradd --uid 10002 --no-create-home --shell /usr/sbin/nologin agent \
     && install --directory --owner 10001 --group 10001 --mode 0755 /keys \
+    && install --directory --owner 10001 --group 10001 --mode 0700 /records \
     && install --directory --owner 10002 --group 10002 --mode 0700 /data
 USER 10001:10001
 EXPOSE 8080
