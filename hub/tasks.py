@@ -48,10 +48,10 @@ async def tasks_beside(
     finally:
         for task in tasks:
             task.remove_done_callback(watch)
-        await _end(tasks)
+        await end(tasks)
 
 
-async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
     """Cancel tasks until they have ended.
 
     Once is not enough: before Python 3.12 `asyncio.wait_for`, which libraries use, forgets a cancellation that

@@ -34,10 +34,13 @@ async def alone(store: Store, name: str) -> AsyncIterator[bool]:
             row = await (await conn.execute(statement("upkeep_alone"), {"key": _key(name)})).fetchone()
         yield row is not None and bool(row["got"])
     finally:
-        # The lock goes with its connection, but only when the server has noticed.
-        with suppress(psycopg.Error):
-            await conn.execute(statement("upkeep_release"))
-        await conn.close()
+        try:
+            # The lock goes with its connection, but only when the server has noticed.
+            with suppress(psycopg.Error):
+                await conn.execute(statement("upkeep_release"))
+        finally:
+            # Also if the cancellation comes while the lock is given back.
+            await conn.close()
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """A real hub in this process, between a real broker and a real database, and lockers made of nothing but MQTT."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -25,6 +24,7 @@ from hub.registry import grid
 from hub.signing import make_key, public_path
 from hub.store.migrate import migrate
 from hub.store.timescale import Store
+from hub.tasks import end
 from tests.services.conftest import Cluster, MosquittoBroker, free_port
 from wire.messages import (
     Clock,
@@ -279,9 +279,7 @@ async def agent(broker: MosquittoBroker, locker: str = "berlin-01", **changed: A
         try:
             yield one
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await end([task])
 
 
 @asynccontextmanager
@@ -324,9 +322,7 @@ async def obedient(scene: Scene, one: Agent, answer: _Answer | None = None) -> A
     try:
         yield got
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await end([task])
 
 
 def _refusal(one: Agent, key: Ed25519PublicKey, command: Command) -> str | None:

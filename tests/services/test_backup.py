@@ -75,9 +75,9 @@ async def store_old_event(one: Scene, at: datetime) -> None:
 
 
 async def retained(dsn: str) -> bool:
-    """Say whether the hub has run retention, as it does when it starts."""
-    done = "SELECT 1 FROM upkeep WHERE task = 'retention' AND succeeded_at IS NOT NULL"
-    return bool(await asyncio.to_thread(rows, dsn, done))
+    """Say whether the hub has run retention and moved rows to their partitions, as it does when it starts."""
+    done = "SELECT task FROM upkeep WHERE task IN ('retention', 'partitions') AND succeeded_at IS NOT NULL"
+    return len(await asyncio.to_thread(rows, dsn, done)) == 2
 
 
 def events_of(dsn: str, actor: UUID) -> int:

@@ -150,7 +150,7 @@ async def test_a_silent_board_is_told_and_the_other_goes_on(
     answers = told.answers[1]
     bus.set_silent(0, silent=True)
     await until(lambda: told.answers[1] >= answers + 10)
-    assert told.silences[1] == 0
+    assert told.silences[1] < told.silences[0]
     cable.deaf.clear()
     bus.set_silent(0, silent=False)
     answers = told.answers[0]
