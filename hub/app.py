@@ -32,14 +32,13 @@ from hub.api.service import Service
 from hub.api.socket import Socket
 from hub.api.views import EventView
 from hub.commanding import Commanding
-from hub.config import Config, read_secret
+from hub.config import Config
 from hub.core.accounting import Accounts
 from hub.core.clocks import Clocks
 from hub.core.fairness import Shares
 from hub.core.fleet import Fleet
 from hub.core.ledger import Ledger
 from hub.core.samples import Seen
-from hub.deliveries import Held
 from hub.dispatch import Dispatch
 from hub.errors import StoreUnavailable
 from hub.forks import Forks
@@ -47,6 +46,7 @@ from hub.influx.sink import influx_tasks
 from hub.intake import Intake, IntakeParts
 from hub.jobs import JobRunner
 from hub.ledger_watch import watch_ledgers
+from hub.links import Links, Receivers
 from hub.live import Live
 from hub.metrics import Metrics
 from hub.mqtt import Link
@@ -66,8 +66,6 @@ from hub.tasks import tasks_beside
 from hub.telemetry import ReadingSink, Telemetry, TelemetryParts, newest_stored
 from hub.upkeep import Upkeep
 from wire import __version__
-from wire.messages import PROTOCOL, HubState, encode
-from wire.topics import HUB_STATE, Channel, subscription
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +74,6 @@ _LAG_PROBE_S: Final = 0.25
 _EVENTS_SHOWN: Final = 100
 _EVENTS_BACK: Final = timedelta(days=90)
 _EVENTS_AHEAD: Final = timedelta(minutes=1)
-_NOBODY: Final = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,7 @@ async def running(config: Config) -> AsyncIterator[Hub]:
         stack.push_async_callback(build.settle)
         _log.info("The hub is up", extra={"page": page_url(config), "hub": build.id, "version": __version__})
         yield Hub(
-            build.accounts, build.fleet, store, build.dispatch, build.jobs, build.metrics, build.links
+            build.accounts, build.fleet, store, build.dispatch, build.jobs, build.metrics, build.links.all
         )  # fmt: skip
 
 
@@ -132,7 +129,6 @@ class _Build:
     def __init__(self, config: Config, key: CommandKey) -> None:
         self.config = config
         self.id = str(uuid4())
-        self.announcement = UUID(self.id)
         self.metrics = metrics = Metrics(__version__)
         self.accounts = Accounts()
         self.clocks = Clocks()
@@ -215,15 +211,15 @@ class _Build:
                 metrics=metrics,
             )
         )
-        self.ingest = self._ingest_link()
-        self.samples = self._telemetry_link()
-        self.command = self._command_link()
-        self.links = (self.ingest, self.command, self.samples)
-        self.receipts.use(self.ingest)
-        self.commanding.use(self.command)
+        self.links = Links(
+            config, metrics, UUID(self.id),
+            Receivers(self.intake.receive, self.telemetry.deliver, self.dispatch.receive),
+        )  # fmt: skip
+        self.receipts.use(self.links.ingest)
+        self.commanding.use(self.links.command)
         self.jobs = JobRunner(
             config.jobs, UUID(self.id), self.store, self.fleet, self.dispatch, self.commanding.durable, metrics,
-            connected=lambda: all(link.connected for link in (self.ingest, self.command)),
+            connected=lambda: self.links.connected,
         )  # fmt: skip
         self.retention = build_service(config, self.store, self.id, metrics)
         self.people = PeopleParts(config, self.store, metrics)
@@ -267,7 +263,7 @@ class _Build:
             *self.socket.routes(),
             *Page(folder()).routes(),
         ]
-        checks = {"database": self.store.ping, "broker": self._check_broker}
+        checks = {"database": self.store.ping, "broker": self.links.check}
         service = Service(self.metrics, checks, lambda: document(routes, __version__), __version__)
         routes += service.routes()
         return application(routes, auth, self.metrics, config.http)
@@ -284,9 +280,7 @@ class _Build:
     def sources(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return the tasks that take things in and go round; they end when they are cancelled."""
         return {
-            "link.command": self.command.run(),
-            "link.ingest": self.ingest.run(),
-            "link.telemetry": self.samples.run(),
+            **self.links.tasks(),
             **self.commanding.tasks(),
             "jobs": self.jobs.run(),
             "live.diffs": self.live.run(),
@@ -304,53 +298,7 @@ class _Build:
         """Let commands in flight end, within their deadline; say goodbye; take no more."""
         self.jobs.rest()
         await self.commanding.settle()
-        if self.command.connected:
-            self.command.publish(HUB_STATE, self._state(online=False), retain=True)
-        self.ingest.stop_taking()
-        self.samples.stop_taking()
-
-    async def _check_broker(self) -> None:
-        for link in self.links:
-            if not link.connected:
-                raise StoreUnavailable(f"the {link.name} link to the broker is down")
-
-    def _ingest_link(self) -> Link:
-        channels = (Channel.EVENTS, Channel.PRESENCE)
-        return Link(
-            "ingest",
-            self.config.mqtt,
-            self.metrics,
-            username=self.config.mqtt.ingest_username,
-            password=self._password(),
-            filters=[subscription(channel) for channel in channels],
-            receive=self.intake.receive,
-            connected=self._announce,
-        )
-
-    def _telemetry_link(self) -> Link:
-        mqtt = self.config.mqtt
-        return Link(
-            "telemetry",
-            mqtt,
-            self.metrics,
-            username=mqtt.telemetry_username,
-            password=self._password(),
-            filters=[subscription(Channel.TELEMETRY)],
-            receive=Held(self.telemetry.deliver, mqtt.telemetry_receive_max, mqtt.telemetry_session_s),
-        )
-
-    def _command_link(self) -> Link:
-        return Link(
-            "command",
-            self.config.mqtt,
-            self.metrics,
-            username=self.config.mqtt.command_username,
-            password=self._password(),
-            filters=[subscription(Channel.REPLIES)],
-            receive=self.dispatch.receive,
-            connected=self._announce,
-            will=(HUB_STATE, self._state(online=False)),
-        )
+        self.links.say_goodbye()
 
     def _shares(self) -> Shares:
         intake = self.config.intake
@@ -359,26 +307,10 @@ class _Build:
             burst_s=intake.burst_s, lockers_max=intake.cursors_max,
         )  # fmt: skip
 
-    def _password(self) -> str | None:
-        path = self.config.mqtt.password_file
-        return None if path is None else read_secret(path, "mqtt.password_file")
-
-    def _announce(self) -> None:
-        # Agents answer with their presence, which is the hub's clock, so both links have to be up to use it.
-        if self.ingest.connected and self.command.connected:
-            self.command.publish(HUB_STATE, self._state(online=True), retain=True)
-
-    def _state(self, *, online: bool) -> bytes:
-        return encode(
-            HubState(
-                v=PROTOCOL, id=self.announcement if online else _NOBODY, online=online, version=__version__,
-                spread_s=self.config.service.spread_s,
-            )
-        )  # fmt: skip
-
     async def _sweep(self) -> None:
         while True:
-            if not (self.ingest.connected and self.telemetry.deaf(clock.now_ms(), linked=self.samples.connected)):
+            deaf = self.telemetry.deaf(clock.now_ms(), linked=self.links.telemetry.connected)
+            if not (self.links.ingest.connected and deaf):
                 self.fleet.sweep(now_ms=clock.now_ms(), at=clock.wall())
             self.live.wake()
             lockers, doors = self.fleet.counts()
@@ -400,8 +332,7 @@ class _Build:
                     self.live.wake()
                     if self.fleet.lockers.keys() - known:
                         # What a new locker said before it was known went into quarantine: let all say it again.
-                        self.announcement = uuid4()
-                        self._announce()
+                        self.links.announce_anew()
             except StoreUnavailable as error:
                 _log.warning("The registry cannot be read; trying again", extra={"error": str(error)})
 

@@ -30,6 +30,7 @@ import edge_agent.disk
 import edge_agent.mqtt
 import hub.app
 import hub.clock
+import hub.links
 import hub.metrics
 import hub.store.timescale
 import hub.upkeep
@@ -109,7 +110,7 @@ def _replacements(world: World) -> list[tuple[object, str, object]]:
         (hub.clock, "datetime", _Datetime),
         (hub.store.timescale, "AsyncConnectionPool", Pool),
         (hub.metrics.Metrics, "count_accounts", _count_accounts),
-        (hub.app, "Link", links.HubLink),
+        (hub.links, "Link", links.HubLink),
         (hub.app, "load_key", lambda _: CommandKey(PRIVATE)),
         (hub.app, "start", _no_http),
         # What goes by the calendar is not modelled.

@@ -1,0 +1,105 @@
+"""The hub's three links to the broker, and what it says of itself over them.
+
+Events and presence, telemetry, and commands each have a connection of their own: none waits for another.
+"""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from hub.config import Config, read_secret
+from hub.deliveries import Delivery, Held
+from hub.errors import StoreUnavailable
+from hub.metrics import Metrics
+from hub.mqtt import Link
+from wire import __version__
+from wire.messages import PROTOCOL, HubState, encode
+from wire.topics import HUB_STATE, Channel, subscription
+
+_NOBODY: Final = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Receivers:
+    """Who takes what comes over each link."""
+
+    intake: Callable[[str, bytes, bool], None]
+    telemetry: Callable[[Delivery], None]
+    replies: Callable[[str, bytes, bool], None]
+
+
+class Links:
+    """The links, and the hub's retained announcement, which agents answer with their presence."""
+
+    def __init__(self, config: Config, metrics: Metrics, hub: UUID, receivers: Receivers) -> None:
+        self._config = config
+        self._announcement = hub
+        mqtt, password = config.mqtt, _password(config)
+        self.ingest = Link(
+            "ingest", mqtt, metrics,
+            username=mqtt.ingest_username, password=password,
+            filters=[subscription(channel) for channel in (Channel.EVENTS, Channel.PRESENCE)],
+            receive=receivers.intake, connected=self.announce,
+        )  # fmt: skip
+        self.telemetry = Link(
+            "telemetry", mqtt, metrics,
+            username=mqtt.telemetry_username, password=password, filters=[subscription(Channel.TELEMETRY)],
+            receive=Held(receivers.telemetry, mqtt.telemetry_receive_max, mqtt.telemetry_session_s),
+        )  # fmt: skip
+        self.command = Link(
+            "command", mqtt, metrics,
+            username=mqtt.command_username, password=password, filters=[subscription(Channel.REPLIES)],
+            receive=receivers.replies, connected=self.announce, will=(HUB_STATE, self._state(online=False)),
+        )  # fmt: skip
+
+    @property
+    def all(self) -> tuple[Link, ...]:
+        """All of them."""
+        return (self.ingest, self.command, self.telemetry)
+
+    @property
+    def connected(self) -> bool:
+        """Whether commands can be sent and their events can come."""
+        return self.ingest.connected and self.command.connected
+
+    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Return the tasks that keep them up until they are cancelled."""
+        return {f"link.{link.name}": link.run() for link in (self.command, self.ingest, self.telemetry)}
+
+    async def check(self) -> None:
+        """Raise StoreUnavailable, naming it, if one of them is down."""
+        for link in self.all:
+            if not link.connected:
+                raise StoreUnavailable(f"the {link.name} link to the broker is down")
+
+    def announce(self) -> None:
+        """Say that the hub is here; agents answer with their presence."""
+        # That is the hub's clock, so both links have to be up to use it.
+        if self.connected:
+            self.command.publish(HUB_STATE, self._state(online=True), retain=True)
+
+    def announce_anew(self) -> None:
+        """Have all agents say again what they have said."""
+        self._announcement = uuid4()
+        self.announce()
+
+    def say_goodbye(self) -> None:
+        """Say that the hub goes, and take no more."""
+        if self.command.connected:
+            self.command.publish(HUB_STATE, self._state(online=False), retain=True)
+        self.ingest.stop_taking()
+        self.telemetry.stop_taking()
+
+    def _state(self, *, online: bool) -> bytes:
+        return encode(
+            HubState(
+                v=PROTOCOL, id=self._announcement if online else _NOBODY, online=online, version=__version__,
+                spread_s=self._config.service.spread_s,
+            )
+        )  # fmt: skip
+
+
+def _password(config: Config) -> str | None:
+    path = config.mqtt.password_file
+    return None if path is None else read_secret(path, "mqtt.password_file")
