@@ -30,8 +30,8 @@ up after this time, and whoever wants a connection next lets it begin anew."""
 class _InUtc(DatetimeDumper):
     """Sends times in UTC, and none of a year that UTC does not have.
 
-    The last hours of 9999 west of Greenwich are of the year 10000: PostgreSQL takes them, and whoever reads that row
-    again fails, each time.
+    The last hours of 9999 west of Greenwich are of the year 10000: PostgreSQL takes them, and whoever reads that
+    row again fails, each time.
     """
 
     def dump(self, obj: datetime) -> bytes:
