@@ -62,7 +62,7 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: Port = 8080
     token_file: str | None = None
-    """A file whose one line is the operators' token; without it only this machine is served."""
+    """A file with the operators, their roles and tokens; without it only this machine is served."""
     allowed_hosts: list[str] = []
     """Names under which browsers may reach the hub, beside its own address (DNS rebinding)."""
     body_bytes_max: Positive = 65_536

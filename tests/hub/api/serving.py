@@ -20,6 +20,7 @@ from hub.api.openapi import document
 from hub.api.page import Page, folder
 from hub.api.people import people_routes
 from hub.api.retention import retention_routes
+from hub.api.routes import Route
 from hub.api.server import application
 from hub.api.service import Service
 from hub.api.socket import Socket
@@ -55,6 +56,7 @@ class Served:
     http: aiohttp.ClientSession
     host: str
     port: int
+    routes: list[Route]
 
     async def raw(self, request: bytes) -> bytes:
         """Send bytes as they are and return all that comes back until the server closes."""
@@ -118,7 +120,7 @@ async def served(
             aiohttp.ClientSession(str(server.make_url(""))) as client,
         ):
             assert server.port is not None
-            yield Served(fleet, viewers, metrics, client, server.host, server.port)
+            yield Served(fleet, viewers, metrics, client, server.host, server.port, routes)
     finally:
         drawing.cancel()
         await asyncio.wait([drawing])
