@@ -15,6 +15,7 @@ _EVERYWHERE = ("bad_request", "sign_in_needed", "foreign_origin", "foreign_host"
 _MEANINGS = {202: "Still under way", 503: "Not ready"}
 _TEXT = {
     "locker": "A locker's id.",
+    "door": "A door's number.",
     "command": "A command's id.",
     "job": "A job's id.",
     "id": "A hold's id.",

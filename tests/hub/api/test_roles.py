@@ -26,6 +26,9 @@ viewer   GET    /api/v1/retention  /api/v1/retention/plan  /api/v1/retention/pro
 operator POST   /api/v1/lockers/{}/commands  /api/v1/commands/{}/cancel
 operator POST   /api/v1/jobs  /api/v1/jobs/{}/approve  /api/v1/jobs/{}/reject  /api/v1/jobs/{}/cancel
 operator POST   /api/v1/jobs/{}/pause  /api/v1/jobs/{}/resume
+viewer   GET    /api/v1/lockers/{}/label.svg
+operator PUT    /api/v1/lockers/{}/doors/{}/service
+admin    PATCH  /api/v1/lockers/{}
 operator GET    /api/v1/audit  /api/v1/transactions  /api/v1/transactions/{}  /api/v1/transaction-kinds
 admin    POST   /api/v1/retention/run  /api/v1/holds  /api/v1/holds/{}/release
 admin    GET    /api/v1/holds
