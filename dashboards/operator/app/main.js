@@ -8,6 +8,11 @@ import { Store } from "./store.js";
 import { watchSystemTheme } from "./theme.js";
 import "./views/shell.js";
 
+/** @import {Role} from "./types.js" */
+
+/** @type {readonly Role[]} */
+const ROLES = ["viewer", "operator", "admin"];
+
 export class Operator {
   store = new Store();
   api = new Api(() => this.#signedOut());
@@ -21,6 +26,10 @@ export class Operator {
 
   /** What sign-in asks for: nothing yet, a token, or nothing. @type {"checking" | "needed" | "open" | "unreachable"} */
   access = "checking";
+  /** Who this page works for, and what they may do. */
+  operator = "";
+  /** @type {Role} */
+  role = "viewer";
   /** Whether there is a session to end. */
   canSignOut = false;
   /** When pausing began, by the hub's wall clock; 0 when not paused. */
@@ -44,6 +53,11 @@ export class Operator {
     return Date.now() + this.live.skewMs;
   }
 
+  /** Whether who is signed in may do what takes this role. @param {Role} role */
+  can(role) {
+    return ROLES.indexOf(this.role) >= ROLES.indexOf(role);
+  }
+
   /** Be called at every redraw. @param {() => void} watcher @returns {() => void} stops it */
   watch(watcher) {
     this.#watchers.add(watcher);
@@ -61,6 +75,8 @@ export class Operator {
     try {
       const session = await this.api.session();
       this.canSignOut = session.needed && session.signed_in;
+      this.operator = session.operator ?? "";
+      this.role = session.role ?? "viewer";
       this.access = session.needed && !session.signed_in ? "needed" : "open";
     } catch {
       if (this.access === "checking") this.access = "unreachable";
@@ -88,7 +104,7 @@ export class Operator {
   }
 
   #readFilter() {
-    if (this.router.route.name === "fleet") this.filter = filterFrom(new URLSearchParams(location.search));
+    if (this.router.route.name === "lockers") this.filter = filterFrom(new URLSearchParams(location.search));
   }
 
   #second() {

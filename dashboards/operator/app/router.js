@@ -1,28 +1,71 @@
 /**
  * Addresses of the page. Every view is a link; the hub answers each of them with the same document.
  *
- * @typedef {{name: "fleet"} | {name: "events"} | {name: "locker", id: string} | {name: "missing"}} Route
+ * @typedef {"overview" | "lockers" | "locker" | "label" | "alarms" | "alarm" | "alarm-health" | "alarm-rules" | "maintenance"
+ *   | "commands" | "command" | "jobs" | "job-new" | "job" | "events" | "audit" | "statistics" | "health" | "wall" | "missing"} RouteName
+ * @typedef {{name: RouteName, id: string}} Route `id` is "" where the address has none.
  */
+
+/** The first that fits; `*` is the id. @type {ReadonlyArray<[string, RouteName]>} */
+const ADDRESSES = [
+  ["/", "overview"],
+  ["/index.html", "overview"],
+  ["/lockers", "lockers"],
+  ["/lockers/*", "locker"],
+  ["/lockers/*/label", "label"],
+  ["/alarms", "alarms"],
+  ["/alarms/health", "alarm-health"],
+  ["/alarms/rules", "alarm-rules"],
+  ["/alarms/*", "alarm"],
+  ["/maintenance", "maintenance"],
+  ["/commands", "commands"],
+  ["/commands/*", "command"],
+  ["/jobs", "jobs"],
+  ["/jobs/new", "job-new"],
+  ["/jobs/*", "job"],
+  ["/events", "events"],
+  ["/audit", "audit"],
+  ["/statistics", "statistics"],
+  ["/health", "health"],
+  ["/wall", "wall"],
+];
+
+/** Live views that a route is drawn from; `*` is its id. @type {Partial<Record<RouteName, readonly string[]>>} */
+const VIEWS = {
+  overview: ["fleet", "alarms"],
+  lockers: ["fleet"],
+  locker: ["locker:*", "events:*", "alarms:*"],
+  alarms: ["alarms"],
+  "alarm-health": ["alarms"],
+  alarm: ["alarms"],
+  commands: ["commands"],
+  jobs: ["jobs"],
+  events: ["events"],
+  health: ["health"],
+  wall: ["fleet", "alarms"],
+};
+
+/** What the frame around every view shows. */
+const ALWAYS = ["summary"];
 
 /** @param {string} path @returns {Route} */
 export function routeOf(path) {
-  if (path === "/" || path === "/index.html") return { name: "fleet" };
-  if (path === "/events" || path === "/events/") return { name: "events" };
-  const locker = /^\/lockers\/([^/]+)\/?$/.exec(path);
-  if (!locker) return { name: "missing" };
-  try {
-    return { name: "locker", id: decodeURIComponent(locker[1]) };
-  } catch {
-    return { name: "missing" };
+  const asked = path === "/" ? path : path.replace(/\/$/, "");
+  for (const [pattern, name] of ADDRESSES) {
+    const found = new RegExp(`^${pattern.replace("*", "([^/]+)")}$`).exec(asked);
+    if (!found) continue;
+    try {
+      return { name, id: found[1] ? decodeURIComponent(found[1]) : "" };
+    } catch {
+      break;
+    }
   }
+  return { name: "missing", id: "" };
 }
 
-/** The views that a route lives on. @param {Route} route @returns {string[]} */
+/** The live views that a route lives on. @param {Route} route @returns {string[]} */
 export function viewsOf(route) {
-  if (route.name === "fleet") return ["fleet"];
-  if (route.name === "events") return ["events"];
-  if (route.name === "locker") return [`locker:${route.id}`, `events:${route.id}`];
-  return [];
+  return [...ALWAYS, ...(VIEWS[route.name] ?? []).map((view) => view.replace("*", route.id))];
 }
 
 /** @param {string} id */

@@ -91,7 +91,7 @@ export function addressOf(filter) {
   if (filter.sort !== "attention") params.set("sort", filter.sort);
   if (filter.grouped) params.set("group", "site");
   const text = params.toString();
-  return text ? `/?${text}` : "/";
+  return text ? `/lockers?${text}` : "/lockers";
 }
 
 /** @type {WeakMap<Locker, string>} */

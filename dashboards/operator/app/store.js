@@ -4,11 +4,17 @@
  * Frames go into the truth at once; `publish` carries what changed over to what is shown. Pausing the page is
  * nothing but not publishing. Entities are never changed in place, so a reference that is equal is equal.
  *
- * @import {Locker, Door, Command, LockerEvent, LockerDetail, Frame} from "./types.js"
+ * @import {Locker, Door, Command, LockerEvent, LockerDetail, Frame, TailMessage} from "./types.js"
  */
 
 /** Events kept of each feed; the oldest leave first. The hub has them all. */
 export const FEED_EVENTS_MAX = 500;
+
+/** Commands kept of the fleet; the hub's snapshot holds as many. */
+export const FLEET_COMMANDS_MAX = 100;
+
+/** Messages kept of one locker's tail. */
+export const TAIL_MESSAGES_MAX = 500;
 
 /** Commands kept of one locker, as many as the hub's own snapshot holds. */
 export const COMMANDS_MAX = 20;
@@ -17,6 +23,8 @@ export const COMMANDS_MAX = 20;
  * @typedef {{phase: "loading" | "ready" | "failed", code: string, detail: string}} ViewStatus
  * @typedef {{locker: Locker, doors: Door[], commands: Command[]}} Detail
  * @typedef {{events: LockerEvent[], skipped: number}} Feed
+ * @typedef {{items: ReadonlyMap<string, any>, total: number, health: any}} Listed
+ * @typedef {{messages: TailMessage[], skipped: number}} Tail
  */
 
 export class Store {
@@ -48,6 +56,7 @@ export class Store {
     if (frame.type === "snapshot") {
       view.replace(frame.data);
       view.seq = seq;
+      view.at = frame.at ?? "";
       view.status = READY;
       return "applied";
     }
@@ -59,18 +68,23 @@ export class Store {
     }
     view.merge(frame.data);
     view.seq = seq;
+    view.at = frame.at ?? "";
     return "applied";
   }
 
   /**
    * Start to keep a view, empty and loading; nothing happens when it is kept already.
-   * @param {string} name `fleet`, `locker:{id}`, `events` or `events:{id}`
+   * @param {string} name one of those in docs/api.md, as `fleet` or `locker:{id}`
    */
   open(name) {
     if (this.#views.has(name)) return;
-    if (name === "fleet") this.#views.set(name, new FleetView());
-    else if (name.startsWith("locker:")) this.#views.set(name, new DetailView());
-    else this.#views.set(name, new FeedView());
+    const kind = name.split(":", 1)[0];
+    if (kind === "fleet" || kind === "site") this.#views.set(name, new FleetView());
+    else if (kind === "locker") this.#views.set(name, new DetailView());
+    else if (kind === "alarms" || kind === "commands" || kind === "jobs") this.#views.set(name, new ListView(kind));
+    else if (kind === "tail") this.#views.set(name, new TailView());
+    else if (kind === "events") this.#views.set(name, new FeedView());
+    else this.#views.set(name, new ValueView());
   }
 
   /** Forget a view. @param {string} name */
@@ -120,6 +134,45 @@ export class Store {
     return view instanceof FleetView ? view.shown : NO_LOCKERS;
   }
 
+  /** Lockers that the last publication changed: what a drawing of all of them has to draw again. @returns {ReadonlySet<string>} */
+  get touched() {
+    const view = this.#views.get("fleet");
+    return view instanceof FleetView ? view.touched : NO_IDS;
+  }
+
+  /** The lockers of one site as shown, by id. @param {string} site @returns {ReadonlyMap<string, Locker>} */
+  site(site) {
+    const view = this.#views.get(`site:${site}`);
+    return view instanceof FleetView ? view.shown : NO_LOCKERS;
+  }
+
+  /**
+   * Open alarms, newest commands or jobs as shown, by id, and what stands beside them (`total`, `health`).
+   * @param {string} name `alarms`, `alarms:{locker}`, `commands` or `jobs`
+   * @returns {Listed}
+   */
+  list(name) {
+    const view = this.#views.get(name);
+    return view instanceof ListView ? view.shown : NO_LIST;
+  }
+
+  /** `summary` or `health` as shown, null before the first. @param {string} name @returns {any} */
+  value(name) {
+    const view = this.#views.get(name);
+    return view instanceof ValueView ? view.shown : null;
+  }
+
+  /** Messages of one locker as shown, newest last. @param {string} id @returns {Tail} */
+  tail(id) {
+    const view = this.#views.get(`tail:${id}`);
+    return view instanceof TailView ? view.shown : NO_TAIL;
+  }
+
+  /** When the hub made what is shown of a view, in its own clock; "" before the first. @param {string} name */
+  madeAt(name) {
+    return this.#views.get(name)?.at ?? "";
+  }
+
   /** One locker as shown; null until its snapshot. @param {string} id @returns {Detail | null} */
   detail(id) {
     const view = this.#views.get(`locker:${id}`);
@@ -156,7 +209,14 @@ const NO_LOCKERS = new Map();
 /** @type {Feed} */
 const NO_FEED = { events: [], skipped: 0 };
 
-/** @typedef {FleetView | DetailView | FeedView} View */
+/** @type {ReadonlySet<string>} */
+const NO_IDS = new Set();
+/** @type {Listed} */
+const NO_LIST = { items: new Map(), total: 0, health: null };
+/** @type {Tail} */
+const NO_TAIL = { messages: [], skipped: 0 };
+
+/** @typedef {FleetView | DetailView | FeedView | ListView | ValueView | TailView} View */
 
 class ViewBase {
   /** The last frame's number; null while a snapshot is awaited. @type {number | null} */
@@ -164,6 +224,8 @@ class ViewBase {
   status = LOADING;
   changed = false;
   everShown = false;
+  /** When the hub made the last frame. */
+  at = "";
 }
 
 class FleetView extends ViewBase {
@@ -173,6 +235,8 @@ class FleetView extends ViewBase {
   shown = new Map();
   /** @type {Set<string>} */
   dirty = new Set();
+  /** @type {ReadonlySet<string>} */
+  touched = NO_IDS;
 
   get waiting() {
     return this.dirty.size;
@@ -189,9 +253,13 @@ class FleetView extends ViewBase {
     this.changed = true;
   }
 
-  /** @param {{lockers?: Locker[], removed?: string[]}} data */
+  /** @param {{lockers?: [string, Partial<Locker>][], removed?: string[]}} data */
   merge(data) {
-    for (const locker of data.lockers ?? []) this.#set(locker);
+    for (const [id, changed] of data.lockers ?? []) {
+      const known = this.truth.get(id);
+      this.truth.set(id, /** @type {Locker} */ (known ? { ...known, ...changed } : changed));
+      this.dirty.add(id);
+    }
     for (const id of data.removed ?? []) this.#remove(id);
     this.changed = true;
   }
@@ -202,7 +270,8 @@ class FleetView extends ViewBase {
       if (locker) this.shown.set(id, locker);
       else this.shown.delete(id);
     }
-    this.dirty.clear();
+    this.touched = this.dirty;
+    this.dirty = new Set();
   }
 
   /** @param {Locker} locker */
@@ -242,10 +311,10 @@ class DetailView extends ViewBase {
     this.merge({ locker, doors, commands });
   }
 
-  /** @param {{locker?: Locker, doors?: Door[], commands?: Command[]}} data */
+  /** @param {{locker?: Partial<Locker>, doors?: Door[], commands?: Command[]}} data */
   merge(data) {
     if (data.locker) {
-      this.locker = data.locker;
+      this.locker = /** @type {Locker} */ ({ ...this.locker, ...data.locker });
       this.dirty.add("locker");
     }
     for (const door of data.doors ?? []) {
@@ -299,6 +368,110 @@ class FeedView extends ViewBase {
       events: [...fresh, ...this.truth.events].slice(0, FEED_EVENTS_MAX),
       skipped: this.truth.skipped + (data.skipped ?? 0),
     };
+    this.changed = true;
+  }
+
+  publish() {
+    this.shown = this.truth;
+    this.waiting = 0;
+  }
+}
+
+/** Alarms, commands or jobs, each whole in every frame; what is closed leaves. */
+class ListView extends ViewBase {
+  /** @type {Map<string, any>} */
+  truth = new Map();
+  /** @type {Listed} */
+  shown = NO_LIST;
+  total = 0;
+  /** @type {any} */
+  health = null;
+  /** @type {Set<string>} */
+  dirty = new Set();
+
+  /** @param {"alarms" | "commands" | "jobs"} kind */
+  constructor(kind) {
+    super();
+    this.kind = kind;
+  }
+
+  get waiting() {
+    return this.dirty.size;
+  }
+
+  /** @param {any} data */
+  replace(data) {
+    this.truth.clear();
+    this.merge(data);
+  }
+
+  /** @param {any} data */
+  merge(data) {
+    for (const one of data[this.kind] ?? []) {
+      this.truth.set(one.id, one);
+      this.dirty.add(one.id);
+    }
+    for (const id of data.closed ?? []) if (this.truth.delete(id)) this.dirty.add(id);
+    if (this.kind === "commands" && this.truth.size > FLEET_COMMANDS_MAX) {
+      for (const old of newestFirst(this.truth.values()).slice(FLEET_COMMANDS_MAX)) this.truth.delete(old.id);
+    }
+    this.total = data.total ?? this.truth.size;
+    this.health = data.health ?? this.health;
+    this.changed = true;
+  }
+
+  publish() {
+    this.shown = { items: new Map(this.truth), total: this.total, health: this.health };
+    this.dirty.clear();
+  }
+}
+
+/** One value that every frame brings whole. */
+class ValueView extends ViewBase {
+  /** @type {any} */
+  truth = null;
+  /** @type {any} */
+  shown = null;
+
+  get waiting() {
+    return this.truth === this.shown ? 0 : 1;
+  }
+
+  /** @param {any} data */
+  replace(data) {
+    this.merge(data);
+  }
+
+  /** @param {any} data */
+  merge(data) {
+    this.truth = data;
+    this.changed = true;
+  }
+
+  publish() {
+    this.shown = this.truth;
+  }
+}
+
+/** The newest messages of one locker. */
+class TailView extends ViewBase {
+  /** @type {Tail} */
+  truth = NO_TAIL;
+  /** @type {Tail} */
+  shown = NO_TAIL;
+  waiting = 0;
+
+  /** @param {{messages: TailMessage[]}} data */
+  replace(data) {
+    this.truth = { messages: data.messages.slice(-TAIL_MESSAGES_MAX), skipped: 0 };
+    this.changed = true;
+  }
+
+  /** @param {{messages: TailMessage[], skipped?: number}} data */
+  merge(data) {
+    this.waiting += data.messages.length;
+    const messages = [...this.truth.messages, ...data.messages].slice(-TAIL_MESSAGES_MAX);
+    this.truth = { messages, skipped: this.truth.skipped + (data.skipped ?? 0) };
     this.changed = true;
   }
 

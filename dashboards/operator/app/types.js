@@ -15,6 +15,14 @@
  * @property {number | null} session
  * @property {{total: number, online: number}} boards
  * @property {DoorCounts} door_counts
+ * @property {string} address
+ * @property {string} serial
+ * @property {string[]} tags
+ * @property {Record<Severity, number>} alarms open ones that are annunciated
+ * @property {boolean} maintenance
+ *
+ * @typedef {"critical" | "high" | "medium" | "low"} Severity
+ * @typedef {"viewer" | "operator" | "admin"} Role
  *
  * @typedef {{total: number, open: number, closed: number, unknown: number, out_of_service: number}} DoorCounts
  *
@@ -64,6 +72,57 @@
  * @property {number} budget_ms
  * @property {number} deadline_ms
  * @property {Partial<Record<"published" | "received" | "started" | "pulsed" | "replied" | "opened", number>>} stages_ms
+ *
+ * @typedef {"active_unacked" | "active_acked" | "cleared_unacked" | "normal"} AlarmState
+ *
+ * @typedef {object} Alarm
+ * @property {string} id
+ * @property {string} type
+ * @property {Severity} severity
+ * @property {string | null} site
+ * @property {string | null} locker
+ * @property {number | null} door
+ * @property {AlarmState} state
+ * @property {string} began_at
+ * @property {string} raised_at
+ * @property {string | null} cleared_at
+ * @property {string} last_at
+ * @property {number} count
+ * @property {number | null} value
+ * @property {number | null} limit
+ * @property {string | null} unit
+ * @property {string | null} acked_at
+ * @property {string | null} acked_by
+ * @property {string | null} ack_note
+ * @property {{by: string, why: string, at: string, until: string} | null} shelved
+ * @property {"shelved" | "maintenance" | "out_of_service" | "folded" | null} suppressed
+ * @property {string | null} parent
+ * @property {number} children
+ * @property {boolean} chattering
+ * @property {boolean} stale
+ * @property {string} rule
+ * @property {string} what
+ * @property {string} where
+ * @property {string} consequence
+ * @property {string} todo
+ *
+ * @typedef {object} TailMessage
+ * @property {number} n
+ * @property {string} at
+ * @property {"in" | "out"} direction
+ * @property {string} channel
+ * @property {string} topic
+ * @property {number} bytes
+ * @property {boolean} retained
+ * @property {string} payload
+ * @property {boolean} cut
+ * @property {string} verdict
+ *
+ * @typedef {object} Summary
+ * @property {{online: number, offline: number, never_seen: number, maintenance: number}} lockers
+ * @property {{open: number, closed: number, unknown: number, out_of_service: number}} doors
+ * @property {Record<Severity | "unacked", number>} alarms
+ * @property {string} as_of
  *
  * @typedef {object} Problem
  * @property {number} status

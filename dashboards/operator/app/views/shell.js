@@ -5,14 +5,34 @@ import { View } from "../element.js";
 import { clock, some } from "../format.js";
 import { Live } from "../live.js";
 import { theme, toggleTheme } from "../theme.js";
+import "./alarms/alarm.js";
+import "./alarms/health.js";
+import "./alarms/list.js";
+import "./alarms/maintenance.js";
+import "./alarms/rules.js";
+import "./audit.js";
+import "./commands/command.js";
+import "./commands/list.js";
 import "./feed.js";
-import "./fleet.js";
+import "./health.js";
+import "./jobs/job.js";
+import "./jobs/list.js";
+import "./jobs/new.js";
+import "./label.js";
 import "./locker.js";
+import "./lockers.js";
 import { icon, logo, toneMark } from "./marks.js";
 import { notice } from "./notice.js";
+import "./overview.js";
 import "./sign-in.js";
+import "./statistics.js";
+import "./wall.js";
 
-/** @import {Phase} from "../live.js" */
+/**
+ * @import {Phase} from "../live.js"
+ * @import {Operator} from "../main.js"
+ * @import {RouteName} from "../router.js"
+ */
 
 export class Shell extends View {
   /** What sticks to the top grows with banners; what sticks below it follows. */
@@ -74,8 +94,10 @@ export class Shell extends View {
   #navigation() {
     const { name } = this.app.router.route;
     return html`<nav aria-label="Pages">
-      <a href="/" aria-current=${name === "fleet" ? "page" : name === "locker" ? "true" : "false"}>Fleet</a>
-      <a href="/events" aria-current=${name === "events" ? "page" : "false"}>Events</a>
+      ${PAGES.map(
+        ([address, word, routes]) => html`<a href=${address}
+          aria-current=${routes[0] === name ? "page" : routes.includes(name) ? "true" : "false"}>${word}</a>`,
+      )}
     </nav>`;
   }
 
@@ -137,9 +159,8 @@ export class Shell extends View {
   #view() {
     const { app } = this;
     const { route } = app.router;
-    if (route.name === "fleet") return html`<lh-fleet .app=${app}></lh-fleet>`;
-    if (route.name === "events") return html`<lh-events .app=${app}></lh-events>`;
-    if (route.name === "locker") return html`<lh-locker .app=${app} .lockerId=${route.id}></lh-locker>`;
+    const draw = DRAWN[route.name];
+    if (draw) return draw(app, route.id);
     return notice("There is no such page", html`<a href="/">Go to the fleet</a>`, "failed");
   }
 
@@ -174,7 +195,63 @@ const SPOKEN = {
   stopped: "Not connected",
 };
 
-/** @type {Record<string, string>} */
-const TITLES = { fleet: "Fleet", events: "Events", missing: "No such page" };
+/** The navigation: address, word, the page itself and those below it. @type {ReadonlyArray<[string, string, RouteName[]]>} */
+const PAGES = [
+  ["/", "Overview", ["overview"]],
+  ["/lockers", "Lockers", ["lockers", "locker", "label"]],
+  ["/alarms", "Alarms", ["alarms", "alarm", "alarm-health", "alarm-rules", "maintenance"]],
+  ["/commands", "Commands", ["commands", "command"]],
+  ["/jobs", "Jobs", ["jobs", "job", "job-new"]],
+  ["/events", "Events", ["events", "audit"]],
+  ["/statistics", "Statistics", ["statistics"]],
+  ["/health", "Health", ["health"]],
+];
+
+/** @type {Partial<Record<RouteName, (app: Operator, id: string) => unknown>>} */
+const DRAWN = {
+  overview: (app) => html`<lh-overview .app=${app}></lh-overview>`,
+  lockers: (app) => html`<lh-lockers .app=${app}></lh-lockers>`,
+  locker: (app, id) => html`<lh-locker .app=${app} .lockerId=${id}></lh-locker>`,
+  label: (app, id) => html`<lh-label .app=${app} .lockerId=${id}></lh-label>`,
+  alarms: (app) => html`<lh-alarms .app=${app}></lh-alarms>`,
+  alarm: (app, id) => html`<lh-alarm .app=${app} .alarmId=${id}></lh-alarm>`,
+  "alarm-health": (app) => html`<lh-alarm-health .app=${app}></lh-alarm-health>`,
+  "alarm-rules": (app) => html`<lh-alarm-rules .app=${app}></lh-alarm-rules>`,
+  maintenance: (app) => html`<lh-maintenance .app=${app}></lh-maintenance>`,
+  commands: (app) => html`<lh-commands .app=${app}></lh-commands>`,
+  command: (app, id) => html`<lh-command-page .app=${app} .commandId=${id}></lh-command-page>`,
+  jobs: (app) => html`<lh-jobs .app=${app}></lh-jobs>`,
+  "job-new": (app) => html`<lh-job-new .app=${app}></lh-job-new>`,
+  job: (app, id) => html`<lh-job .app=${app} .jobId=${id}></lh-job>`,
+  events: (app) => html`<lh-events .app=${app}></lh-events>`,
+  audit: (app) => html`<lh-audit .app=${app}></lh-audit>`,
+  statistics: (app) => html`<lh-statistics .app=${app}></lh-statistics>`,
+  health: (app) => html`<lh-health .app=${app}></lh-health>`,
+  wall: (app) => html`<lh-wall .app=${app}></lh-wall>`,
+};
+
+/** @type {Record<RouteName, string>} */
+const TITLES = {
+  overview: "Fleet",
+  lockers: "Lockers",
+  locker: "Locker",
+  label: "Label",
+  alarms: "Alarms",
+  alarm: "Alarm",
+  "alarm-health": "Alarm health",
+  "alarm-rules": "Alarm rules",
+  maintenance: "Maintenance",
+  commands: "Commands",
+  command: "Command",
+  jobs: "Jobs",
+  "job-new": "New job",
+  job: "Job",
+  events: "Events",
+  audit: "Audit",
+  statistics: "Statistics",
+  health: "Health",
+  wall: "Wallboard",
+  missing: "No such page",
+};
 
 customElements.define("lh-shell", Shell);

@@ -25,7 +25,7 @@ const TILES = {
   never_seen: { label: "Never seen", mark: () => lockerMark("never_seen") },
 };
 
-export class Fleet extends View {
+export class Lockers extends View {
   /** @type {Row[]} */
   #rows = [];
   #sortedFor = "";
@@ -62,7 +62,7 @@ export class Fleet extends View {
     const failed = store.status("fleet").phase === "failed";
     if (!loading && !failed) this.#resort();
     return html`
-      <h1 class="unseen">Fleet</h1>
+      <h1 class="unseen">Lockers</h1>
       ${this.#tiles(loading)} ${this.#toolbar()}
       ${failed
         ? notice("The hub does not show its fleet", store.status("fleet").detail, "failed")
@@ -318,4 +318,4 @@ function selectOf(event) {
   return /** @type {HTMLSelectElement} */ (event.target);
 }
 
-customElements.define("lh-fleet", Fleet);
+customElements.define("lh-lockers", Lockers);
