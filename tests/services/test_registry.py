@@ -1,6 +1,5 @@
 """Changing the registry over HTTP and on the command line: stored, audited, and followed at once."""
 
-import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from hub.errors import StoreRejected
 from hub.registry import grid
 from hub.store.timescale import Store
 from tests.hub.contract import Contract
-from tests.hub.scene import Scene, eventually, fresh_database, online, rows, scene
+from tests.hub.scene import Scene, fresh_database, online, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker
 
 pytestmark = pytest.mark.services
@@ -154,45 +153,46 @@ async def test_the_database_holds_the_bounds_too(dsn: str) -> None:
         conn.execute("UPDATE locker SET tags = ARRAY[NULL]")
 
 
-async def test_the_command_line_changes_what_a_running_hub_shows(
-    mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def hub_locker(*words: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["locker", *words])
+    return done.exit_code, done.output
+
+
+def test_the_command_line_changes_the_registry(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_DATABASE_DSN", dsn)
+    given = ("--address", " Straße 1 ", "--serial", "CU-1", "--tag", "x", "--tag", "x")
+    assert hub_locker("add", "berlin-01", *given) == (0, "added 1\n")
+    changes = ("--serial", "CU-2", "--tag", "a", "--tag", "b", "--by", "anna")
+    assert hub_locker("set", "berlin-01", *changes) == (0, "changed\n")
+    assert hub_locker("service", "berlin-01", "3", "out", "--reason", "bent") == (0, "door 3 is out of service\n")
+    shown = hub_locker("show", "berlin-01")[1].splitlines()
+    assert shown[1:4] == ["  address: Straße 1", "  serial: CU-2", "  tags: a, b"]
+    assert shown[6].endswith("out of service: bent")
+    assert hub_locker("service", "berlin-01", "3", "in") == (0, "door 3 is in service\n")
+    assert hub_locker("set", "berlin-01", "--no-tags", "--serial", "") == (0, "changed\n")
+    assert rows(dsn, "SELECT serial, tags FROM locker WHERE id = 'berlin-01'") == [("", [])]
+    assert rows(dsn, "SELECT who FROM audit ORDER BY id") == [("anna",), ("local",), ("local",), ("local",)]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("add", "a", "b", "--serial", "7"), "--serial is for one locker"),
+        (("add", "a", "--address", "x" * 201), "the address has 201 characters; 200 are the most"),
+        (("set", "berlin-01"), "nothing to change"),
+        (("set", "berlin-01", "--name", " "), "cannot be empty"),
+        (("set", "berlin-01", "--tag", "x" * 41), "the tag has 41 characters; 40 are the most"),
+        (("set", "berlin-01", "--tag", "x", "--no-tags"), "contradict each other"),
+        (("set", "berlin-01", "--address", "a\nb"), "the address has a control character (U+000A)"),
+        (("set", "nowhere", "--site", "x"), "no locker 'nowhere'"),
+        (("service", "berlin-01", "99", "in"), "no door 99"),
+        (("service", "berlin-01", "3", "out"), "--reason"),
+    ],
+)
+def test_the_command_line_says_what_it_cannot_do(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], told: str
 ) -> None:
-    async with scene(mosquitto_broker, dsn, tmp_path) as hub:
-        monkeypatch.setenv("HUB_DATABASE_DSN", dsn)
-
-        def hub_locker(*words: str) -> tuple[int, str]:
-            done = CliRunner().invoke(app, ["locker", *words])
-            return done.exit_code, done.output
-
-        async def run(*words: str) -> tuple[int, str]:
-            # The command line runs a loop of its own.
-            return await asyncio.to_thread(hub_locker, *words)
-
-        words = ("berlin-01", "--serial", "CU-2", "--tag", "a", "--tag", "b", "--by", "anna")
-        assert await run("set", *words) == (0, "changed\n")
-        told = await run("service", "berlin-01", "3", "out", "--reason", "bent")
-        assert told == (0, "door 3 is out of service\n")
-        fleet = hub.hub.fleet
-
-        async def is_out() -> bool:
-            return not fleet.lockers["berlin-01"].doors[3].spec.in_service
-
-        await eventually(is_out, "the registry to be followed")
-        assert fleet.lockers["berlin-01"].spec.tags == ("a", "b")
-        assert (await run("show", "berlin-01"))[1].splitlines()[1:3] == ["  serial: CU-2", "  tags: a, b"]
-        assert (await run("service", "berlin-01", "3", "in"))[1] == "door 3 is in service\n"
-        assert (await run("set", "berlin-01", "--no-tags", "--serial", ""))[0] == 0
-        assert rows(dsn, "SELECT serial, tags FROM locker WHERE id = 'berlin-01'") == [("", [])]
-        assert rows(dsn, "SELECT who FROM audit ORDER BY id") == [("anna",), ("local",), ("local",), ("local",)]
-        for words, told in (
-            (("set", "berlin-01"), "nothing to change"),
-            (("set", "berlin-01", "--name", " "), "cannot be empty"),
-            (("set", "berlin-01", "--tag", "x" * 41), "41 characters; 40 are the most"),
-            (("set", "berlin-01", "--address", "a\nb"), "a control character (U+000A)"),
-            (("set", "nowhere", "--site", "x"), "no locker 'nowhere'"),
-            (("service", "berlin-01", "99", "in"), "no door 99"),
-            (("service", "berlin-01", "3", "out"), "--reason"),
-        ):
-            code, output = await run(*words)
-            assert code in {1, 2}
-            assert told in output
+    monkeypatch.setenv("HUB_DATABASE_DSN", dsn)
+    code, output = hub_locker(*words)
+    assert code in {1, 2}
+    assert told in output
