@@ -117,7 +117,16 @@ class Store:
     async def registry(self) -> list[LockerSpec]:
         """Return all lockers with their doors."""
         return [
-            LockerSpec(row["id"], row["tenant_id"], row["name"], row["site"], tuple(map(_door, row["doors"])))
+            LockerSpec(
+                row["id"],
+                row["tenant_id"],
+                row["name"],
+                row["site"],
+                tuple(map(_door, row["doors"])),
+                row["address"],
+                row["serial"],
+                tuple(row["tags"]),
+            )
             for row in await self.fetch("registry")
         ]
 
@@ -125,7 +134,15 @@ class Store:
         """Add a locker and its doors. Returns False, and changes nothing, if the id is taken."""
         async with self.transaction() as conn:
             added = await conn.execute(
-                statement("locker_add"), {"id": spec.id, "name": spec.name, "site": spec.site}
+                statement("locker_add"),
+                {
+                    "id": spec.id,
+                    "name": spec.name,
+                    "site": spec.site,
+                    "address": spec.address,
+                    "serial": spec.serial,
+                    "tags": list(spec.tags),
+                },
             )
             if added.rowcount == 0:
                 return False
