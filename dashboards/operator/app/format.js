@@ -70,9 +70,11 @@ export function number(n) {
 
 /** What a screen reader and a tooltip say of a door. @param {Door} door */
 export function doorWords(door) {
-  const words = [`Door ${door.label}`, doorState(door)];
-  if (door.occupied) words.push("item present");
+  const words = [`Door ${door.label}`];
+  // What is written on the door comes first, in that order: who speaks to the page says what they see.
   if (door.service === "out") words.push("out of service");
+  words.push(doorState(door));
+  if (door.occupied) words.push("item present");
   return words.join(", ");
 }
 
