@@ -24,6 +24,7 @@ from hub.receipts import Receipts
 from hub.store.batch import Batcher, Lane
 from hub.store.binary import event_rows
 from hub.store.rows import EventUnit, Quarantined
+from hub.tail import DEFERRED, DUPLICATE, IGNORED, TAKEN, Tail
 from wire.errors import WireError
 from wire.messages import (
     Event,
@@ -42,7 +43,7 @@ _TOPICS_KNOWN_MAX: Final = 200_000
 _NONE_SPOILED: Final[Mapping[int, Spoiled]] = {}
 
 
-_Take = Callable[[str, str, bytes, bool, int], None]
+_Take = Callable[[str, str, bytes, bool, int], str]
 _Route = tuple[str, Channel, Callable[[], None], _Take | None]
 """What a topic means: locker, channel, the counter of its messages, and who takes them."""
 
@@ -62,6 +63,7 @@ class IntakeParts:
     receipts: Receipts
     dispatch: Dispatch
     live: Live
+    tail: Tail
     metrics: Metrics
     backlog_age_ms: float
 
@@ -83,30 +85,38 @@ class Intake:
 
     def receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the link's signature
         """Take one message."""
+        verdict = self._receive(topic, payload, retained)
+        tail = self._parts.tail
+        if tail.watched:
+            tail.note("in", topic, payload, verdict, retained=retained)
+
+    def _receive(self, topic: str, payload: bytes, retained: bool) -> str:  # noqa: FBT001
+        """Take one message; return what became of it, as far as that is known at once."""
         received_ms = clock.wall_ms()
         parts = self._parts
         try:
             locker, channel, count, take = self._topics.get(topic) or self._parse(topic)
             count()
             if take is None:
-                return
+                return IGNORED
             if locker not in parts.fleet.lockers:
                 tally = _tally(parts.accounts, channel)
                 detail = f"no locker {locker!r} in the registry; `hub locker add {locker}` adds it"
                 parts.quarantine.keep(topic, payload, "locker_unknown", detail, received_ms, tally)
-                return
+                return "quarantined:locker_unknown"
             if channel is Channel.EVENTS:
                 limit = parts.shares.admit(locker, now_ms := clock.now_ms())
                 if limit is not None:
                     self._defer(locker, limit, now_ms)
-                    return
-            take(topic, locker, payload, retained, received_ms)
+                    return DEFERRED
+            return take(topic, locker, payload, retained, received_ms)
         except WireError as error:
             known = self._topics.get(topic)
             if known is None:
                 self._other_messages.inc()
             tally = None if known is None else _tally(parts.accounts, known[1])
             parts.quarantine.keep(topic, payload, error.reason.value, error.detail, received_ms, tally)
+            return f"quarantined:{error.reason.value}"
 
     def _parse(self, topic: str) -> _Route:
         locker, channel = parse(topic)
@@ -128,7 +138,7 @@ class Intake:
                 extra={"locker": locker, "limit": limit.value},
             )
 
-    def _events(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> None:  # noqa: FBT001
+    def _events(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> str:  # noqa: FBT001
         parts = self._parts
         try:
             batch, spoiled = decode_events(payload), _NONE_SPOILED
@@ -148,25 +158,31 @@ class Intake:
         if lane is None:
             # The locker keeps what was not receipted and sends it again.
             tally.settle(Outcome.DEFERRED, count)
-            return
+            return DEFERRED
         verdict = parts.ledger.take(key, batch.first, count, batch.oldest, batch.prev, batch.chain)
         match verdict:
             case AllSeen(upto, chain):
                 tally.settle(Outcome.DUPLICATE, count)
                 if upto:
                     parts.receipts.upto(key, upto, chain)
+                return DUPLICATE
             case Gap(expected):
                 tally.settle(Outcome.DEFERRED, count)
                 self._gaps.inc()
                 parts.receipts.expected(key, expected)
+                return DEFERRED
             case Take(skip, gap):
                 if skip:
                     tally.settle(Outcome.DUPLICATE, skip)
                 self._take(topic, key, payload, batch, spoiled, skip, gap, received_ms, occurred, lane)
+                if spoiled:
+                    return f"quarantined:{next(iter(spoiled.values())).error.reason.value}"
+                return TAKEN
             case Fork():
                 # The locker still has them, and sends them again as a new epoch.
                 tally.settle(Outcome.DEFERRED, count)
                 parts.forks.found(key, verdict, topic, payload, received_ms)
+                return "quarantined:ledger_fork"
 
     def _take(
         self,
@@ -225,7 +241,7 @@ class Intake:
             parts.dispatch.heard_of(locker, event, at)
         parts.live.event(locker, batch, place, occurred, received_ms)
 
-    def _presence(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> None:  # noqa: FBT001
+    def _presence(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> str:  # noqa: FBT001
         del topic
         presence = decode_presence(payload)
         fleet = self._parts.fleet
@@ -233,6 +249,7 @@ class Intake:
         if presence.online and current and not retained:
             self._heard(locker, presence, clock.now_ms())
         self._parts.live.wake()
+        return TAKEN if current else IGNORED
 
     def _heard(self, locker: str, message: Up, now_ms: float) -> None:
         self._parts.clocks.observe(locker, message.boot, message.t, now_ms)
