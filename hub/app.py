@@ -262,7 +262,7 @@ class _Build:
             ),
             *people_routes(self.people, config.people, self.store),
             *LedgerRoutes(self.fleet, self.ledgers).routes(),
-            *past_routes(self.fleet, self.store, config.exports, self.metrics),
+            *past_routes(self.fleet, self.store, config, self.metrics),
             *Jobs(config.jobs, auth.operators, self.fleet, self.store, self.jobs, self.metrics).routes(),
             *retention_routes(self.retention, self.store),
             *self.socket.routes(),

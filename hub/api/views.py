@@ -60,7 +60,7 @@ class LockerView:
     last_heard: datetime | None
     agent: str | None
     session: int | None
-    boards: BoardsView
+    boards: BoardsView | None
     door_counts: DoorCounts
     alarms: AlarmCounts
     maintenance: bool
