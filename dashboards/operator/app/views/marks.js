@@ -2,7 +2,7 @@
  * Small drawings. Each state has its own shape beside its word; colour comes from the style sheet, and only for
  * what is not normal. All are decoration for assistive technology: the word stands next to them.
  *
- * @import {CommandState, DoorCounts, LockerState} from "../types.js"
+ * @import {CommandState, DoorCounts, LockerState, Severity} from "../types.js"
  * @import {Tone} from "../format.js"
  */
 
@@ -17,6 +17,14 @@ export function lockerMark(state) {
 /** @param {Tone} tone */
 export function toneMark(tone) {
   return mark(`mark-${tone}`, TONE_SHAPES[tone]);
+}
+
+/**
+ * How urgent an alarm is. What is critical has most corners and most ink; what is low is only outlined.
+ * @param {Severity} severity
+ */
+export function severityMark(severity) {
+  return mark(`mark-${severity}`, SEVERITY_SHAPES[severity] ?? SEVERITY_SHAPES.low);
 }
 
 /** A door standing open. */
@@ -70,6 +78,14 @@ const TONE_SHAPES = {
   normal: svg`<circle cx="6" cy="6" r="2" fill="currentColor"></circle>`,
   caution: svg`<path d="M6 1 11.4 10.6H.6z" fill="currentColor"></path>`,
   serious: LOCKER_SHAPES.offline,
+};
+
+/** @type {Record<Severity, unknown>} */
+const SEVERITY_SHAPES = {
+  critical: svg`<path d="M3.7.5h4.6L11.5 3.7v4.6L8.3 11.5H3.7L.5 8.3V3.7z" fill="currentColor"></path><path class="knockout" d="M6 2.8v4M6 8v1.5" stroke-width="1.5" fill="none"></path>`,
+  high: svg`<path d="M6 .4 11.6 6 6 11.6.4 6z" fill="currentColor"></path>`,
+  medium: TONE_SHAPES.caution,
+  low: svg`<path d="M6 2 10.6 10H1.4z" fill="none" stroke="currentColor" stroke-width="1.4" stroke-linejoin="round"></path>`,
 };
 
 const OPEN = svg`<path d="M1.5 1v10h3V1z" fill="none" stroke="currentColor" stroke-width="1.4"></path><path d="M4.5 1l6 2v7l-6 1z" fill="currentColor"></path>`;
