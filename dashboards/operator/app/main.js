@@ -102,7 +102,9 @@ export class Operator {
       const { phase, detail, lockers } = this.past.fleet;
       return { phase, detail, lockers, key: `${phase} ${this.at.toISOString()}` };
     }
-    const { phase, detail } = this.store.status("fleet");
+    const { phase: known, detail } = this.store.status("fleet");
+    // What has come and is not published yet is drawn in the next frame.
+    const phase = known === "ready" && this.store.fleetRevision === 0 ? "loading" : known;
     return { phase, detail, lockers: this.store.lockers, key: `${phase} ${this.store.fleetRevision}` };
   }
 

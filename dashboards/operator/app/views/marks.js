@@ -47,7 +47,7 @@ export function doorStrip(counts) {
   </svg>`;
 }
 
-/** @param {"pause" | "play" | "sun" | "moon" | "back" | "search" | "close" | "locate"} name */
+/** @param {"pause" | "play" | "sun" | "moon" | "back" | "search" | "close" | "locate" | "menu" | "person" | "past"} name */
 export function icon(name) {
   return html`<svg class="icon" viewBox="0 0 16 16" aria-hidden="true">${ICONS[name]}</svg>`;
 }
@@ -99,6 +99,9 @@ const ICONS = {
   back: svg`<path d="M10 3 5 8l5 5" fill="none" stroke="currentColor" stroke-width="1.6"></path>`,
   search: svg`<circle cx="7" cy="7" r="4.5" fill="none" stroke="currentColor" stroke-width="1.5"></circle><path d="m10.5 10.5 4 4" stroke="currentColor" stroke-width="1.5"></path>`,
   close: svg`<path d="m3.5 3.5 9 9M12.5 3.5l-9 9" stroke="currentColor" stroke-width="1.6"></path>`,
+  menu: svg`<path d="M2 4h12M2 8h12M2 12h12" stroke="currentColor" stroke-width="1.6"></path>`,
+  person: svg`<circle cx="8" cy="5" r="2.8" fill="none" stroke="currentColor" stroke-width="1.5"></circle><path d="M2.5 14a5.5 5.5 0 0 1 11 0" fill="none" stroke="currentColor" stroke-width="1.5"></path>`,
+  past: svg`<path d="M2.3 8a5.7 5.7 0 1 0 1.9-4.2M4.4 1v3h3M8 4.8V8l2.3 1.6" fill="none" stroke="currentColor" stroke-width="1.5"></path>`,
   locate: svg`<circle cx="8" cy="8" r="1.8" fill="currentColor"></circle><path d="M4.3 11.7a5.2 5.2 0 0 1 0-7.4M11.7 4.3a5.2 5.2 0 0 1 0 7.4M2.2 13.8a8.2 8.2 0 0 1 0-11.6M13.8 2.2a8.2 8.2 0 0 1 0 11.6" fill="none" stroke="currentColor" stroke-width="1.4"></path>`,
 };
 
