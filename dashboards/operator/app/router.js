@@ -38,6 +38,7 @@ const VIEWS = {
   alarms: ["alarms"],
   "alarm-health": ["alarms"],
   alarm: ["alarms"],
+  maintenance: ["fleet"],
   commands: ["commands"],
   jobs: ["jobs"],
   "job-new": ["fleet"],

@@ -45,7 +45,7 @@ export class KeyWalk {
     if (!this.#move) return;
     this.#move = false;
     const row = this.#page.querySelector(`[data-index="${this.#page.cursor}"]`);
-    const target = row?.querySelector(".alarm-link, .fold-group, a");
+    const target = row?.querySelector(".alarm-link, .alarm-fold-group, a");
     if (target instanceof HTMLElement && row) {
       target.focus({ preventScroll: true });
       row.scrollIntoView({ block: "nearest" });

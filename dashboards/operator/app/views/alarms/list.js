@@ -302,7 +302,7 @@ export class Alarms extends View {
             @click=${(/** @type {MouseEvent} */ e) => this.#marked(() => this.selection.toggle(alarm.id, this.order, e.shiftKey))} /></label>`;
     const expand =
       row.children.length > 0
-        ? html`<button class="fold" type="button" aria-expanded=${row.open} aria-label=${`${some(row.children.length, "alarm")} of this outage`}
+        ? html`<button class="alarm-fold" type="button" aria-expanded=${row.open} aria-label=${`${some(row.children.length, "alarm")} of this outage`}
             @click=${() => this.#toggle(row.id)}></button>`
         : nothing;
     const buttons = actButtons(alarm, { busy, denied, act: (act, one, event) => void this.acts.start(act, targetOf([one]), event.shiftKey) });
@@ -321,7 +321,7 @@ export class Alarms extends View {
     return html`<li class="row alarm-group" data-index=${index} data-group=${row.key} ${place}>
       <label class="alarm-check"><input type="checkbox" .checked=${live(marked)} aria-label=${`Mark all of ${row.title}`}
         @click=${() => this.#marked(() => this.selection.toggleAll(row.ids))} /></label>
-      <button class="fold fold-group" type="button" aria-expanded=${row.open} @click=${() => this.#toggle(row.id)} @focus=${() => (this.cursor = index)}>${row.title}</button>
+      <button class="alarm-fold alarm-fold-group" type="button" aria-expanded=${row.open} @click=${() => this.#toggle(row.id)} @focus=${() => (this.cursor = index)}>${row.title}</button>
       <span class="group-counts">
         ${SEVERITIES.map((severity) => {
           const n = known.filter((alarm) => alarm.severity === severity).length;
