@@ -23,6 +23,7 @@ from hub.store.notifications import Delivery, State
 _log = logging.getLogger(__name__)
 
 _ERROR_CHARACTERS_MAX: Final = 300
+_WARN_EVERY_MS: Final = 60_000.0
 
 
 class Sender(Protocol):
@@ -75,6 +76,8 @@ class Channel:
         self._idle = asyncio.Event()
         self._idle.set()
         self._current = 0
+        self._warned_ms: float | None = None
+        self._unlogged = 0
         self._results = {
             result: metrics.notifications.labels(name, result) for result in ("sent", "failed", "dropped")
         }
@@ -153,7 +156,7 @@ class Channel:
             if outcome.verdict is Verdict.FAILED or tries > RETRIES_MAX:
                 self._settle(message, "failed", tries, outcome.detail)
                 return
-            self._failed(outcome.detail)
+            self._failed(outcome.detail, clock.wall())
             self._retries.inc()
             self._note(Delivery(message, "waiting", tries, _short(outcome.detail), clock.wall()))
             await self._pause(self._pause_s(tries, outcome.retry_after, clock.wall(), random.random()))  # noqa: S311 - jitter
@@ -180,17 +183,24 @@ class Channel:
             self._last_success.set(now.timestamp())
             self._failing.set(0)
         else:
-            _log.warning(
-                "A notification is not delivered",
-                extra={"channel": self.name, "state": state, "error": _short(detail)},
-            )
+            self._warn(state, detail)
         if state == "failed":
-            self._failed(detail)
+            self._failed(detail, now)
         error = None if state == "sent" else _short(detail)
         self._note(Delivery(message, state, tries, error, now))
 
-    def _failed(self, detail: str) -> None:
-        self.stand.error, self.stand.error_at = _short(detail), clock.wall()
+    def _warn(self, state: State, detail: str) -> None:
+        self._unlogged += 1
+        now_ms = clock.now_ms()
+        if self._warned_ms is None or now_ms - self._warned_ms >= _WARN_EVERY_MS:
+            _log.warning(
+                "Notifications are not delivered",
+                extra={"channel": self.name, "state": state, "error": _short(detail), "messages": self._unlogged},
+            )
+            self._warned_ms, self._unlogged = now_ms, 0
+
+    def _failed(self, detail: str, now: datetime) -> None:
+        self.stand.error, self.stand.error_at = _short(detail), now
         self._failing.set(1)
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 from hub import clock
 from hub.config import Config
 from hub.core.alarms.transitions import Transition
-from hub.core.notify.notices import SEVERITIES, Digest, Message, Notice, notice_of
+from hub.core.notify.notices import SEVERITIES, TOLD, Digest, Message, Notice, notice_of
 from hub.core.notify.plan import Plan, Rules
 from hub.core.notify.tries import Outcome
 from hub.errors import CursorConflict, StoreRejected
@@ -198,7 +198,7 @@ def _message(channel: str, told: Notice | Digest) -> Message:
 def _rules(channel: EmailChannel | WebhookChannel) -> Rules:
     return Rules(
         severities=frozenset(channel.severities) or frozenset(SEVERITIES),
-        transitions=frozenset(channel.transitions),
+        transitions=frozenset(channel.transitions) or frozenset(TOLD),
         sites=frozenset(channel.sites),
         dedup_ms=channel.dedup_s * 1000,
         flood_max=channel.flood_max,

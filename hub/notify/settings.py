@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from hub.core.notify.notices import TOLD
 from hub.errors import ConfigError
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
@@ -29,7 +28,8 @@ class _Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Which alarms; all of them if it is empty."""
     sites: list[str] = []
     """Of which sites; of all if it is empty. Alarms of the whole fleet are of every site."""
-    transitions: list[Literal["raised", "cleared", "acked"]] = list(TOLD)
+    transitions: list[Literal["raised", "cleared", "acked"]] = []
+    """Of what about them; of all three if it is empty."""
     dedup_s: Annotated[float, Meta(ge=0, le=86_400)] = 300.0
     """The same change of the same alarm is told once in this time."""
     flood_max: Annotated[int, Meta(ge=1, le=1000)] = 10
@@ -86,8 +86,6 @@ def check_notify(notify: Notify) -> None:
             raise ConfigError(f"notify.channel: two are called {name}; each needs a name of its own")
     for channel in notify.channel:
         where = f"notify.channel {channel.name}"
-        if not channel.transitions:
-            raise ConfigError(f"{where}: transitions is empty, so that it would never be told of anything")
         if isinstance(channel, EmailChannel):
             _check_email(channel, where)
         else:
