@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import msgspec
@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from hub import clock
 from hub.cli.main import app
 from hub.config import Config
+from hub.core.alarms.transitions import What
 from hub.core.notify.notices import Message
 from hub.metrics import Metrics
 from hub.notify.notifier import Notifier
@@ -108,11 +109,17 @@ async def test_a_restart_goes_on_with_what_waits(dsn: str, tmp_path: Path) -> No
     assert receiver.seen == []
 
 
+_FIRST: Final[tuple[What, ...]] = ("raised", "cleared", "raised")
+
+
 async def test_a_digest_that_is_open_and_a_word_that_is_held_outlive_a_stop(dsn: str, tmp_path: Path) -> None:
-    limits = {"flood_max": 2, "flood_s": 3600.0, "dedup_s": 3600.0}
-    async with hook() as receiver, notifier(dsn, channel(tmp_path, receiver, **limits)) as one:
-        for what in ("raised", "cleared", "raised"):
-            one.hear(change(what, 1))  # type: ignore[arg-type]
+    limits: dict[str, Any] = {"flood_max": 2, "flood_s": 3600.0, "dedup_s": 3600.0}
+    async with (
+        hook(200, 200, 503) as receiver,
+        notifier(dsn, channel(tmp_path, receiver, **limits)) as one,
+    ):
+        for what in _FIRST:
+            one.hear(change(what, 1))
         for number in range(2, 12):
             one.hear(change("raised", number))
         await until(lambda: len(receiver.seen) == 2)

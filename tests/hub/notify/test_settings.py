@@ -1,7 +1,9 @@
 """The settings of channels: what makes no sense is a sentence, and no secret is in it."""
 
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from hub.config import load
@@ -83,3 +85,33 @@ def test_what_makes_no_sense(tmp_path: Path, text: str, sentence: str) -> None:
 def test_channels_are_of_the_file_and_not_of_the_environment() -> None:
     with pytest.raises(ConfigError, match="HUB_NOTIFY_CHANNEL: Expected `array`"):
         load(None, {"HUB_NOTIFY_CHANNEL": "x"})
+
+
+def test_every_setting_of_a_channel_is_told_with_its_default_and_no_other() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "notifications.md").read_text()
+    told: dict[str, str] = {}
+    for line in re.findall(r"^\| `.*$", text, re.MULTILINE):
+        keys, defaults = (cell.strip() for cell in line.strip("|").split("|")[:2])
+        names = re.findall(r"`(\w+)`", keys)
+        told |= dict(zip(names, [one.strip() for one in defaults.split(",")], strict=True))
+    fields = {
+        field.name: field.default
+        for kind in (EmailChannel, WebhookChannel)
+        for field in msgspec.structs.fields(kind)
+    }
+    defaults_of = {
+        name: f"{default:g}" if isinstance(default, float) else str(default)
+        for name, default in fields.items()
+        if isinstance(default, int | float | str)
+    }
+    timeouts = {
+        f.default
+        for kind in (EmailChannel, WebhookChannel)
+        for f in msgspec.structs.fields(kind)
+        if f.name == "timeout_s"
+    }
+    assert told.keys() == fields.keys()
+    assert timeouts == {5, 20}
+    for name, default in told.items():
+        if name != "timeout_s":
+            assert default == defaults_of.get(name, "–"), name  # noqa: RUF001 - as it stands in the document
