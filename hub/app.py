@@ -23,6 +23,7 @@ from hub.api.exports import past_routes
 from hub.api.jobs import Jobs
 from hub.api.ledger import LedgerRoutes
 from hub.api.lockers import Lockers
+from hub.api.notifications import NotificationRoutes
 from hub.api.openapi import document
 from hub.api.page import Page, folder
 from hub.api.people import people_routes
@@ -51,6 +52,7 @@ from hub.links import Links, Receivers
 from hub.live import Live
 from hub.metrics import Metrics
 from hub.mqtt import Link
+from hub.notify.notifier import Notifier
 from hub.people.parts import PeopleParts
 from hub.quarantine import Quarantine, QuarantineSink
 from hub.receipts import Receipts
@@ -233,6 +235,8 @@ class _Build:
             *statistics_chores(self.store, metrics),
             *self.people.chores(),
         ]
+        self.notifier = Notifier(config, self.store, metrics)
+        chores += self.notifier.chores()
         self.upkeep = Upkeep(self.store, metrics, chores)
         self.socket = Socket(self.live, config.live, __version__, self.id)
         metrics.count_accounts(self.accounts, lambda: (self.events.in_flight, self.readings.in_flight))
@@ -245,6 +249,7 @@ class _Build:
         await self.registry.refresh()
         self.seen.load(await newest_stored(self.store))
         await self.commanding.load()
+        await self.notifier.load()
         self.live.start([EventView(**row) for row in await self.store.events_newest(_EVENTS_SHOWN)])
 
     def application(self) -> web.Application:
@@ -265,6 +270,7 @@ class _Build:
             *past_routes(self.fleet, self.store, config, self.metrics),
             *Jobs(config.jobs, auth.operators, self.fleet, self.store, self.jobs, self.metrics).routes(),
             *retention_routes(self.retention, self.store),
+            *NotificationRoutes(self.notifier).routes(),
             *self.socket.routes(),
             *Page(folder()).routes(),
         ]
@@ -280,6 +286,7 @@ class _Build:
             "write.reading": self.readings.run(),
             "write.command": self.commanding.rows.run(),
             "write.quarantine": self.quarantined.run(),
+            "write.notification": self.notifier.rows.run(),
         }
 
     def sources(self) -> dict[str, Coroutine[Any, Any, None]]:
@@ -296,13 +303,14 @@ class _Build:
             "retention": self.retention.run(),
             **influx_tasks(self.config, self.store, self.metrics),
             **self.people.tasks(),
+            **self.notifier.tasks(),
             "ledger.watch": watch_ledgers(self.ledgers, self.metrics, self.config.service.ledger_watch_s),
         }
 
     async def settle(self) -> None:
         """Let commands in flight end, within their deadline; say goodbye; take no more."""
         self.jobs.rest()
-        await self.commanding.settle()
+        await asyncio.gather(self.commanding.settle(), self.notifier.rest())
         self.links.say_goodbye()
 
     def _shares(self) -> Shares:
@@ -351,7 +359,7 @@ class _Build:
 
 async def _drained(writers: list[asyncio.Task[None]], build: _Build, drain_s: float) -> None:
     """Close the queues and wait until they are written, for `drain_s` at the most."""
-    batchers = (build.events, build.readings, build.commanding.rows, build.quarantined)
+    batchers = (build.events, build.readings, build.commanding.rows, build.quarantined, build.notifier.rows)
     for batcher in batchers:
         batcher.close()
     _, late = await asyncio.wait(writers, timeout=drain_s)

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from hub.errors import ConfigError
+from hub.notify.settings import Notify, check_notify
 
 ENVIRONMENT_PREFIX: Final = "HUB_"
 
@@ -274,6 +275,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     people: People = People()
     influx: Influx = Influx()
     exports: Exports = Exports()
+    notify: Notify = Notify()
     log: Log = Log()
 
     def dsn(self) -> str:
@@ -382,6 +384,7 @@ def _check_sense(config: Config) -> None:
         raise ConfigError("commands.durable_pause_ms_max must not be below commands.durable_pause_ms_min")
     _check_public_url(config.http.public_url)
     _check_influx(config)
+    check_notify(config.notify)
 
 
 def _check_public_url(url: str | None) -> None:

@@ -29,6 +29,7 @@ from hub.cli.jobs import job_app
 from hub.cli.ledger import ledger_app
 from hub.cli.lockers import locker_app
 from hub.cli.move import move_to_timescaledb
+from hub.cli.notify import notify_app
 from hub.cli.options import ConfigOption, JsonOption
 from hub.cli.options import fail as _fail
 from hub.cli.options import load as _load
@@ -40,6 +41,7 @@ from hub.cli.rights import rights_app
 from hub.cli.tenant import tenant_app
 from hub.errors import ConfigError, HubError
 from hub.influx.sink import server as influx_server
+from hub.notify.notifier import sender_of
 from hub.operators import Operators
 from hub.reconcile import decode_truth, reconcile_events
 from hub.retention.run import parse_file as parse_policy_file
@@ -67,6 +69,7 @@ app.add_typer(export_app, name="export")
 app.add_typer(hold_app, name="hold")
 app.add_typer(retention_app, name="retention")
 app.add_typer(influx_app, name="influx")
+app.add_typer(notify_app, name="notify")
 app.command()(doctor)
 app.command("move-to-timescaledb")(move_to_timescaledb)
 
@@ -164,6 +167,8 @@ def check_config(config: ConfigOption = None) -> None:
     parse_policy_file(loaded.retention.policy_file, None)
     if loaded.influx.url is not None:
         influx_server(loaded.influx)
+    for channel in loaded.notify.channel:
+        sender_of(channel, loaded.http.public_url)
     typer.echo("the configuration is fine")
 
 
