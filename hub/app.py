@@ -16,6 +16,8 @@ from uuid import UUID, uuid4
 from aiohttp import web
 
 from hub import clock
+from hub.alarms.engine import Alarms
+from hub.api.alarms import alarm_routes
 from hub.api.auth import Auth
 from hub.api.barred import refusing_barred
 from hub.api.commands import Commands
@@ -155,7 +157,11 @@ class _Build:
             per_topic_per_minute=intake.quarantine_per_locker_per_minute,
         )  # fmt: skip
         self.receipts = Receipts(metrics)
-        self.forks = Forks(self.quarantine, self.receipts, metrics)
+        self.alarms = Alarms(
+            config.alarms, UUID(self.id), self.store, self.fleet, metrics,
+            listening=lambda: self.links.ingest.connected,
+        )  # fmt: skip
+        self.forks = Forks(self.quarantine, self.receipts, metrics, self.alarms.fork)
         self.ledgers = Ledgers(self.store)
         self.events: Batcher[EventUnit] = Batcher(
             "event",
@@ -193,6 +199,7 @@ class _Build:
                 receipts=self.receipts,
                 dispatch=self.dispatch,
                 live=self.live,
+                alarms=self.alarms,
                 metrics=metrics,
                 backlog_age_ms=intake.backlog_age_s * 1000,
             )
@@ -207,6 +214,7 @@ class _Build:
                 quarantine=self.quarantine,
                 shares=self._shares(),
                 seen=self.seen,
+                alarms=self.alarms,
                 silent_after_ms=intake.silent_after_s * 1000,
                 metrics=metrics,
             )
@@ -221,6 +229,7 @@ class _Build:
             config.jobs, UUID(self.id), self.store, self.fleet, self.dispatch, self.commanding.durable, metrics,
             connected=lambda: self.links.connected,
         )  # fmt: skip
+        self.alarms.jobs(self.jobs.has_asked)
         self.retention = build_service(config, self.store, self.id, metrics)
         self.people = PeopleParts(config, self.store, metrics)
         chores = [
@@ -241,6 +250,7 @@ class _Build:
         self.registry_version = await self.store.registry_version()
         self.fleet.load(await self.store.registry())
         self.seen.load(await newest_stored(self.store))
+        await self.alarms.load()
         await self.commanding.load()
         self.live.start([EventView(**row) for row in await self.store.events_newest(_EVENTS_SHOWN)])
 
@@ -260,6 +270,7 @@ class _Build:
             *past_routes(self.fleet, self.store, config.exports, self.metrics),
             *Jobs(config.jobs, auth.operators, self.fleet, self.store, self.jobs, self.metrics).routes(),
             *retention_routes(self.retention, self.store),
+            *alarm_routes(self.alarms, self.fleet),
             *self.socket.routes(),
             *Page(folder()).routes(),
         ]
@@ -275,6 +286,7 @@ class _Build:
             "write.reading": self.readings.run(),
             "write.command": self.commanding.rows.run(),
             "write.quarantine": self.quarantined.run(),
+            "write.alarm": self.alarms.records.run(),
         }
 
     def sources(self) -> dict[str, Coroutine[Any, Any, None]]:
@@ -282,6 +294,7 @@ class _Build:
         return {
             **self.links.tasks(),
             **self.commanding.tasks(),
+            **self.alarms.tasks(),
             "jobs": self.jobs.run(),
             "live.diffs": self.live.run(),
             "fleet.sweep": self._sweep(),
@@ -328,6 +341,7 @@ class _Build:
                 if version != self.registry_version:
                     known = set(self.fleet.lockers)
                     self.fleet.load(await self.store.registry())
+                    self.alarms.follow_registry()
                     self.registry_version = version
                     self.live.wake()
                     if self.fleet.lockers.keys() - known:
@@ -356,7 +370,7 @@ class _Build:
 
 async def _drained(writers: list[asyncio.Task[None]], build: _Build, drain_s: float) -> None:
     """Close the queues and wait until they are written, for `drain_s` at the most."""
-    batchers = (build.events, build.readings, build.commanding.rows, build.quarantined)
+    batchers = (build.events, build.readings, build.commanding.rows, build.quarantined, build.alarms.records)
     for batcher in batchers:
         batcher.close()
     _, late = await asyncio.wait(writers, timeout=drain_s)

@@ -36,6 +36,16 @@ class DoorCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class AlarmCounts:
+    """Open alarms that people are to see, by severity."""
+
+    critical: int
+    high: int
+    medium: int
+    low: int
+
+
+@dataclass(frozen=True, slots=True)
 class LockerView:
     """A locker in a list."""
 
@@ -49,6 +59,8 @@ class LockerView:
     session: int | None
     boards: BoardsView
     door_counts: DoorCounts
+    alarms: AlarmCounts
+    maintenance: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +203,8 @@ def locker_view(locker: Locker) -> LockerView:
         session=locker.session or None,
         boards=BoardsView(locker.boards_total, locker.boards_online if locker.reachable else 0),
         door_counts=DoorCounts(**locker.door_counts()),
+        alarms=AlarmCounts(*locker.alarms),
+        maintenance=locker.maintenance,
     )
 
 

@@ -88,6 +88,10 @@ class Locker:
     agent: str | None = None
     boards_total: int = 0
     boards_online: int = 0
+    alarms: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Open alarms that people are to see: critical, high, medium, low."""
+    maintenance: bool = False
+    """Somebody works at it, as planned."""
 
     @property
     def state(self) -> LockerState:
@@ -225,6 +229,13 @@ class Fleet:
         elif event.kind == EventKind.BOARD_OFFLINE:
             for number in _doors_of(event):
                 self._see(locker, number, DoorState.UNKNOWN, at)
+
+    def mark(self, locker_id: str, *, alarms: tuple[int, int, int, int], maintenance: bool) -> None:
+        """Note how many alarms a locker has, and whether somebody works at it. An unknown locker is ignored."""
+        locker = self.lockers.get(locker_id)
+        if locker is not None and (locker.alarms, locker.maintenance) != (alarms, maintenance):
+            locker.alarms, locker.maintenance = alarms, maintenance
+            self._touch(locker_id)
 
     def sweep(self, *, now_ms: float, at: datetime) -> None:
         """Turn lockers that have been silent for too long unreachable. Call it once a second or so."""

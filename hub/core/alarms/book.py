@@ -1,7 +1,7 @@
 """The book of open alarms: one for each type and place, what changed, and what is to be written down.
 
-The book decides what becomes of an alarm when its condition comes and goes. What operators do is decided by the rows
-of the database, which other hubs and command lines change as well; the book takes it over (`acted`, `adopt`).
+The book decides what becomes of an alarm when its condition comes and goes. What operators do is decided by the
+rows of the database, which other hubs and command lines change as well; the book takes it over (`acted`, `adopt`).
 """
 
 from collections import Counter, OrderedDict, deque
@@ -85,6 +85,8 @@ class Book:
         self.children: Counter[UUID] = Counter()
         """How many open alarms are folded into each."""
         self.unwritten: dict[UUID, Unwritten] = {}
+        self.revision = 0
+        """Another one with every change."""
         self.refused = 0
         self.dropped = 0
         self._new_id = new_id
@@ -222,7 +224,7 @@ class Book:
                 self._put(theirs)
             return
         unwritten = self.unwritten.pop(ours.id, None)
-        newer = unwritten is not None and ours.last_at > theirs.last_at
+        newer = unwritten is not None and ours.last_at >= theirs.last_at
         merged = replace(
             _merged(ours, theirs) if newer else theirs,
             context=ours.context, chattering=ours.chattering, stale=ours.stale, children=ours.children,
@@ -308,6 +310,7 @@ class Book:
             self._tell(Transition(now, "closed", alarm))
 
     def _put(self, alarm: Alarm) -> None:
+        self.revision += 1
         self._count_under_parent(self.alarms.get(alarm.id), alarm)
         self.alarms[alarm.id] = alarm
         self.by_key[alarm.key] = alarm.id
@@ -330,6 +333,7 @@ class Book:
             self.children[parent] += 1
 
     def _remove(self, alarm: Alarm) -> None:
+        self.revision += 1
         self._count_under_parent(self.alarms.pop(alarm.id, None), None)
         if self.by_key.get(alarm.key) == alarm.id:
             del self.by_key[alarm.key]

@@ -1,7 +1,7 @@
 """Rules as data: what raises and clears each type of alarm, where, and after what delay. Read from TOML.
 
-Of the rules with one type and one sort of condition (its slot), the most specific one counts at a place: a door's, a
-locker's, one site's, one tenant's, everybody's. If that one is not enabled, there is none there. Rules of one
+Of the rules with one type and one sort of condition (its slot), the most specific one counts at a place: a door's,
+a locker's, a site's, a tenant's, everybody's. If that one is not enabled, there is none there. Rules of one
 type with different slots stand side by side: the alarm is active as long as one of them holds.
 """
 
@@ -30,8 +30,8 @@ HUB_KINDS: Final = frozenset({CLOCK_UNSET, CLOCK_SET, LEDGER_GAP, LEDGER_FORK, B
 EVENT_AGE: Final = "event_age_s"
 UNITS: Final = {
     EVENT_AGE: "s", "temperature_c": "°C", "cpu_temp_c": "°C", "humidity_pct": "%", "battery_pct": "%",
-    "cpu_pct": "%", "memory_pct": "%", "supply_v": "V", "rssi_dbm": "dBm", "disk_free_mb": "MB", "outbox_events": "events",
-    "board_errors": "errors", "dropped": "samples",
+    "cpu_pct": "%", "memory_pct": "%", "supply_v": "V", "rssi_dbm": "dBm", "disk_free_mb": "MB",
+    "outbox_events": "events", "board_errors": "errors", "dropped": "samples",
 }  # fmt: skip
 """What levels are of: telemetry, and how old events are when they come; with their units."""
 
@@ -157,7 +157,7 @@ class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One rule. The delays: how long its condition has to hold before it raises, and to be gone before it clears."""
+    """One rule. The delays: how long its condition has to hold before it raises, and be gone before it clears."""
 
     id: Annotated[str, Meta(pattern=r"^[a-z0-9._-]{1,64}$(?!\n)")]
     type: str

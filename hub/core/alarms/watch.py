@@ -332,7 +332,7 @@ class Watch:
             self.book.set_children(parent, self.book.children[parent])
 
     def _judge_sites(self, now: datetime, now_ms: float) -> None:
-        for site in {*self._outages.sites(), *self._dark}:
+        for site in sorted({*self._outages.sites(), *self._dark}):
             tenant, name = site
             key = (SITE_OFFLINE, Spot(tenant, name))
             rule = self.rules.at(SITE_OFFLINE, "no_data", key[1], name)
