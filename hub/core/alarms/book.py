@@ -335,8 +335,7 @@ class Book:
     def _remove(self, alarm: Alarm) -> None:
         self.revision += 1
         self._count_under_parent(self.alarms.pop(alarm.id, None), None)
-        if self.by_key.get(alarm.key) == alarm.id:
-            del self.by_key[alarm.key]
+        self.by_key.pop(alarm.key, None)
         of_locker = self.of_locker.get(alarm.locker or "", set())
         of_locker.discard(alarm.id)
         if not of_locker:

@@ -98,6 +98,9 @@ class Watch:
                 self.book.cleared(alarm.key, now, note="no rule raises it any more")
             elif alarm.type == SITE_OFFLINE:
                 self._dark.add((alarm.tenant, alarm.site or ""))
+            elif alarm.type == LOCKER_OFFLINE and alarm.active and alarm.locker is not None:
+                # Until they are heard: else the outage of their site would seem to be over.
+                self._outages.lost((alarm.tenant, alarm.site or ""), alarm.locker, alarm.began_at)
         for alarm in list(self.book.alarms.values()):
             if alarm.type == SITE_OFFLINE:
                 self._count_children(alarm.id)
