@@ -99,7 +99,7 @@ export class Operator {
 
   #routed() {
     this.#readFilter();
-    if (this.access === "open") this.live.want(viewsOf(this.router.route));
+    if (this.access === "open") this.live.want(viewsOf(this.router.route, location.hash));
     this.#draw();
   }
 

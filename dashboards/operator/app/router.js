@@ -63,9 +63,13 @@ export function routeOf(path) {
   return { name: "missing", id: "" };
 }
 
-/** The live views that a route lives on. @param {Route} route @returns {string[]} */
-export function viewsOf(route) {
-  return [...ALWAYS, ...(VIEWS[route.name] ?? []).map((view) => view.replace("*", route.id))];
+/** Live views that a part of a page is drawn from while it is open. @type {Partial<Record<string, readonly string[]>>} */
+const PARTS = { "locker#messages": ["tail:*"] };
+
+/** The live views that a route lives on. @param {Route} route @param {string} [hash] @returns {string[]} */
+export function viewsOf(route, hash = "") {
+  const views = [...(VIEWS[route.name] ?? []), ...(PARTS[route.name + hash] ?? [])];
+  return [...ALWAYS, ...views.map((view) => view.replace("*", route.id))];
 }
 
 /** @param {string} id */
@@ -97,6 +101,12 @@ export class Router {
     if (address !== location.pathname + location.search) history.replaceState(null, "", address);
   }
 
+  /** Turn to another part of the same page, without a step in the history. @param {string} hash with its #; "" is none */
+  turn(hash) {
+    history.replaceState(null, "", location.pathname + location.search + hash);
+    this.#follow();
+  }
+
   #follow() {
     this.route = routeOf(location.pathname);
     this.#changed();
@@ -106,8 +116,8 @@ export class Router {
   #click(event) {
     if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
-    if (!(link instanceof HTMLAnchorElement) || link.origin !== location.origin || link.target) return;
+    if (!(link instanceof HTMLAnchorElement) || link.origin !== location.origin || link.target || link.hasAttribute("download")) return;
     event.preventDefault();
-    this.go(link.pathname + link.search);
+    this.go(link.pathname + link.search + link.hash);
   }
 }
