@@ -18,6 +18,9 @@ PAIRS = [
     ("accent-ink", "accent", TEXT),
     ("panel", "ink", TEXT),
     ("caution-fill", "cavity", MARK),
+    ("ink", "plot-normal", TEXT),
+    ("ink", "plot-spread", MARK),
+    ("plot-bar", "panel", MARK),
     *[("line-strong", ground, MARK) for ground in ("panel", "raised")],
 ]
 

@@ -41,6 +41,8 @@ export class LockerPage extends View {
   #past = new Asked(() => this.requestUpdate());
   /** The part that was scrolled to, so that it is done once. */
   #scrolledTo = "";
+  /** The part of the address whose tab was brought into view. */
+  #tabShown = "";
 
   constructor() {
     super();
@@ -56,6 +58,10 @@ export class LockerPage extends View {
   }
 
   updated() {
+    if (this.#tabShown !== location.hash) {
+      this.#tabShown = location.hash;
+      this.querySelector(".tab[aria-selected='true']")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
     const part = location.hash.slice(1);
     const wanted = `${this.lockerId} ${part}`;
     if (wanted === this.#scrolledTo) return;

@@ -14,7 +14,7 @@ import { theme } from "../theme.js";
 
 const HEIGHT = 180;
 /** Steps of an axis whose values are whole. */
-const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000];
+export const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000];
 /** Rows of a table at the most; more become fewer, wider ones. */
 const ROWS_MAX = 96;
 
@@ -209,6 +209,8 @@ export function inks(element) {
     line: of("line"),
     spread: of("plot-spread"),
     normal: of("plot-normal"),
+    bar: of("plot-bar"),
+    sans: of("sans"),
     font: `12px ${of("sans")}`,
   };
 }

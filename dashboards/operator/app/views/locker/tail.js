@@ -113,7 +113,7 @@ function entry(message) {
       <time datetime=${message.at}>${clock(message.at)}</time>
       <span class="tail-way" title=${message.direction === "in" ? "from the locker" : "to the locker"}><span aria-hidden="true">${message.direction === "in" ? "→" : "←"}</span><span class="unseen">${message.direction === "in" ? "from the locker" : "to the locker"}</span></span>
       <strong class="tail-channel">${message.channel}</strong>
-      <span class="tail-verdict" data-tone=${tone}>${tone === "normal" ? nothing : toneMark(tone)}${message.verdict.replaceAll("_", " ")}${message.retained ? ", retained" : nothing}</span>
+      <span class="tail-verdict" data-tone=${tone}>${tone === "normal" ? nothing : toneMark(tone)}${message.verdict.replaceAll("_", " ").replace(":", ": ")}${message.retained ? ", retained" : nothing}</span>
       <span class="tail-bytes quiet">${number(message.bytes)} B</span>
       <span class="tail-text mono quiet">${message.payload.slice(0, 160)}</span>
     </summary>
