@@ -26,6 +26,7 @@ from hub.api.lockers import Lockers
 from hub.api.openapi import document
 from hub.api.page import Page, folder
 from hub.api.people import people_routes
+from hub.api.registry import RegistryRoutes
 from hub.api.retention import retention_routes
 from hub.api.server import application, start
 from hub.api.service import Service
@@ -53,6 +54,7 @@ from hub.mqtt import Link
 from hub.people.parts import PeopleParts
 from hub.quarantine import Quarantine, QuarantineSink
 from hub.receipts import Receipts
+from hub.registry import Registry
 from hub.retention.build import build_service
 from hub.series import series_chores
 from hub.signing import CommandKey, load_key
@@ -157,6 +159,7 @@ class _Build:
         self.receipts = Receipts(metrics)
         self.forks = Forks(self.quarantine, self.receipts, metrics)
         self.ledgers = Ledgers(self.store)
+        self.registry = Registry(self.store, self.fleet, config.service.registry_poll_s)
         self.events: Batcher[EventUnit] = Batcher(
             "event",
             EventSink(
@@ -216,6 +219,7 @@ class _Build:
             Receivers(self.intake.receive, self.telemetry.deliver, self.dispatch.receive),
         )  # fmt: skip
         self.receipts.use(self.links.ingest)
+        self.registry.tell(self._registry_changed)
         self.commanding.use(self.links.command)
         self.jobs = JobRunner(
             config.jobs, UUID(self.id), self.store, self.fleet, self.dispatch, self.commanding.durable, metrics,
@@ -238,8 +242,7 @@ class _Build:
     async def load(self) -> None:
         """Take over what the database knows."""
         self.ledger.load(await self.ledgers.stands())
-        self.registry_version = await self.store.registry_version()
-        self.fleet.load(await self.store.registry())
+        await self.registry.refresh()
         self.seen.load(await newest_stored(self.store))
         await self.commanding.load()
         self.live.start([EventView(**row) for row in await self.store.events_newest(_EVENTS_SHOWN)])
@@ -248,9 +251,11 @@ class _Build:
         """Return the HTTP application."""
         config = self.config
         auth = Auth(config.http)
+        lockers = Lockers(self.fleet, self.store, self.commanding.store, self.live, config.commands)
         routes = [
             *auth.routes(),
-            *Lockers(self.fleet, self.store, self.commanding.store, self.live, config.commands).routes(),
+            *lockers.routes(),
+            *RegistryRoutes(self.fleet, self.store, self.registry, lockers, config.http).routes(),
             *refusing_barred(
                 Commands(self.commanding, config.commands, config.http.wait_s_max).routes(),
                 self.people.watch.is_barred,
@@ -285,7 +290,7 @@ class _Build:
             "jobs": self.jobs.run(),
             "live.diffs": self.live.run(),
             "fleet.sweep": self._sweep(),
-            "registry.follow": self._follow_registry(),
+            "registry.follow": self.registry.run(),
             "loop.lag": self._probe_lag(),
             "upkeep": self.upkeep.run(),
             "retention": self.retention.run(),
@@ -320,21 +325,11 @@ class _Build:
                 self.metrics.doors.labels(state).set(count)
             await asyncio.sleep(_SWEEP_S)
 
-    async def _follow_registry(self) -> None:
-        while True:
-            await asyncio.sleep(self.config.service.registry_poll_s)
-            try:
-                version = await self.store.registry_version()
-                if version != self.registry_version:
-                    known = set(self.fleet.lockers)
-                    self.fleet.load(await self.store.registry())
-                    self.registry_version = version
-                    self.live.wake()
-                    if self.fleet.lockers.keys() - known:
-                        # What a new locker said before it was known went into quarantine: let all say it again.
-                        self.links.announce_anew()
-            except StoreUnavailable as error:
-                _log.warning("The registry cannot be read; trying again", extra={"error": str(error)})
+    def _registry_changed(self, has_new: bool) -> None:  # noqa: FBT001 - the only thing there is to tell
+        self.live.wake()
+        if has_new:
+            # What a new locker said before it was known went into quarantine: let all say it again.
+            self.links.announce_anew()
 
     async def _probe_lag(self) -> None:
         while True:

@@ -35,6 +35,7 @@ HOMES = {
     "psycopg_pool": ("hub/store/",),
     "serial": ("edge_agent/boards/link.py",),
     "structlog": ("hub/logs.py",),
+    "segno": ("hub/api/label.py",),
     "typer": ("hub/cli/",),
 }
 # What a core may not touch: time, chance, the machine, the network, other tasks.

@@ -30,6 +30,7 @@ TITLES: Final[dict[str, tuple[int, str]]] = {
     "foreign_host": (403, "The hub is not known under this name"),
     "second_person_needed": (403, "A second person has to approve this"),
     "person_needed": (403, "A person has to do this"),
+    "role_needed": (403, "Your role does not allow this"),
     "not_found": (404, "There is nothing here"),
     "account_unknown": (404, "The account is not known"),
     "badge_unknown": (404, "The badge is not known"),

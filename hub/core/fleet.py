@@ -5,10 +5,11 @@ What is shown is derived, never a stored flag: a locker is online while its sess
 otherwise. Times: `now_ms` is the hub's monotonic clock, `at` the wall clock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from wire.messages import Event, EventKind, Presence
@@ -52,6 +53,14 @@ class LockerSpec:
     name: str
     site: str
     doors: tuple[DoorSpec, ...]
+    address: str = ""
+    serial: str = ""
+    """The maker's number of the cabinet."""
+    tags: tuple[str, ...] = ()
+
+
+SEVERITIES: Final = ("critical", "high", "medium", "low")
+"""Of alarms, worst first."""
 
 
 @dataclass(slots=True)
@@ -88,6 +97,10 @@ class Locker:
     agent: str | None = None
     boards_total: int = 0
     boards_online: int = 0
+    alarms: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SEVERITIES, 0))
+    """Open alarms that are annunciated, by severity (`mark`)."""
+    maintenance: bool = False
+    """Somebody works on it (`mark`)."""
 
     @property
     def state(self) -> LockerState:
@@ -95,6 +108,13 @@ class Locker:
         if self.reachable:
             return LockerState.ONLINE
         return LockerState.OFFLINE if self.heard_at is not None or self.session else LockerState.NEVER_SEEN
+
+    def mentions(self, text: str) -> bool:
+        """Say whether a text is in what people look a locker up by, whatever the case of letters."""
+        spec = self.spec
+        wanted = text.casefold()
+        parts = (spec.id, spec.name, spec.site, spec.address, spec.serial, self.agent or "", *spec.tags)
+        return any(wanted in part.casefold() for part in parts)
 
     def door_state(self, door: Door) -> DoorState:
         """Return the state of a door to show: silence is not "closed"."""
@@ -232,6 +252,22 @@ class Fleet:
             silent = locker.heard_ms is None or now_ms - locker.heard_ms > self._silent_after_ms
             if locker.reachable and silent:
                 self._set_reachable(locker, reachable=False, at=at)
+
+    def mark(
+        self, locker_id: str, *, alarms: Mapping[str, int] | None = None, maintenance: bool | None = None
+    ) -> None:
+        """Note a locker's open alarms by severity (one left out has none), or whether it is in maintenance.
+
+        None leaves it as it is; what is the same already is no change. A locker that is not there has nothing.
+        """
+        locker = self.lockers.get(locker_id)
+        if locker is None:
+            return
+        counts = locker.alarms if alarms is None else {one: alarms.get(one, 0) for one in SEVERITIES}
+        works = locker.maintenance if maintenance is None else maintenance
+        if (counts, works) != (locker.alarms, locker.maintenance):
+            locker.alarms, locker.maintenance = counts, works
+            self._touch(locker_id)
 
     def take_changes(self) -> Changes:
         """Return what changed since the last call."""

@@ -399,6 +399,9 @@ async def test_notices_stay_and_are_accepted(dsn: str, tmp_path: Path) -> None:
         assert (await hub.get("/api/v1/notices/{version}", 1))[1]["body"] == "version 1"
         for wrong in ("3", "x", "9" * 12):
             assert (await hub.get("/api/v1/notices/{version}", wrong))[1]["code"] == "notice_unknown"
+        late = {"body": "version 3", "effective_at": "9999-12-31T23:59:59-12:00"}
+        assert (await hub.post("/api/v1/notices", **late))[0] == 400
+        assert len((await hub.get("/api/v1/notices"))[1]["items"]) == 2, "what could not be read back is not there"
         accept = "/api/v1/accounts/{account}/notices/{version}"
         for _ in range(2):
             assert (await hub.post(accept, berta, 2))[0] == 204

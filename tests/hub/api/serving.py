@@ -19,7 +19,9 @@ from hub.api.lockers import Lockers
 from hub.api.openapi import document
 from hub.api.page import Page, folder
 from hub.api.people import people_routes
+from hub.api.registry import RegistryRoutes
 from hub.api.retention import retention_routes
+from hub.api.routes import Route
 from hub.api.server import application
 from hub.api.service import Service
 from hub.api.socket import Socket
@@ -33,7 +35,7 @@ from hub.live import Live
 from hub.metrics import Metrics
 from hub.people.parts import PeopleParts
 from hub.quarantine import Quarantine, QuarantineSink
-from hub.registry import grid
+from hub.registry import Registry, grid
 from hub.retention.build import build_service
 from hub.signing import make_key
 from hub.store.batch import Batcher
@@ -55,6 +57,7 @@ class Served:
     http: aiohttp.ClientSession
     host: str
     port: int
+    routes: list[Route]
 
     async def raw(self, request: bytes) -> bytes:
         """Send bytes as they are and return all that comes back until the server closes."""
@@ -97,9 +100,11 @@ async def served(
     jobs = JobRunner(
         config.jobs, uuid4(), store, fleet, commanding.dispatch, commanding.durable, metrics, lambda: False
     )
+    looked_up = Lockers(fleet, store, commanding.store, viewers, config.commands)
     routes = [
         *auth.routes(),
-        *Lockers(fleet, store, commanding.store, viewers, config.commands).routes(),
+        *looked_up.routes(),
+        *RegistryRoutes(fleet, store, Registry(store, fleet, 60.0), looked_up, http).routes(),
         *Commands(commanding, config.commands, 1.0).routes(),
         *Jobs(config.jobs, auth.operators, fleet, store, jobs, metrics).routes(),
         *LedgerRoutes(fleet, Ledgers(store)).routes(),
@@ -118,7 +123,7 @@ async def served(
             aiohttp.ClientSession(str(server.make_url(""))) as client,
         ):
             assert server.port is not None
-            yield Served(fleet, viewers, metrics, client, server.host, server.port)
+            yield Served(fleet, viewers, metrics, client, server.host, server.port, routes)
     finally:
         drawing.cancel()
         await asyncio.wait([drawing])
