@@ -4,7 +4,7 @@ import { html, nothing, repeat } from "../../vendor/lit.js";
 import { View, placed } from "../element.js";
 import { ago, doorWords } from "../format.js";
 import { cabinet, neighbour } from "../geometry.js";
-import { toneMark } from "./marks.js";
+import { severityMark } from "./marks.js";
 
 /** @import {Alarm, Door} from "../types.js" */
 
@@ -63,7 +63,7 @@ export class Doors extends View {
       ${door.state === "unknown" && !out ? html`<span class="door-word">?</span>` : nothing}
       ${out ? html`<span class="door-word door-out">Out</span>` : nothing}
       ${door.occupied ? html`<svg class="door-item" viewBox="0 0 10 10" aria-hidden="true"><circle cx="5" cy="5" r="4"></circle></svg>` : nothing}
-      ${alarm ? html`<span class="door-alarm">${toneMark(alarm.severity === "critical" || alarm.severity === "high" ? "serious" : "caution")}</span>` : nothing}
+      ${alarm ? html`<span class="door-alarm">${severityMark(alarm.severity)}</span>` : nothing}
     </button>`;
   }
 
@@ -83,7 +83,7 @@ export class Doors extends View {
     ];
     return html`<p class="legend" aria-hidden="true">
       ${kinds.map(([state, service, word]) => html`<span><i class="swatch" data-state=${state} data-service=${service}></i>${word}</span>`)}
-      <span>${toneMark("serious")}Alarm</span>
+      <span>${severityMark("high")}Alarm</span>
       <span><svg class="swatch-item" viewBox="0 0 10 10"><circle cx="5" cy="5" r="4"></circle></svg>Item present</span>
     </p>`;
   }

@@ -1,14 +1,13 @@
 /** One locker: its doors and what happens to them now, and behind tabs what is looked at less often. */
 
 import { html, nothing } from "../../vendor/lit.js";
-import { Asked } from "../asked.js";
 import { View } from "../element.js";
 import { LOCKER_WORDS, age, ago, moment, some, trouble } from "../format.js";
 import { addressOf } from "../select.js";
+import "./alarms/of-locker.js";
 import { CommandDialog } from "./command-dialog.js";
 import "./doors.js";
 import "./feed.js";
-import "./locker/alarms.js";
 import "./locker/commands.js";
 import "./locker/door-panel.js";
 import "./locker/ledger.js";
@@ -20,8 +19,7 @@ import "./locker/telemetry.js";
 import { icon, lockerMark, toneMark } from "./marks.js";
 import { notice } from "./notice.js";
 
-/** @import {Alarm, Command, Door, Locker, LockerDetail, LockerEvent} from "../types.js" */
-/** @typedef {{at: string, locker: LockerDetail, alarms: Alarm[], events: LockerEvent[]}} Past */
+/** @import {Alarm, Command, Door, Locker, LockerEvent} from "../types.js" */
 /** @typedef {{locker: Locker, doors: readonly Door[], commands: readonly Command[], alarms: readonly Alarm[], events: LockerEvent[] | null}} Shown */
 
 /** The part of the address behind # that each tab has. @type {readonly (readonly [string, string])[]} */
@@ -38,7 +36,6 @@ const PARTS = ["alarms", "sensors", "commands", "events"];
 export class LockerPage extends View {
   static properties = { lockerId: { attribute: false } };
 
-  #past = new Asked(() => this.requestUpdate());
   /** The part that was scrolled to, so that it is done once. */
   #scrolledTo = "";
   /** The part of the address whose tab was brought into view. */
@@ -47,14 +44,6 @@ export class LockerPage extends View {
   constructor() {
     super();
     this.lockerId = "";
-  }
-
-  /** @param {Map<string, unknown>} changed */
-  willUpdate(changed) {
-    super.willUpdate(changed);
-    if (!this.app) return;
-    const at = askedTime();
-    this.#past.want(this.app, at && `${this.lockerId} ${at}`, () => `/api/v1/history/lockers/${encodeURIComponent(this.lockerId)}?${new URLSearchParams({ at })}`);
   }
 
   updated() {
@@ -72,14 +61,14 @@ export class LockerPage extends View {
   }
 
   render() {
-    const at = askedTime();
+    const at = this.app.at?.toISOString() ?? "";
     const shown = at ? this.#then() : this.#now();
     if (!shown) return html`${this.#back()}<h1 class="unseen">Locker ${this.lockerId}</h1>${this.#absent(at)}`;
     const { locker } = shown;
     const tab = tabOf(location.hash);
     return html`
       ${this.#back()} ${this.#head(locker, at)}
-      <div class="tabs" role="tablist" aria-label="Parts of this page" @keydown=${this.#walk}>
+      <div class="part-tabs" role="tablist" aria-label="Parts of this page" @keydown=${this.#walk}>
         ${TABS.map(([name, word]) => html`<button class="tab" role="tab" type="button" id=${`tab-${name}`} data-tab=${name}
           aria-selected=${tab === name} aria-controls="tab-panel" tabindex=${tab === name ? 0 : -1} @click=${() => this.#turn(name)}>${word}</button>`)}
       </div>
@@ -100,8 +89,8 @@ export class LockerPage extends View {
     }
     if (tab === "settings") {
       return html`<div class="settings-columns">
-        <lh-registry .app=${app} .locker=${shown.locker} .past=${at !== ""}></lh-registry>
-        <lh-locker-maintenance .app=${app} .lockerId=${lockerId} .site=${shown.locker.site} .past=${at !== ""}></lh-locker-maintenance>
+        <lh-registry .app=${app} .locker=${shown.locker}></lh-registry>
+        <lh-locker-maintenance .app=${app} .lockerId=${lockerId} .site=${shown.locker.site}></lh-locker-maintenance>
       </div>`;
     }
     return this.#overview(shown, at);
@@ -127,12 +116,12 @@ export class LockerPage extends View {
       </section>
       <div class="locker-side">
         ${door
-          ? html`<lh-door-panel .app=${app} .locker=${locker} .door=${door} .alarms=${alarms} .past=${at !== ""}></lh-door-panel>`
+          ? html`<lh-door-panel .app=${app} .locker=${locker} .door=${door} .alarms=${alarms}></lh-door-panel>`
           : html`<section class="panel" aria-labelledby="door-title"><div class="panel-head"><h2 id="door-title">Door</h2></div>
               ${asked && doors.length > 0
                 ? html`<p class="feed-note" role="alert">This locker has no door ${asked}. Choose one of those there are.</p>`
                 : html`<p class="feed-note quiet">Choose a door to see it and to open it.</p>`}</section>`}
-        <lh-locker-alarms .app=${app} .lockerId=${lockerId} .alarms=${alarms} .past=${at !== ""}></lh-locker-alarms>
+        <lh-locker-alarms id="alarms" .app=${app} .lockerId=${lockerId} .alarms=${at ? alarms : null}></lh-locker-alarms>
         <lh-locker-commands .app=${app} .commands=${commands} .past=${at !== ""}></lh-locker-commands>
         <section class="panel" id="sensors" aria-labelledby="sensors-title">
           <div class="panel-head"><h2 id="sensors-title">Sensors</h2><a href="#telemetry">Plots</a></div>
@@ -156,11 +145,10 @@ export class LockerPage extends View {
 
   /** @returns {Shown | null} */
   #then() {
-    /** @type {Past | null} */
-    const past = this.#past.data;
-    if (!past) return null;
-    const { doors, commands, ...locker } = past.locker;
-    return { locker, doors, commands: commands ?? [], alarms: past.alarms, events: past.events };
+    const { locker: detail, alarms, events } = this.app.past.locker(this.lockerId);
+    if (!detail) return null;
+    const { doors, commands, ...locker } = detail;
+    return { locker, doors, commands, alarms, events };
   }
 
   #back() {
@@ -169,23 +157,17 @@ export class LockerPage extends View {
 
   /** @param {string} at */
   #absent(at) {
-    const { problem } = this.#past;
-    if (at) {
-      return problem
-        ? notice(problem.title, html`${problem.detail} <a href=${location.pathname}>Go back to now</a>`, "failed")
-        : notice("Looking up how it was…", "", "loading");
-    }
-    const { phase, code, detail } = this.app.store.status(`locker:${this.lockerId}`);
-    if (phase !== "failed") return notice("Loading the locker…", "", "loading");
+    const { phase, code, detail } = at ? this.app.past.locker(this.lockerId) : this.app.store.status(`locker:${this.lockerId}`);
+    if (phase !== "failed") return notice(at ? "Looking up how it was…" : "Loading the locker…", "", "loading");
     if (code === "locker_unknown") {
       return notice("There is no such locker", html`The hub does not know <span class="mono">${this.lockerId}</span>. <a href="/lockers">Go to the fleet</a>`, "failed");
     }
-    return notice("The hub does not show this locker", detail, "failed");
+    return notice(at ? "Nobody knows how it was" : "The hub does not show this locker", detail, "failed");
   }
 
   /** @param {Locker} locker @param {string} at */
   #head(locker, at) {
-    const why = at ? "This is the past: nothing can be done in it." : this.app.can("operator") ? "" : "Your role may look, and not act.";
+    const why = this.app.why("operator");
     const now = at ? Date.parse(at) : this.app.now();
     return html`<header class="locker-head">
       <div class="locker-title">
@@ -211,8 +193,8 @@ export class LockerPage extends View {
     const silent = trouble(locker);
     const { boards } = locker;
     return html`<dl class="facts">
-      <div><dt>Last heard</dt><dd title=${locker.last_heard ? moment(locker.last_heard) : ""}>${ago(locker.last_heard, this.app.now()) || "never"}</dd></div>
-      <div><dt>Lock boards</dt><dd class=${silent ? "serious" : ""}>${silent ? toneMark("serious") : nothing}${boards ? `${boards.online} of ${boards.total} answer` : "not known"}</dd></div>
+      <div><dt>Last heard</dt><dd title=${locker.last_heard ? moment(locker.last_heard) : ""}>${ago(locker.last_heard, this.app.at?.getTime() ?? this.app.now()) || (locker.state === "never_seen" ? "never" : "not known")}</dd></div>
+      <div><dt>Lock boards</dt><dd class=${silent ? "serious" : ""}>${silent ? toneMark("serious") : nothing}${boards.total ? `${boards.online} of ${boards.total} answer` : "not known"}</dd></div>
       <div><dt>Firmware</dt><dd>${locker.agent ?? "not known"}</dd></div>
       <div><dt>Serial number</dt><dd>${locker.serial || "not entered"}</dd></div>
       <div><dt>Address</dt><dd>${locker.address || "not entered"}</dd></div>
@@ -242,7 +224,7 @@ export class LockerPage extends View {
   async #choose(number) {
     const query = new URLSearchParams(location.search);
     if (query.get("door") === String(number)) {
-      if (!askedTime() && this.app.can("operator")) this.#ask(number);
+      if (this.app.can("operator")) this.#ask(number);
       return;
     }
     query.set("door", String(number));
@@ -269,11 +251,6 @@ export class LockerPage extends View {
     const dialog = this.querySelector("lh-command-dialog");
     if (dialog instanceof CommandDialog) void dialog.locate();
   }
-}
-
-/** The moment of the past that the address asks for; "" is now. */
-function askedTime() {
-  return new URLSearchParams(location.search).get("at") ?? "";
 }
 
 /** @param {string} hash */

@@ -55,17 +55,15 @@ export class LockerCommands extends View {
 
   /** @param {Command} command */
   #acts(command) {
-    const may = this.app.can("operator");
-    const why = may ? nothing : html`<span class="quiet small" id=${`why-${command.id}`}>Your role may look, and not act.</span>`;
+    const why = this.app.why("operator");
     return html`<p class="command-acts">
       <a href=${`/commands/${command.id}`}>Details</a>
       ${CANCELLABLE.includes(command.state)
-        ? html`<button class="button" type="button" ?disabled=${!may} aria-describedby=${`why-${command.id}`} @click=${() => this.#cancel(command)}>Cancel</button>`
+        ? html`<button class="button" type="button" ?disabled=${why !== ""} title=${why} @click=${() => this.#cancel(command)}>Cancel</button>`
         : nothing}
       ${AGAIN.includes(command.state) && (command.kind === "open" || command.kind === "locate")
-        ? html`<button class="button" type="button" ?disabled=${!may} aria-describedby=${`why-${command.id}`} @click=${() => this.#again(command)}>Try again…</button>`
+        ? html`<button class="button" type="button" ?disabled=${why !== ""} title=${why} @click=${() => this.#again(command)}>Try again…</button>`
         : nothing}
-      ${why}
       ${this.said.id === command.id ? html`<span role=${this.said.failed ? "alert" : "status"} class=${this.said.failed ? "serious" : "quiet"}>${this.said.text}</span>` : nothing}
     </p>`;
   }

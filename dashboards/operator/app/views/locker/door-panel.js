@@ -4,7 +4,7 @@ import { html, live, nothing } from "../../../vendor/lit.js";
 import { Refusal } from "../../api.js";
 import { View } from "../../element.js";
 import { ago, doorState, moment } from "../../format.js";
-import { toneMark } from "../marks.js";
+import { severityMark } from "../marks.js";
 import { lockerPath } from "./paths.js";
 
 /** @import {Alarm, Door, Locker, Problem} from "../../types.js" */
@@ -14,7 +14,6 @@ export class DoorPanel extends View {
     locker: { attribute: false },
     door: { attribute: false },
     alarms: { attribute: false },
-    past: { attribute: false },
     reason: { state: true },
     isAsking: { state: true },
     isSending: { state: true },
@@ -29,8 +28,6 @@ export class DoorPanel extends View {
     this.door;
     /** The locker's open alarms. @type {readonly Alarm[]} */
     this.alarms = [];
-    /** Whether another time than now is looked at. */
-    this.past = false;
     this.reason = "";
     this.isAsking = false;
     this.isSending = false;
@@ -48,14 +45,15 @@ export class DoorPanel extends View {
   render() {
     const { door } = this;
     const mine = this.alarms.filter((alarm) => alarm.door === door.number);
-    const now = this.app.now();
+    const now = this.app.at?.getTime() ?? this.app.now();
+    const why = this.app.why("operator");
     const out = door.service === "out";
     const history = `/events?${new URLSearchParams({ locker: this.locker.id, door: String(door.number) })}`;
     return html`<section class="panel door-panel" aria-labelledby="door-title">
       <div class="panel-head"><h2 id="door-title">Door ${door.label}</h2>
-        <button class="button button-strong" type="button" ?disabled=${this.#whyNot("operator") !== ""} aria-describedby="door-why"
+        <button class="button button-strong" type="button" ?disabled=${why !== ""} aria-describedby="door-why"
           @click=${this.#open}>Open door ${door.label}…</button></div>
-      ${this.#reasonNotTo()}
+      <p id="door-why" class=${why ? "feed-note small" : "unseen"}>${why}</p>
       <dl class="facts">
         <div><dt>State</dt><dd class=${door.state === "open" ? "open" : ""}>${doorState(door)}</dd></div>
         <div><dt>Since</dt><dd title=${door.since ? moment(door.since) : ""}>${ago(door.since, now) || "not known"}</dd></div>
@@ -65,31 +63,20 @@ export class DoorPanel extends View {
       </dl>
       ${mine.length > 0
         ? html`<ul class="door-alarms" aria-label="Alarms of this door">${mine.map(
-            (alarm) => html`<li>${toneMark(alarm.severity === "low" || alarm.severity === "medium" ? "caution" : "serious")}<a href=${`/alarms/${alarm.id}`}>${alarm.what}</a></li>`,
+            (alarm) => html`<li>${severityMark(alarm.severity)}<a href=${`/alarms/${alarm.id}`}>${alarm.what}</a></li>`,
           )}</ul>`
         : nothing}
       ${this.isAsking ? this.#ask() : nothing}
       ${this.problem ? html`<p class="form-problem padded" role="alert">${this.problem.title}. ${this.problem.detail}</p>` : nothing}
       <p class="door-acts">
         ${out
-          ? html`<button class="button" type="button" ?disabled=${this.#whyNot("operator") !== "" || this.isSending} aria-describedby="door-why" @click=${() => this.#serve("in")}>Put back into service</button>`
+          ? html`<button class="button" type="button" ?disabled=${why !== "" || this.isSending} aria-describedby="door-why" @click=${() => this.#serve("in")}>Put back into service</button>`
           : this.isAsking
             ? nothing
-            : html`<button class="button" type="button" ?disabled=${this.#whyNot("operator") !== ""} aria-describedby="door-why" @click=${this.#begin}>Put out of service…</button>`}
+            : html`<button class="button" type="button" ?disabled=${why !== ""} aria-describedby="door-why" @click=${this.#begin}>Put out of service…</button>`}
         <a href=${history}>History of this door</a>
       </p>
     </section>`;
-  }
-
-  #reasonNotTo() {
-    const why = this.#whyNot("operator");
-    return html`<p id="door-why" class=${why ? "feed-note small" : "unseen"}>${why}</p>`;
-  }
-
-  /** Why a button cannot be pressed; "" when it can. @param {"operator"} role */
-  #whyNot(role) {
-    if (this.past) return "This is the past: nothing can be done in it.";
-    return this.app.can(role) ? "" : "Your role may look, and not act. An operator can.";
   }
 
   #ask() {

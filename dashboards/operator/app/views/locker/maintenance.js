@@ -17,7 +17,6 @@ export class LockerMaintenance extends View {
   static properties = {
     lockerId: { attribute: false },
     site: { attribute: false },
-    past: { attribute: false },
     isSending: { state: true },
     problem: { state: true },
   };
@@ -28,7 +27,6 @@ export class LockerMaintenance extends View {
     super();
     this.lockerId = "";
     this.site = "";
-    this.past = false;
     this.isSending = false;
     /** @type {Problem | null} */
     this.problem = null;
@@ -41,7 +39,7 @@ export class LockerMaintenance extends View {
   }
 
   render() {
-    const why = this.past ? "This is the past: nothing can be planned in it." : this.app.can("operator") ? "" : "Your role may look, and not act. An operator can.";
+    const why = this.app.why("operator");
     return html`<section class="panel" aria-labelledby="maintenance-title">
       <div class="panel-head"><h2 id="maintenance-title">Maintenance</h2><a href="/maintenance">All windows</a></div>
       ${this.#windows(why)}

@@ -18,7 +18,6 @@ const FIELDS = [
 export class Registry extends View {
   static properties = {
     locker: { attribute: false },
-    past: { attribute: false },
     isSending: { state: true },
     said: { state: true },
     problem: { state: true },
@@ -28,7 +27,6 @@ export class Registry extends View {
     super();
     /** @type {Locker} */
     this.locker;
-    this.past = false;
     this.isSending = false;
     this.said = "";
     /** @type {Problem | null} */
@@ -43,7 +41,7 @@ export class Registry extends View {
   }
 
   render() {
-    const why = this.past ? "This is the past: nothing can be changed in it." : this.app.can("admin") ? "" : "Only an admin can change these.";
+    const why = this.app.why("admin");
     const { locker } = this;
     return html`<section class="panel" aria-labelledby="registry-title">
       <div class="panel-head"><h2 id="registry-title">Registry</h2></div>
