@@ -56,7 +56,7 @@ class Commanding:
         self._courier = Courier(key, clocks, tail)
         news = News(live, metrics)
         self.dispatch = Dispatch(
-            config.commands, self._courier, fleet, clocks, news, self.rows, quarantine, tail, metrics
+            config.commands, self._courier, fleet, clocks, news, self.rows, quarantine, metrics
         )
         self.durable = Durable(config.commands, self.store, self._courier, fleet, news, metrics)
         self.dispatch.listen_for(self.durable)

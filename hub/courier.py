@@ -34,7 +34,7 @@ class Courier:
 
     def __init__(self, key: CommandKey, clocks: Clocks, tail: Tail) -> None:
         self._key = key
-        self._tail = tail
+        self.tail = tail
         self._clocks = clocks
         self._link: Publisher | None = None
 
@@ -78,8 +78,8 @@ class Courier:
             self._link.publish(topic, message)
             verdict = SENT
         finally:
-            if self._tail.watched:
-                self._tail.note("out", topic, message, verdict)
+            if self.tail.watched:
+                self.tail.note("out", topic, message, verdict)
 
     def cancel(self, target: UUID, locker: str, stamp: Stamp, deadline_ms: float) -> None:
         """Tell a locker never to begin a command. It answers for that command, under its id. Raises LinkError."""

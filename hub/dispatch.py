@@ -26,7 +26,7 @@ from hub.quarantine import Quarantine
 from hub.store.batch import Batcher
 from hub.store.commands import CommandRow, OutcomeRow, Told
 from hub.submission import DRAINING, KEY_REUSED, Accepted, Refused
-from hub.tail import IGNORED, TAKEN, Tail
+from hub.tail import IGNORED, TAKEN
 from wire.errors import WireError
 from wire.messages import DURABLE_KINDS, Event, EventKind, decode_reply
 from wire.topics import Channel, parse
@@ -70,7 +70,6 @@ class Dispatch:
         news: News,
         rows: Batcher[Told],
         quarantine: Quarantine,
-        tail: Tail,
         metrics: Metrics,
         *,
         now_ms: Now = clock.now_ms,
@@ -83,7 +82,7 @@ class Dispatch:
         self._news = news
         self._rows = rows
         self._quarantine = quarantine
-        self._tail = tail
+        self._tail = courier.tail
         self._metrics = metrics
         self._now_ms = now_ms
         self._suspended_ms = suspended_ms

@@ -5,13 +5,14 @@ import resource
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final
 
 from hub import clock
+from hub.api.notifications import ChannelView
 from hub.checks import Check, run_checks
 from hub.core.accounting import Accounts, Outcome
 from hub.errors import StoreError
@@ -107,21 +108,6 @@ class UpkeepView:
 
 
 @dataclass(frozen=True, slots=True)
-class NotifyChannelView:
-    """A way that notifications go."""
-
-    name: str
-    kind: Literal["email", "webhook"]
-    to: str
-    severities: list[str]
-    sites: list[str]
-    queue: int
-    last_ok_at: datetime | None
-    last_error: str | None
-    last_error_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class HubHealthView:
     """The hub in figures. `checks`: `ok`, or a sentence."""
 
@@ -140,7 +126,7 @@ class HubHealthView:
     slow_viewers: list[SlowViewerView]
     accounts: AccountsView
     upkeep: list[UpkeepView]
-    notify: list[Any]
+    notify: list[ChannelView]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +141,7 @@ class HealthParts:
     in_flight: Callable[[], tuple[int, int]]
     store: Store
     metrics: Metrics
-    channels: Callable[[], Sequence[Any]] = tuple
+    channels: Callable[[], list[ChannelView]] = list
     """Ways of notification, as they are shown."""
 
 
@@ -235,7 +221,7 @@ class Health:
             ],
             accounts=self._accounts(),
             upkeep=self._upkeep,
-            notify=list(parts.channels()),
+            notify=parts.channels(),
         )
 
     def _measure(self) -> None:
@@ -266,7 +252,9 @@ class Health:
             sum(metrics.samples(metrics.messages).values()),
             parts.accounts.events.settled[Outcome.STORED],
             parts.accounts.samples.settled[Outcome.STORED],
-            sum(count for labels, count in metrics.samples(metrics.command_requests).items() if "accepted" in labels),
+            sum(
+                count for labels, count in metrics.samples(metrics.command_requests).items() if "accepted" in labels
+            ),
         )
 
     def _queues(self) -> list[QueueView]:
@@ -306,7 +294,7 @@ class Health:
 
 
 class _View(Plain):
-    refresh_s = 1.0
+    refresh_s: float | None = 1.0
 
     def __init__(self, health: Health) -> None:
         self._health = health

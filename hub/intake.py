@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hub import clock
+from hub.alarms.engine import Alarms
 from hub.core.accounting import Accounts, Outcome, Tally
 from hub.core.clocks import Clocks
 from hub.core.fairness import Limit, Shares
@@ -64,6 +65,7 @@ class IntakeParts:
     dispatch: Dispatch
     live: Live
     tail: Tail
+    alarms: Alarms
     metrics: Metrics
     backlog_age_ms: float
 
@@ -154,6 +156,7 @@ class Intake:
         parts.shares.charge(locker, count, now_ms)
         key = (locker, batch.epoch)
         occurred = [occurred_ms(batch, event, received_ms) for event in batch.events]
+        parts.alarms.batch(locker, batch, occurred[-1], received_ms)
         lane = parts.events.room(count, key=locker, old=occurred[-1] < received_ms - parts.backlog_age_ms)
         if lane is None:
             # The locker keeps what was not receipted and sends it again.
@@ -174,10 +177,7 @@ class Intake:
             case Take(skip, gap):
                 if skip:
                     tally.settle(Outcome.DUPLICATE, skip)
-                self._take(topic, key, payload, batch, spoiled, skip, gap, received_ms, occurred, lane)
-                if spoiled:
-                    return f"quarantined:{next(iter(spoiled.values())).error.reason.value}"
-                return TAKEN
+                return self._take(topic, key, payload, batch, spoiled, skip, gap, received_ms, occurred, lane)
             case Fork():
                 # The locker still has them, and sends them again as a new epoch.
                 tally.settle(Outcome.DEFERRED, count)
@@ -196,7 +196,7 @@ class Intake:
         received_ms: int,
         occurred: list[int],
         lane: Lane[EventUnit],
-    ) -> None:
+    ) -> str:
         parts = self._parts
         locker = key[0]
         first, events = batch.first, batch.events
@@ -228,10 +228,13 @@ class Intake:
             ),
             locker,
         )  # fmt: skip
+        if gap is not None:
+            parts.alarms.gap(locker)
         for place in range(skip, len(events)):
             if spoiled and place in spoiled:
                 continue
             self._tell(locker, batch, place, events[place], occurred[place], received_ms)
+        return f"quarantined:{next(iter(spoiled.values())).error.reason.value}" if spoiled else TAKEN
 
     def _tell(self, locker: str, batch: Events, place: int, event: Event, occurred: int, received_ms: int) -> None:
         parts = self._parts
@@ -239,6 +242,8 @@ class Intake:
         parts.fleet.event(locker, event, at=at)
         if event.command is not None:
             parts.dispatch.heard_of(locker, event, at)
+        if event.kind in parts.alarms.kinds:
+            parts.alarms.event(locker, batch, place, event, at)
         parts.live.event(locker, batch, place, occurred, received_ms)
 
     def _presence(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> str:  # noqa: FBT001
@@ -248,6 +253,7 @@ class Intake:
         current = fleet.presence(locker, presence, at=clock.from_ms(received_ms))
         if presence.online and current and not retained:
             self._heard(locker, presence, clock.now_ms())
+            self._parts.alarms.presence(locker, presence)
         self._parts.live.wake()
         return TAKEN if current else IGNORED
 

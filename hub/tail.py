@@ -94,8 +94,8 @@ class Tail:
         watched.count += 1
         shown = _shown(channel, payload)
         message = TailMessage(
-            watched.count, clock.wall(), direction, channel.value, topic[:_TOPIC_CHARACTERS_MAX], len(payload), retained,
-            shown[:PAYLOAD_CHARACTERS_MAX], len(shown) > PAYLOAD_CHARACTERS_MAX, verdict,
+            watched.count, clock.wall(), direction, channel.value, topic[:_TOPIC_CHARACTERS_MAX], len(payload),
+            retained, shown[:PAYLOAD_CHARACTERS_MAX], len(shown) > PAYLOAD_CHARACTERS_MAX, verdict,
         )  # fmt: skip
         watched.newest.append(message)
         if len(watched.new) == _A_TURN_MAX:

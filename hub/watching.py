@@ -1,6 +1,5 @@
-"""What viewers can see beyond the fleet, put together: commands, jobs, the hub's own health, messages of a locker."""
+"""What viewers can see beyond the fleet: commands, jobs, the hub's own health, messages of a locker."""
 
-from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any, Final
 
@@ -47,10 +46,6 @@ class Watching:
         """Begin with the events of before."""
         self._live.start([EventView(**row) for row in await self._store.events_newest(_EVENTS_SHOWN)])
 
-    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
-        """Return the tasks that go round until they are cancelled."""
-        return {"live": self._live.run()}
-
     async def _events_of(self, locker: str) -> list[EventView]:
         now = clock.wall()
         try:
@@ -75,4 +70,6 @@ class Watching:
         except StoreError:
             return None
         shown = [(job_view(row), counts) for row, counts in found]
-        return [{**{name: getattr(view, name) for name in view.__slots__}, "counts": counts} for view, counts in shown]
+        return [
+            {**{name: getattr(view, name) for name in view.__slots__}, "counts": counts} for view, counts in shown
+        ]

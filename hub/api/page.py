@@ -28,7 +28,7 @@ VIEWS: Final = (
     "/alarms/{alarm}", "/maintenance", "/commands", "/commands/{command}", "/jobs", "/jobs/new", "/jobs/{job}",
     "/events", "/audit", "/statistics", "/health", "/wall",
 )  # fmt: skip
-"""Every address of the page. What an address is about need not exist: the page itself says that there is no such thing."""
+"""Every address of the page. What an address is about need not exist: the page itself says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The `/live` websocket: aiohttp reads it and shakes hands, frames are written to the connection as they are.
 
-One task reads from each viewer. Nothing waits for a viewer to take what is written: `hub.live` sees to those that do not.
+One task reads from each viewer. Nothing waits until a viewer takes what is written: `hub.live` sees to that.
 """
 
 import asyncio
@@ -57,7 +57,9 @@ class ViewerMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Socket:
     """The route of the websocket."""
 
-    def __init__(self, live: Live, auth: Auth, config: LiveConfig, version: str, hub: str, metrics: Metrics) -> None:
+    def __init__(
+        self, live: Live, auth: Auth, config: LiveConfig, version: str, hub: str, metrics: Metrics
+    ) -> None:
         self._live = live
         self._auth = auth
         self._config = config
@@ -178,7 +180,9 @@ class _Connection:
     def is_open(self) -> bool:
         """Whether it takes data frames: not before the handshake, nor after a close frame."""
         transport = self.request.transport
-        return self.socket.prepared and not self.socket.closed and transport is not None and not transport.is_closing()
+        return (
+            self.socket.prepared and not self.socket.closed and transport is not None and not transport.is_closing()
+        )
 
     @property
     def deflates(self) -> bool:
@@ -192,7 +196,7 @@ class _Connection:
         return 0 if transport is None else transport.get_write_buffer_size()
 
     def write(self, data: bytes) -> None:
-        """Write whole frames, unless the connection is closing; small ones that nobody waits for also if it is full."""
+        """Write whole frames, unless the connection is closing or full."""
         transport = self.request.transport
         if self.is_open and transport is not None and self.buffered_bytes <= BUFFER_BYTES_MAX:
             transport.write(data)

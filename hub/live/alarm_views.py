@@ -63,7 +63,7 @@ class AlarmSource(Protocol):
 class AlarmsView(Plain):
     """Alarms: all, or those of one locker."""
 
-    refresh_s = _HEALTH_S
+    refresh_s: float | None = _HEALTH_S
 
     def __init__(self, source: AlarmSource, locker: str | None) -> None:
         self._source = source

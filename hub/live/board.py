@@ -1,7 +1,7 @@
 """All viewers and views: who looks at what, and the turns in which they are told.
 
-Everything that happened since the last turn is drawn at once, at most every `diff_interval_ms`: each view says what has
-changed, that becomes one frame, and the frame is written to every viewer's connection without waiting for any of them.
+Everything that happened since the last turn is drawn at once, at most every `diff_interval_ms`: each view says what
+has changed, that becomes one frame, and the frame is written to every viewer's connection without waiting for any.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from hub.config import Commands
 from hub.config import Live as LiveConfig
 from hub.core.commands import Entry
 from hub.core.fleet import Fleet
-from hub.live.alarm_views import AlarmsView, AlarmSource
+from hub.live.alarm_views import AlarmSource, AlarmsView
 from hub.live.feeds import (
     COMMANDS_SHOWN,
     EVENTS_SHOWN,
@@ -257,7 +257,11 @@ class Live:
             now_s = time.monotonic()
             for channel in list(self._channels.values()):
                 every_s = channel.view.refresh_s
-                if every_s is not None and channel.is_ready and now_s - channel.refreshed_s >= every_s - _BEAT_S / 2:
+                if (
+                    every_s is not None
+                    and channel.is_ready
+                    and now_s - channel.refreshed_s >= every_s - _BEAT_S / 2
+                ):
                     channel.refreshed_s = now_s
                     await channel.view.refresh()
                     self._waker.set()

@@ -106,7 +106,7 @@ class CommandsView(Plain):
 class JobsView(Plain):
     """The newest jobs. Other hubs run jobs, too, so the database is asked while somebody looks."""
 
-    refresh_s = 1.0
+    refresh_s: float | None = 1.0
 
     def __init__(self, load: LoadJobs) -> None:
         self._load = load

@@ -9,10 +9,10 @@ from hub import clock
 from hub.api.views import CommandView, command_view, door_view, locker_detail
 from hub.config import Commands
 from hub.core.commands import Entry
-from hub.core.fleet import SEVERITIES, Fleet
+from hub.core.fleet import Fleet
 from hub.live.alarm_views import AlarmSource
 from hub.live.recent import RecentCommands
-from hub.live.rows import DOORS_BY, LOCKERS_BY, Rows, changed_fields, row_of
+from hub.live.rows import DOORS_BY, LOCKERS_BY, SEVERITIES, Rows, changed_fields, row_of
 from hub.live.views import Plain, Turn
 
 

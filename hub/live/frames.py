@@ -1,7 +1,7 @@
 """Frames as bytes: JSON, and the websocket frame around it, made once for all viewers of a view.
 
-RFC 6455, 5.2: what a server sends is not masked, so the same bytes fit every connection. RFC 7692, 7.2.1: a message may
-be compressed without what came before it, whatever was agreed on, so the same compressed bytes fit all, too.
+RFC 6455, 5.2: what a server sends is not masked, so the same bytes fit every connection. RFC 7692, 7.2.1: a message
+may be compressed without what came before it, whatever was agreed on, so the same compressed bytes fit all, too.
 """
 
 import zlib

@@ -4,11 +4,12 @@ import asyncio
 from collections import Counter
 from typing import Any, Final
 
-from hub.api.views import LockerView, locker_view
-from hub.core.fleet import SEVERITIES, Changes, DoorState, Fleet, Locker, LockerState
+from hub.api.views import AlarmCounts, LockerView, locker_view
+from hub.core.fleet import Changes, DoorState, Fleet, Locker, LockerState
 from hub.live.frames import encoded
 
 FIELDS: Final = tuple(LockerView.__slots__)
+SEVERITIES: Final = tuple(AlarmCounts.__slots__)
 _LOCKERS_A_STEP: Final = 200
 """How many are drawn before others get their turn, when the first viewer comes."""
 

@@ -7,7 +7,7 @@ from hub.live.frames import Frame
 from hub.operators import Role
 
 BUFFER_BYTES_MAX: Final = 65_536
-"""Above it a connection is given nothing more until it has sent that. One frame may be larger, so much is the limit."""
+"""Above it a connection is given nothing more. Each write may be larger, so that and one write are the limit."""
 _PROGRESS_BYTES_MIN: Final = 16_384
 """Who takes less than this in the time to send is as good as gone."""
 
@@ -42,9 +42,9 @@ class Outlet(Protocol):
 class Viewer:
     """One websocket.
 
-    Frames wait in one bounded queue while the connection does not take them. When it is full the viewer is behind: the
-    queue is emptied, and each of its views starts again with a snapshot once there is room. A snapshot itself never
-    waits in the queue; it is made when it can go out.
+    Frames wait in one bounded queue while the connection does not take them. When it is full the viewer is behind:
+    the queue is emptied, and each of its views starts again with a snapshot once there is room. A snapshot itself
+    never waits in the queue; it is made when it can go out.
     """
 
     def __init__(self, number: int, outlet: Outlet, role: Role, frames_max: int) -> None:
