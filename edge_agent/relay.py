@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 _READ_BYTES: Final = 65_536
 
@@ -17,6 +17,7 @@ class Relay:
         self._server: asyncio.Server | None = None
         self._cut = False
         self._open: set[asyncio.StreamWriter] = set()
+        self._passing: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
         """Listen."""
@@ -28,9 +29,11 @@ class Relay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close everything."""
-        self.cut()
         if self._server is not None:
             self._server.close()
+        self.cut()
+        if self._passing:
+            await asyncio.wait(set(self._passing))
 
     def cut(self) -> None:
         """Break all connections, and every one that comes until `mend`."""
@@ -46,21 +49,29 @@ class Relay:
         if self._cut:
             writer.transport.abort()
             return
-        far: asyncio.StreamWriter | None = None
+        if (task := asyncio.current_task()) is not None:
+            self._passing.add(task)
+            task.add_done_callback(self._passing.discard)
+        ends = [writer]
+        self._open.add(writer)
         try:
             far_reader, far = await asyncio.open_connection(*self._to)
-            self._open |= {writer, far}
+            ends.append(far)
+            self._open.add(far)
+            if writer.is_closing():
+                # Cut while it was being connected.
+                far.transport.abort()
             async with asyncio.TaskGroup() as group:
                 group.create_task(_pass(reader, far), name="relay up")
                 group.create_task(_pass(far_reader, writer), name="relay down")
         except* OSError:
-            # The other side is told by its own end of the line.
-            pass
+            # Each side learns it from its own end of the line.
+            for end in ends:
+                end.transport.abort()
         finally:
-            for end in (writer, far):
-                if end is not None:
-                    self._open.discard(end)
-                    end.transport.abort()
+            for end in ends:
+                self._open.discard(end)
+                end.close()
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
