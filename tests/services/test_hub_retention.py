@@ -44,9 +44,9 @@ from tests.services.retention_scene import (
 pytestmark = pytest.mark.services
 
 
-@pytest.fixture(params=["plain", "timescaledb"])
+@pytest.fixture(params=["plain_postgres", "timescaledb", "wheel_postgres"])
 def cluster(request: pytest.FixtureRequest) -> Cluster:
-    running: Cluster = request.getfixturevalue({"plain": "plain_postgres"}.get(request.param, request.param))
+    running: Cluster = request.getfixturevalue(request.param)
     return running
 
 

@@ -16,6 +16,7 @@ from hub.api.exports import past_routes
 from hub.api.jobs import Jobs
 from hub.api.ledger import LedgerRoutes
 from hub.api.lockers import Lockers
+from hub.api.notifications import NotificationRoutes
 from hub.api.openapi import document
 from hub.api.page import Page, folder
 from hub.api.people import people_routes
@@ -33,6 +34,8 @@ from hub.core.fleet import DoorSpec, Fleet, LockerSpec
 from hub.jobs import JobRunner
 from hub.live import Live
 from hub.metrics import Metrics
+from hub.notify.notifier import Notifier
+from hub.notify.settings import Notify
 from hub.people.parts import PeopleParts
 from hub.quarantine import Quarantine, QuarantineSink
 from hub.registry import Registry, grid
@@ -80,12 +83,13 @@ async def served(
     live: LiveConfig = LiveConfig(),  # noqa: B008 - frozen
     lockers: Iterable[LockerSpec] = (),
     exports: Exports = Exports(),  # noqa: B008 - frozen
+    notify: Notify = Notify(),  # noqa: B008 - frozen
     dsn: str = NOWHERE,
 ) -> AsyncIterator[Served]:
     """Put the application together as the hub does, without anything behind it."""
     metrics = Metrics("0.0.0")
     kept = Retention(directory=str(tmp_path / "retention"), key_file=str(tmp_path / "retention_key.pem"))
-    config = Config(http=http, live=live, exports=exports, retention=kept)
+    config = Config(http=http, live=live, exports=exports, retention=kept, notify=notify)
     fleet = Fleet(silent_after_ms=1e9)
     fleet.load(lockers)
     viewers = Live(live, config.commands, fleet, metrics)
@@ -110,6 +114,7 @@ async def served(
         *LedgerRoutes(fleet, Ledgers(store)).routes(),
         *past_routes(fleet, store, config, metrics),
         *people_routes(PeopleParts(config, store, metrics), config.people, store),
+        *NotificationRoutes(Notifier(config, store, metrics)).routes(),
         *retention_routes(build_service(config, store, "hub", metrics), store),
         *Socket(viewers, live, "0.0.0", "hub").routes(),
         *Page(folder()).routes(),
