@@ -5,7 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from edge_agent.app import Agent
 from edge_agent.boards.simulated import SimulatedCu16
@@ -33,11 +33,24 @@ class Place:
     line: Relay | None
 
 
+class Crowd(Protocol):
+    """Whoever stands at doors; see `People`."""
+
+    def keep_away(self, locker: int, door: int) -> bool:
+        """Keep everybody away from a door."""
+
+    def let_through(self, locker: int, door: int) -> None:
+        """Let people to a door again."""
+
+
 class Mischief:
     """Lets troubles happen until it is told to stop. `tally` counts them."""
 
-    def __init__(self, troubles: Troubles, places: Sequence[Place], now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, troubles: Troubles, places: Sequence[Place], crowd: Crowd, now_ms: Callable[[], int]
+    ) -> None:
         self.tally: Counter[str] = Counter()
+        self._crowd = crowd
         self._troubles = troubles
         self._places = places
         self._now_ms = now_ms
@@ -79,9 +92,7 @@ class Mischief:
         self.tally[case.trouble.value] += 1
         match case.trouble:
             case Trouble.FORCED:
-                board.turn_key(lock, self._now_ms())
-                await asyncio.sleep(case.seconds)
-                board.push_shut(lock, self._now_ms())
+                await self._force(board, lock, case)
             case Trouble.STUCK:
                 board.stick(lock, self._now_ms() + round(case.seconds * 1000))
             case Trouble.FLICKER:
@@ -106,6 +117,25 @@ class Mischief:
                     await asyncio.sleep(case.seconds)
                 finally:
                     place.line.mend()
+
+    async def _force(self, board: SimulatedCu16, lock: int, case: Case) -> None:
+        # Nobody else moves this door meanwhile: two movements at once would look like one.
+        if not self._crowd.keep_away(case.locker, case.door):
+            return
+        try:
+            await self._settled(board)
+            board.turn_key(lock, self._now_ms())
+            await asyncio.sleep(case.seconds)
+            board.push_shut(lock, self._now_ms())
+            await self._settled(board)
+        finally:
+            self._crowd.let_through(case.locker, case.door)
+
+    async def _settled(self, board: SimulatedCu16) -> None:
+        for _ in range(_TRIES):
+            if board.is_settled(self._now_ms()):
+                return
+            await asyncio.sleep(_TRY_AGAIN_S)
 
     async def _silence(self, board: SimulatedCu16, seconds: float) -> None:
         # Where doors have just moved it waits: what moves unseen would be nobody's event.

@@ -116,7 +116,7 @@ async def simulate(options: Options, stop: asyncio.Event) -> dict[str, Any]:
             Random(f"{options.seed} troubles"),  # noqa: S311 - a simulation that can be repeated
             options.lockers, options.doors, share=options.troubles, weak=sorted(lines),
         )  # fmt: skip
-        mischief = Mischief(troubles, [locker.place() for locker in lockers], _now_ms)
+        mischief = Mischief(troubles, [locker.place() for locker in lockers], people, _now_ms)
         agents_stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             runs = []

@@ -16,8 +16,9 @@ from edge_agent.boards import kerong_cu16 as cu16
 POP_MS: Final = (80, 250)
 PULSE_MS: Final = 550
 _SETTLED_MS: Final = 1500
-"""A door that moved so long ago was read by any agent that polls at its usual pace."""
-_POLLS_STILL: Final = 6
+_SETTLED_READINGS: Final = 10
+"""What moved so long ago, and was read so often since, is known to any agent, however busy its machine is."""
+_STILL_READINGS: Final = 12
 """Nothing moves until a board that was silent has been read so often: its agent has to learn its levels first."""
 _FLICKER_EVERY: Final = 4
 """Of so many readings one is wrong: never two in a row, even where one or two are lost."""
@@ -74,8 +75,9 @@ class SimulatedCu16:
         self._locks = [_Lock() for _ in range(locks)]
         self._frozen = False
         self._silent = False
-        self._polls_still = 0
+        self._still_readings = 0
         self._moved_at = 0
+        self._moved_reading = 0
         self._flickers_until = 0
         self._readings = 0
         self._next_pop: int | None = None
@@ -115,7 +117,7 @@ class SimulatedCu16:
         if self._still or not door.open or now_ms < door.pulse_until:
             return False
         door.open = False
-        self._moved_at = now_ms
+        self._moved(now_ms)
         self.truth.closed[lock] += 1
         self._record("closed", lock)
         self._status = None
@@ -134,7 +136,7 @@ class SimulatedCu16:
         if self._still or not door.open or door.item == present:
             return False
         door.item = present
-        self._moved_at = now_ms
+        self._moved(now_ms)
         self.truth.occupancy[lock] += 1
         self._record("occupancy", lock)
         self._status = None
@@ -158,24 +160,31 @@ class SimulatedCu16:
     def fall_silent(self, now_ms: int) -> bool:
         """Stop answering, and let nothing move. Right after a movement it returns False and does nothing."""
         self._advance(now_ms)
-        if self._still or self._next_pop is not None or now_ms - self._moved_at < _SETTLED_MS:
+        if self._still or not self.is_settled(now_ms):
             return False
         self._silent = True
         return True
 
+    def is_settled(self, now_ms: int) -> bool:
+        """Whether everything has stood for so long that its agent knows of it."""
+        self._advance(now_ms)
+        read = self._readings - self._moved_reading >= _SETTLED_READINGS
+        return self._next_pop is None and read and now_ms - self._moved_at >= _SETTLED_MS
+
     def speak_again(self) -> None:
         """Answer again; doors move again once the board has been read some times."""
-        self._silent, self._polls_still = False, _POLLS_STILL
+        self._silent, self._still_readings = False, _STILL_READINGS
 
     @property
     def _still(self) -> bool:
-        return self._frozen or self._silent or self._polls_still > 0
+        return self._frozen or self._silent or self._still_readings > 0
 
     def _obey(self, request: cu16.Request, now_ms: int) -> bytes:
         self._advance(now_ms)
         match request.command:
             case cu16.STATUS:
-                self._polls_still = max(0, self._polls_still - 1)
+                self._still_readings = max(0, self._still_readings - 1)
+                self._readings += 1
                 if now_ms < self._flickers_until:
                     self._status = None
                     return self._status_reply(cu16.STATUS_REPLY, now_ms)
@@ -225,15 +234,17 @@ class SimulatedCu16:
         door.pops_at = None
         if not door.open:
             door.open = True
-            self._moved_at = now_ms
+            self._moved(now_ms)
             self.truth.opened[lock] += 1
             self._record("opened", lock)
             self._status = None
 
+    def _moved(self, now_ms: int) -> None:
+        self._moved_at, self._moved_reading = now_ms, self._readings
+
     def _status_reply(self, kind: int, now_ms: int | None = None) -> bytes:
         hooks = (1 << cu16.LOCKS) - 1
         items = 0
-        self._readings += 1
         for lock, door in enumerate(self._locks):
             hooks &= ~(door.open << lock)
             loose = now_ms is not None and now_ms < door.flickers_until and self._readings % _FLICKER_EVERY == 0
