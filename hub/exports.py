@@ -67,8 +67,8 @@ _DOOR_HOUR: Final = (
     "collect_seconds", *COLLECT_BOUNDS_S, "occupied_seconds", "occupied_after",
 )  # fmt: skip
 _COMMAND: Final = (
-    "id", "class", "locker", "kind", "door", "actor", "reason", "args", "accepted_at", "deadline_ms", "expires_at",
-    "state", "detail", "outcome", "late", "cancel_requested", "attempts", "stages_ms",
+    "id", "class", "locker", "kind", "door", "actor", "by", "reason", "args", "accepted_at", "deadline_ms",
+    "expires_at", "state", "detail", "outcome", "late", "cancel_requested", "attempts", "stages_ms",
 )  # fmt: skip
 _QUARANTINE: Final = (
     "id", "received_at", "topic", "reason", "detail", "payload_bytes", "locker", "epoch", "seq",

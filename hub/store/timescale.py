@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 import orjson
 import psycopg
 from psycopg.rows import DictRow, dict_row
+from psycopg.types.datetime import DatetimeDumper
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -26,6 +27,20 @@ _RECONNECT_S: Final = 3.0
 up after this time, and whoever wants a connection next lets it begin anew."""
 
 
+class _InUtc(DatetimeDumper):
+    """Sends times in UTC, and none of a year that UTC does not have.
+
+    The last hours of 9999 west of Greenwich are of the year 10000: PostgreSQL takes them, and whoever reads that
+    row again fails, each time.
+    """
+
+    def dump(self, obj: datetime) -> bytes:
+        try:
+            return str(obj.astimezone(UTC)).encode()
+        except OverflowError:
+            raise psycopg.DataError(f"{obj} is outside of the years that there are in UTC") from None
+
+
 class Store:
     """A pool of connections and every query of the hub. Errors are StoreUnavailable or StoreRejected."""
 
@@ -34,6 +49,7 @@ class Store:
     ) -> None:
         set_json_dumps(orjson.dumps)
         set_json_loads(orjson.loads)
+        psycopg.adapters.register_dumper(datetime, _InUtc)
         self._pool = AsyncConnectionPool(
             dsn,
             min_size=_CONNECTIONS_MIN,

@@ -40,6 +40,7 @@ const VIEWS = {
   alarm: ["alarms"],
   commands: ["commands"],
   jobs: ["jobs"],
+  "job-new": ["fleet"],
   events: ["events"],
   health: ["health"],
   wall: ["fleet", "alarms"],

@@ -1,4 +1,4 @@
-/** What happened, in sentences, newest first: for one locker beside its doors, or for the whole fleet. */
+/** What happened, in sentences, newest first; and the events of one locker beside its doors. */
 
 import { html, nothing, repeat } from "../../vendor/lit.js";
 import { Refusal } from "../api.js";
@@ -28,7 +28,7 @@ const TOPICS = {
 /** @type {{events: LockerEvent[], until: string, next: string | null, busy: boolean, done: boolean, problem: string}} */
 const NOTHING_OLDER = { events: [], until: "", next: null, busy: false, done: false, problem: "" };
 
-class Feed extends View {
+export class Feed extends View {
   static properties = { topic: { state: true }, q: { state: true }, older: { state: true } };
 
   constructor() {
@@ -43,10 +43,7 @@ class Feed extends View {
     const status = this.app.store.status(view);
     if (status.phase === "failed") return notice("The hub does not show these events", status.detail, "failed");
     if (status.phase === "loading" && events.length === 0) return notice("Loading events…", "", "loading");
-    const words = this.q.toLowerCase().split(/\s+/).filter(Boolean);
-    const found = events.filter(
-      (event) => TOPICS[this.topic].has(event) && words.every((word) => this.#text(event).includes(word)),
-    );
+    const found = this.narrowed(events);
     if (found.length === 0) {
       return events.length === 0
         ? notice("Nothing has happened yet", "Events appear here the moment they are stored.")
@@ -54,9 +51,17 @@ class Feed extends View {
     }
     const shown = found.slice(0, SHOWN_MAX + this.older.events.length);
     return html`<ol class="feed" aria-label="Events, newest first">
-        ${repeat(shown, eventKey, (event, index) => this.#entry(event, shown[index - 1], named))}
+        ${repeat(shown, eventKey, (event, index) => this.entry(event, shown[index - 1], named))}
       </ol>
       ${shown.length < found.length ? html`<p class="feed-note">The newest ${shown.length} of ${found.length}.</p>` : nothing}`;
+  }
+
+  /** What the topic and the search words leave. @param {LockerEvent[]} events */
+  narrowed(events) {
+    const words = this.q.toLowerCase().split(/\s+/).filter(Boolean);
+    return events.filter(
+      (event) => TOPICS[this.topic].has(event) && words.every((word) => this.#text(event).includes(word)),
+    );
   }
 
   topics() {
@@ -67,7 +72,7 @@ class Feed extends View {
   }
 
   /** @param {LockerEvent} event @param {LockerEvent | undefined} newer @param {boolean} named */
-  #entry(event, newer, named) {
+  entry(event, newer, named) {
     const { text, tone } = sentence(event);
     const now = this.app.now();
     const date = day(event.occurred_at, now);
@@ -86,26 +91,6 @@ class Feed extends View {
   #text(event) {
     const name = this.app.store.lockers.get(event.locker)?.name ?? "";
     return `${event.locker} ${name} ${event.kind} ${sentence(event).text}`.toLowerCase();
-  }
-}
-
-/** The events of the fleet, as a page. */
-export class Events extends Feed {
-  render() {
-    const { events, skipped } = this.app.store.feed("events");
-    return html`<section class="events-page">
-      <div class="page-head">
-        <h1>Events</h1>
-        <div class="toolbar-plain" role="search">
-          <label class="search"><span class="unseen">Search events</span>
-            <input type="search" placeholder="Search locker or event" autocomplete="off" spellcheck="false"
-              @input=${(/** @type {Event} */ e) => (this.q = /** @type {HTMLInputElement} */ (e.target).value)} /></label>
-          ${this.topics()}
-        </div>
-      </div>
-      ${skipped ? html`<p class="feed-note">${some(skipped, "event")} came too fast to be shown; each locker's history has them.</p>` : nothing}
-      <div class="panel">${this.entries("events", events, true)}</div>
-    </section>`;
   }
 }
 
@@ -166,5 +151,4 @@ function justAfter(at) {
   return new Date(Date.parse(at) + 1).toISOString();
 }
 
-customElements.define("lh-events", Events);
 customElements.define("lh-locker-feed", LockerFeed);

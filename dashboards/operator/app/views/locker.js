@@ -25,7 +25,7 @@ export class LockerPage extends View {
     const { store } = this.app;
     const view = `locker:${this.lockerId}`;
     const detail = store.detail(this.lockerId);
-    if (!detail) return html`${this.#back()}${this.#absent(view)}`;
+    if (!detail) return html`${this.#back()}<h1 class="unseen">Locker ${this.lockerId}</h1>${this.#absent(view)}`;
     const { locker, doors, commands } = detail;
     return html`
       ${this.#back()}

@@ -13,7 +13,7 @@ import "./alarms/rules.js";
 import "./audit.js";
 import "./commands/command.js";
 import "./commands/list.js";
-import "./feed.js";
+import "./events.js";
 import "./health.js";
 import "./jobs/job.js";
 import "./jobs/list.js";
