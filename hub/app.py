@@ -16,6 +16,8 @@ from uuid import UUID, uuid4
 from aiohttp import web
 
 from hub import clock
+from hub.alarms.engine import Alarms
+from hub.api.alarms import alarm_routes
 from hub.api.auth import Auth
 from hub.api.barred import refusing_barred
 from hub.api.commands import Commands
@@ -159,7 +161,11 @@ class _Build:
             per_topic_per_minute=intake.quarantine_per_locker_per_minute,
         )  # fmt: skip
         self.receipts = Receipts(metrics)
-        self.forks = Forks(self.quarantine, self.receipts, metrics)
+        self.alarms = Alarms(
+            config.alarms, UUID(self.id), self.store, self.fleet, metrics,
+            listening=lambda: self.links.ingest.connected,
+        )  # fmt: skip
+        self.forks = Forks(self.quarantine, self.receipts, metrics, self.alarms.fork)
         self.ledgers = Ledgers(self.store)
         self.registry = Registry(self.store, self.fleet, config.service.registry_poll_s)
         self.events: Batcher[EventUnit] = Batcher(
@@ -198,6 +204,7 @@ class _Build:
                 receipts=self.receipts,
                 dispatch=self.dispatch,
                 live=self.live,
+                alarms=self.alarms,
                 metrics=metrics,
                 backlog_age_ms=intake.backlog_age_s * 1000,
             )
@@ -212,6 +219,7 @@ class _Build:
                 quarantine=self.quarantine,
                 shares=self._shares(),
                 seen=self.seen,
+                alarms=self.alarms,
                 silent_after_ms=intake.silent_after_s * 1000,
                 metrics=metrics,
             )
@@ -227,6 +235,7 @@ class _Build:
             config.jobs, UUID(self.id), self.store, self.fleet, self.dispatch, self.commanding.durable, metrics,
             connected=lambda: self.links.connected,
         )  # fmt: skip
+        self.alarms.jobs(self.jobs.has_asked)
         self.retention = build_service(config, self.store, self.id, metrics)
         self.people = PeopleParts(config, self.store, metrics)
         chores = [
@@ -237,6 +246,7 @@ class _Build:
         ]
         self.notifier = Notifier(config, self.store, metrics)
         chores += self.notifier.chores()
+        self.alarms.listen(self.notifier.hear)
         self.upkeep = Upkeep(self.store, metrics, chores)
         self.socket = Socket(self.live, config.live, __version__, self.id)
         metrics.count_accounts(self.accounts, lambda: (self.events.in_flight, self.readings.in_flight))
@@ -248,8 +258,10 @@ class _Build:
         self.ledger.load(await self.ledgers.stands())
         await self.registry.refresh()
         self.seen.load(await newest_stored(self.store))
-        await self.commanding.load()
+        # What waits to be told since the last hub goes before what this one finds now.
         await self.notifier.load()
+        await self.alarms.load()
+        await self.commanding.load()
         self.live.start([EventView(**row) for row in await self.store.events_newest(_EVENTS_SHOWN)])
 
     def application(self) -> web.Application:
@@ -267,10 +279,11 @@ class _Build:
             ),
             *people_routes(self.people, config.people, self.store),
             *LedgerRoutes(self.fleet, self.ledgers).routes(),
-            *past_routes(self.fleet, self.store, config.exports, self.metrics),
+            *past_routes(self.fleet, self.store, config, self.metrics),
             *Jobs(config.jobs, auth.operators, self.fleet, self.store, self.jobs, self.metrics).routes(),
             *retention_routes(self.retention, self.store),
             *NotificationRoutes(self.notifier).routes(),
+            *alarm_routes(self.alarms, self.fleet),
             *self.socket.routes(),
             *Page(folder()).routes(),
         ]
@@ -287,6 +300,7 @@ class _Build:
             "write.command": self.commanding.rows.run(),
             "write.quarantine": self.quarantined.run(),
             "write.notification": self.notifier.rows.run(),
+            "write.alarm": self.alarms.records.run(),
         }
 
     def sources(self) -> dict[str, Coroutine[Any, Any, None]]:
@@ -294,6 +308,7 @@ class _Build:
         return {
             **self.links.tasks(),
             **self.commanding.tasks(),
+            **self.alarms.tasks(),
             "jobs": self.jobs.run(),
             "live.diffs": self.live.run(),
             "fleet.sweep": self._sweep(),
@@ -334,6 +349,7 @@ class _Build:
             await asyncio.sleep(_SWEEP_S)
 
     def _registry_changed(self, has_new: bool) -> None:  # noqa: FBT001 - the only thing there is to tell
+        self.alarms.follow_registry()
         self.live.wake()
         if has_new:
             # What a new locker said before it was known went into quarantine: let all say it again.
@@ -359,7 +375,14 @@ class _Build:
 
 async def _drained(writers: list[asyncio.Task[None]], build: _Build, drain_s: float) -> None:
     """Close the queues and wait until they are written, for `drain_s` at the most."""
-    batchers = (build.events, build.readings, build.commanding.rows, build.quarantined, build.notifier.rows)
+    batchers = (
+        build.events,
+        build.readings,
+        build.commanding.rows,
+        build.quarantined,
+        build.alarms.records,
+        build.notifier.rows,
+    )
     for batcher in batchers:
         batcher.close()
     _, late = await asyncio.wait(writers, timeout=drain_s)

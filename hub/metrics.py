@@ -52,6 +52,7 @@ class Metrics:
         self._of_history()
         self._of_retention()
         self._of_notifications()
+        self._of_alarms()
 
     def _of_intake(self) -> None:
         r = self.registry
@@ -317,6 +318,35 @@ class Metrics:
         self.notify_last_success = Gauge(
             "lockerhub_notify_last_success_timestamp_seconds", "When a receiver last took a message.",
             ["channel"], registry=r,
+        )  # fmt: skip
+
+    def _of_alarms(self) -> None:
+        r = self.registry
+        self.alarms = Gauge(
+            "lockerhub_alarms_open", "Alarms that people are to see, by severity and state.",
+            ["severity", "state"], registry=r,
+        )  # fmt: skip
+        self.alarms_suppressed = Gauge(
+            "lockerhub_alarms_suppressed",
+            "Open alarms that are not announced: shelved, maintenance, out_of_service, folded.",
+            ["reason"], registry=r,
+        )  # fmt: skip
+        self.alarms_raised = Counter(
+            "lockerhub_alarms_raised_total", "Alarms raised that people are to see.", ["type"], registry=r
+        )
+        self.alarm_rate = Gauge("lockerhub_alarm_rate_10min", "Alarms raised in the last ten minutes.", registry=r)
+        self.alarm_flood = Gauge(
+            "lockerhub_alarm_flood", "1 from more than ten alarms in ten minutes until there are fewer than five.",
+            registry=r,
+        )  # fmt: skip
+        self.alarms_unwritten = Gauge(
+            "lockerhub_alarms_unwritten", "Alarms whose newest state waits for the database.", registry=r
+        )
+        self.alarms_dropped = Counter(
+            "lockerhub_alarms_dropped_total",
+            "What was given up at a limit: alarm (too many open), condition (too many followed), record (the "
+            "database was away for too long, or refused it), listener (one that failed).",
+            ["what"], registry=r,
         )  # fmt: skip
 
     def count_accounts(self, accounts: Accounts, in_flight: Callable[[], tuple[int, int]]) -> None:

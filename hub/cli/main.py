@@ -19,7 +19,9 @@ import typer
 
 from hub import config as settings
 from hub import logs
+from hub.alarms.rules_file import read_rules
 from hub.app import run as run_hub
+from hub.cli.alarms import alarm_app
 from hub.cli.audit import audit_app
 from hub.cli.doctor import doctor
 from hub.cli.export import export_app
@@ -67,6 +69,7 @@ app.command("restore-check")(restore_check)
 app.add_typer(job_app, name="job")
 app.add_typer(export_app, name="export")
 app.add_typer(hold_app, name="hold")
+app.add_typer(alarm_app, name="alarm")
 app.add_typer(retention_app, name="retention")
 app.add_typer(influx_app, name="influx")
 app.add_typer(notify_app, name="notify")
@@ -164,6 +167,7 @@ def check_config(config: ConfigOption = None) -> None:
     if loaded.mqtt.password_file is not None:
         settings.read_secret(loaded.mqtt.password_file, "mqtt.password_file")
     Operators.read(loaded.http.token_file)
+    read_rules(loaded.alarms.rules_file)
     parse_policy_file(loaded.retention.policy_file, None)
     if loaded.influx.url is not None:
         influx_server(loaded.influx)

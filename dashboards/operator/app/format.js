@@ -1,13 +1,30 @@
 /**
  * Everything in words: ages, times, durations, sentences. Pure; the time now is an argument.
  *
- * @import {LockerEvent, Command, Door, Locker, LockerState} from "./types.js"
+ * @import {AlarmState, LockerEvent, Command, Door, Locker, LockerState, Severity} from "./types.js"
  */
 
 /** @typedef {"normal" | "caution" | "serious"} Tone */
 
 /** @type {Record<LockerState, string>} */
 export const LOCKER_WORDS = { online: "Online", offline: "Offline", never_seen: "Never seen" };
+
+/** From the most urgent to the least. @type {readonly Severity[]} */
+export const SEVERITIES = ["critical", "high", "medium", "low"];
+
+/** @type {Record<Severity, string>} */
+export const SEVERITY_WORDS = { critical: "Critical", high: "High", medium: "Medium", low: "Low" };
+
+/** @type {Record<Severity, Tone>} */
+export const SEVERITY_TONES = { critical: "serious", high: "serious", medium: "caution", low: "normal" };
+
+/** @type {Record<AlarmState, string>} */
+export const ALARM_STATE_WORDS = {
+  active_unacked: "Active, unacknowledged",
+  active_acked: "Active, acknowledged",
+  cleared_unacked: "Cleared, unacknowledged",
+  normal: "Closed",
+};
 
 /**
  * How long ago, short: "now", "12 s", "4 min", "3 h", "9 d".

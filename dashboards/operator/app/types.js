@@ -179,7 +179,20 @@
  * @property {any} [data]
  *
  * @typedef {"all" | "online" | "offline" | "open" | "never_seen"} StateFilter
- * @typedef {{q: string, state: StateFilter, site: string, sort: "attention" | "id" | "heard", grouped: boolean}} Filter
+ * @typedef {"attention" | "id" | "name" | "heard" | "alarms"} Sort
+ * @typedef {"" | "any" | Severity} AlarmFilter
+ *
+ * @typedef {object} Filter
+ * @property {string} q
+ * @property {StateFilter} state
+ * @property {string} site
+ * @property {string} tag
+ * @property {AlarmFilter} alarms
+ * @property {boolean} maintenance only lockers under maintenance
+ * @property {boolean} out only lockers with doors out of service
+ * @property {Sort} sort
+ * @property {boolean} grouped
+ *
  * @typedef {{type: "site", site: string, total: number, abnormal: number} | {type: "locker", id: string}} Row
  */
 

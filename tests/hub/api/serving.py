@@ -112,7 +112,7 @@ async def served(
         *Commands(commanding, config.commands, 1.0).routes(),
         *Jobs(config.jobs, auth.operators, fleet, store, jobs, metrics).routes(),
         *LedgerRoutes(fleet, Ledgers(store)).routes(),
-        *past_routes(fleet, store, config.exports, metrics),
+        *past_routes(fleet, store, config, metrics),
         *people_routes(PeopleParts(config, store, metrics), config.people, store),
         *NotificationRoutes(Notifier(config, store, metrics)).routes(),
         *retention_routes(build_service(config, store, "hub", metrics), store),

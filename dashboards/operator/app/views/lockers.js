@@ -1,14 +1,18 @@
-/** The fleet: tiles that count and filter, and a list that stays still while somebody points at it. */
+/** All lockers: a list that stays still while somebody points at it, and in which many can be chosen. */
 
 import { html, nothing, repeat } from "../../vendor/lit.js";
+import { csvOf, download } from "../csv.js";
 import { View, placed } from "../element.js";
-import { LOCKER_WORDS, age, moment, number, some, trouble } from "../format.js";
-import { lockerAddress } from "../router.js";
-import { NO_FILTER, STATES, addressOf, count, rows, sites } from "../select.js";
-import { doorStrip, fleetMark, icon, lockerMark, openMark, toneMark } from "./marks.js";
+import { some } from "../format.js";
+import { NO_FILTER, addressOf, rows } from "../select.js";
+import { Selection } from "../selection.js";
+import { LockerBulk } from "./locker-bulk.js";
+import "./locker-filters.js";
+import { rowLink } from "./locker-row.js";
+import { toneMark } from "./marks.js";
 import { notice } from "./notice.js";
 
-/** @import {Filter, Locker, Row, StateFilter} from "../types.js" */
+/** @import {Filter, Locker, Row} from "../types.js" */
 
 /** Row elements in the document, however long the list is. */
 const ROW_ELEMENTS_MAX = 60;
@@ -16,20 +20,19 @@ const OVERSCAN_ROWS = 6;
 /** Rows are sorted anew at most this often. */
 const SORT_EVERY_MS = 1000;
 
-/** @type {Record<StateFilter, {label: string, mark: () => unknown}>} */
-const TILES = {
-  all: { label: "All lockers", mark: fleetMark },
-  online: { label: "Online", mark: () => lockerMark("online") },
-  offline: { label: "Offline", mark: () => lockerMark("offline") },
-  open: { label: "Doors open", mark: openMark },
-  never_seen: { label: "Never seen", mark: () => lockerMark("never_seen") },
-};
+const CSV_NAMES = [
+  ...["id", "name", "site", "address", "serial", "agent", "tags", "state", "since", "last_heard"],
+  ...["doors", "doors_open", "doors_unknown", "doors_out_of_service"],
+  ...["alarms_critical", "alarms_high", "alarms_medium", "alarms_low", "maintenance"],
+];
 
 export class Lockers extends View {
   /** @type {Row[]} */
   #rows = [];
+  /** Ids of the rows, in order. @type {string[]} */
+  #order = [];
   #sortedFor = "";
-  #sortedRevision = -1;
+  #sortedKey = "";
   #sortedAt = 0;
   #pointed = false;
   #focused = false;
@@ -37,40 +40,81 @@ export class Lockers extends View {
   #cursor = -1;
   #rowHeight = 44;
   #moveFocus = false;
-  #counted = { revision: -1, counts: count([]), sites: /** @type {string[]} */ ([]) };
+  #drawn = false;
+  #selection = new Selection();
   #scrolled = () => this.requestUpdate();
-  #key = (/** @type {KeyboardEvent} */ event) => this.#shortcut(event);
+
+  constructor() {
+    super();
+    // Keys in the search field belong to the list below it.
+    this.addEventListener("keydown", (event) => {
+      if (!(event.target instanceof HTMLInputElement) || event.target.id !== "search") return;
+      if (event.key === "ArrowDown" && this.#rows.length > 0) {
+        event.preventDefault();
+        this.#cursor = -1;
+        this.#step(1);
+      } else if (event.key === "Escape") {
+        this.#narrowed(new CustomEvent("narrowed", { detail: { q: "" } }));
+      }
+    });
+  }
 
   connectedCallback() {
     super.connectedCallback();
     addEventListener("scroll", this.#scrolled, { passive: true });
     addEventListener("resize", this.#scrolled);
-    addEventListener("keydown", this.#key);
   }
 
   disconnectedCallback() {
     super.disconnectedCallback();
     removeEventListener("scroll", this.#scrolled);
     removeEventListener("resize", this.#scrolled);
-    removeEventListener("keydown", this.#key);
+  }
+
+  shortcuts() {
+    return {
+      title: "Lockers",
+      shortcuts: [
+        { keys: "/", what: "Search", run: () => this.#search() },
+        { keys: "j", what: "Next locker", run: () => this.#step(1) },
+        { keys: "k", what: "Previous locker", run: () => this.#step(-1) },
+        { keys: "x", what: "Choose this locker", run: () => this.#choose(this.#cursor, false) },
+        { keys: "X", what: "Choose all from the last one to this one", run: () => this.#choose(this.#cursor, true) },
+        { keys: "a", what: "Acknowledge the alarms of what is chosen", run: () => this.#bulk?.ask("acknowledge", this.#meant()) },
+      ],
+    };
+  }
+
+  acts() {
+    const n = this.#order.length;
+    return [
+      { name: `Choose all ${n} listed lockers`, run: () => this.#chooseAll() },
+      { name: "Acknowledge the alarms of the chosen lockers", why: this.app.why("operator") || (this.#selection.size ? "" : "None is chosen."), run: () => this.#bulk?.ask("acknowledge") },
+      { name: "Plan maintenance for the chosen lockers", why: this.app.why("operator") || (this.#selection.size ? "" : "None is chosen."), run: () => this.#bulk?.ask("maintenance") },
+      { name: "Keep the listed lockers as CSV", run: () => this.#export() },
+      { name: "All lockers again", run: () => this.app.router.go(addressOf(NO_FILTER)) },
+    ];
   }
 
   render() {
-    const { store } = this.app;
-    this.#recount();
-    const loading = store.revision === 0 || (store.lockers.size === 0 && store.status("fleet").phase === "loading");
-    const failed = store.status("fleet").phase === "failed";
-    if (!loading && !failed) this.#resort();
+    const { app } = this;
+    const { phase, detail, lockers } = app.fleet;
+    if (phase === "ready") this.#resort();
+    this.#selection.keep((id) => lockers.has(id) || phase !== "ready");
     return html`
       <h1 class="unseen">Lockers</h1>
-      ${this.#tiles(loading)} ${this.#toolbar()}
-      ${failed
-        ? notice("The hub does not show its fleet", store.status("fleet").detail, "failed")
-        : loading
+      ${app.filterProblems.length > 0
+        ? html`<p class="problem-strip" role="alert">${toneMark("caution")}<span>${app.filterProblems.join(" ")} It was left out.</span></p>`
+        : nothing}
+      <lh-locker-filters .app=${app} .shown=${this.#order.length} @narrowed=${this.#narrowed} @exported=${this.#export}></lh-locker-filters>
+      ${phase === "failed"
+        ? notice(app.at ? "The hub does not know that moment" : "The hub does not show its fleet", detail, "failed")
+        : phase === "loading"
           ? this.#skeleton()
           : this.#rows.length > 0
             ? this.#list()
             : this.#nothing()}
+      ${this.#chosen(lockers)}
     `;
   }
 
@@ -98,97 +142,34 @@ export class Lockers extends View {
     }
   }
 
-  #drawn = false;
-
-  #recount() {
-    const { store } = this.app;
-    if (this.#counted.revision === store.revision) return;
-    this.#counted = {
-      revision: store.revision,
-      counts: count(store.lockers.values()),
-      sites: sites(store.lockers.values()),
-    };
-  }
-
   #resort() {
-    const { store, filter } = this.app;
-    const asked = addressOf(filter);
+    const { fleet, filter, at } = this.app;
+    const asked = `${addressOf(filter)} ${at?.toISOString() ?? ""}`;
     const held = this.#pointed || this.#focused;
-    const due = store.revision !== this.#sortedRevision && performance.now() - this.#sortedAt >= SORT_EVERY_MS;
+    const due = fleet.key !== this.#sortedKey && performance.now() - this.#sortedAt >= SORT_EVERY_MS;
     if (asked === this.#sortedFor && this.#rows.length > 0 && (held || !due)) return;
-    if (asked === this.#sortedFor && store.revision === this.#sortedRevision) return;
+    if (asked === this.#sortedFor && fleet.key === this.#sortedKey) return;
     if (asked !== this.#sortedFor) this.#cursor = -1;
-    this.#rows = rows(store.lockers.values(), filter);
+    this.#rows = rows(fleet.lockers.values(), filter);
+    this.#order = this.#rows.flatMap((row) => (row.type === "locker" ? [row.id] : []));
     this.#sortedFor = asked;
-    this.#sortedRevision = store.revision;
+    this.#sortedKey = fleet.key;
     this.#sortedAt = performance.now();
-  }
-
-  /** @param {boolean} loading */
-  #tiles(loading) {
-    const { counts } = this.#counted;
-    const { filter } = this.app;
-    return html`<nav class="tiles" aria-label="Lockers by state">
-      ${STATES.map(
-        (state) => html`<a class="tile tile-${state}" href=${addressOf({ ...filter, state })}
-          data-abnormal=${(state === "offline" || state === "open") && counts[state] > 0 ? "yes" : "no"}
-          aria-current=${filter.state === state ? "true" : "false"}>
-          <span class="tile-count">${loading ? "–" : number(counts[state])}</span>
-          <span class="tile-label">${TILES[state].mark()}${TILES[state].label}</span>
-          ${state === "open"
-            ? html`<span class="tile-more">${counts.openDoors > counts.open ? some(counts.openDoors, "door") : nothing}</span>`
-            : nothing}
-        </a>`,
-      )}
-    </nav>`;
-  }
-
-  #toolbar() {
-    const { filter } = this.app;
-    const names = this.#counted.sites;
-    return html`<div class="toolbar" role="search">
-      <label class="search">
-        ${icon("search")}<span class="unseen">Search by id, name or site</span>
-        <input id="search" type="search" placeholder="Search id, name, site" autocomplete="off" spellcheck="false"
-          .value=${filter.q} @input=${(/** @type {InputEvent} */ e) => this.#narrow({ q: inputOf(e).value.trim() })} />
-        <kbd aria-hidden="true">/</kbd>
-      </label>
-      <label class="choice"><span class="choice-label">Site</span>
-        <select @change=${(/** @type {Event} */ e) => this.#narrow({ site: selectOf(e).value })}>
-          <option value="" ?selected=${filter.site === ""}>All</option>
-          ${names.map((site) => html`<option value=${site} ?selected=${filter.site === site}>${site}</option>`)}
-        </select>
-      </label>
-      <label class="choice"><span class="choice-label">Order</span>
-        <select @change=${(/** @type {Event} */ e) => this.#narrow({ sort: /** @type {Filter["sort"]} */ (selectOf(e).value) })}>
-          ${Object.entries(SORTS).map(([value, label]) => html`<option value=${value} ?selected=${filter.sort === value}>${label}</option>`)}
-        </select>
-      </label>
-      <label class="check"><input type="checkbox" .checked=${filter.grouped}
-        @change=${(/** @type {Event} */ e) => this.#narrow({ grouped: inputOf(e).checked })} /> By site</label>
-      <span class="toolbar-count" role="status">${this.#summary()}</span>
-    </div>`;
-  }
-
-  #summary() {
-    const { store, filter } = this.app;
-    if (store.lockers.size === 0) return "";
-    const shown = this.#rows.reduce((sum, row) => sum + (row.type === "locker" ? 1 : 0), 0);
-    const narrowed = filter.q || filter.site || filter.state !== "all";
-    return narrowed ? `${number(shown)} of ${number(store.lockers.size)}` : some(shown, "locker");
   }
 
   #list() {
     const height = this.#rowHeight;
-    const visible = this.#window();
+    const all = this.#order.length > 0 && this.#order.every((id) => this.#selection.has(id));
     return html`
-      <div class="columns" aria-hidden="true">
-        <span>State</span><span>Locker</span><span>Site</span><span>Doors</span><span class="right">Heard</span>
+      <div class="columns">
+        <input type="checkbox" aria-label=${`Choose all ${this.#order.length} listed lockers`} .checked=${all}
+          @change=${() => (all ? this.#clear() : this.#chooseAll())} />
+        <div class="columns-words" aria-hidden="true"><span>State</span><span>Locker</span><span>Site</span><span>Doors</span><span>Alarms</span><span class="right">Heard</span></div>
       </div>
       <ul class="rows" aria-label="Lockers" ${placed({ height: `${this.#rows.length * height}px` })}
         @pointerenter=${() => (this.#pointed = true)} @pointerleave=${() => (this.#pointed = false)}
         @focusin=${() => (this.#focused = true)} @focusout=${() => (this.#focused = false)} @keydown=${this.#walk}>
-        ${repeat(visible, (index) => keyOf(this.#rows[index]), (index) => this.#row(index))}
+        ${repeat(this.#window(), (index) => keyOf(this.#rows[index]), (index) => this.#row(index))}
       </ul>
     `;
   }
@@ -203,32 +184,18 @@ export class Lockers extends View {
         <span class="quiet">${some(row.total, "locker")}${row.abnormal ? html`, <span class="serious">${row.abnormal} offline</span>` : nothing}</span>
       </li>`;
     }
-    const locker = this.app.store.lockers.get(row.id);
+    const { fleet, at } = this.app;
+    const locker = fleet.lockers.get(row.id);
     if (!locker) {
       return html`<li class="row" data-index=${index} ${place}><span class="row-gone quiet">${row.id} was removed</span></li>`;
     }
-    return html`<li class="row" data-index=${index} data-locker=${locker.id} data-state=${locker.state}
+    const chosen = this.#selection.has(locker.id);
+    return html`<li class="row row-locker" data-index=${index} data-locker=${locker.id} data-state=${locker.state} data-chosen=${chosen ? "yes" : "no"}
       aria-setsize=${this.#rows.length} aria-posinset=${index + 1} ${place}>
-      <a class="row-link" href=${lockerAddress(locker.id)} @focus=${() => (this.#cursor = index)}>
-        <span class="row-state">${lockerMark(locker.state)}<span>${LOCKER_WORDS[locker.state]}</span></span>
-        <span class="row-name"><span class="row-title">${locker.name}</span><span class="row-id">${locker.id}</span></span>
-        <span class="row-site-name">${locker.site}</span>
-        <span class="row-doors">${doorStrip(locker.door_counts)}${this.#doorWords(locker)}</span>
-        <span class="row-heard right" title=${locker.last_heard ? moment(locker.last_heard) : ""}>
-          ${age(locker.last_heard, this.app.now()) || "never"}
-        </span>
-      </a>
+      <label class="row-choose"><input type="checkbox" aria-label=${`Choose ${locker.name}, ${locker.id}`} .checked=${chosen}
+        @click=${(/** @type {MouseEvent} */ e) => this.#choose(index, e.shiftKey)} @focus=${() => (this.#cursor = index)} /></label>
+      ${rowLink(locker, at ? at.getTime() : this.app.now(), () => (this.#cursor = index))}
     </li>`;
-  }
-
-  /** @param {Locker} locker */
-  #doorWords(locker) {
-    const { open, unknown, total } = locker.door_counts;
-    const silent = trouble(locker);
-    if (silent) return html`<span class="row-words serious">${toneMark("serious")}${silent}</span>`;
-    if (open) return html`<span class="row-words open">${open} open</span>`;
-    if (unknown && locker.state !== "never_seen") return html`<span class="row-words">${unknown} unknown</span>`;
-    return html`<span class="row-words">${total}</span>`;
   }
 
   /** Indices of the rows to draw, at most ROW_ELEMENTS_MAX. @returns {number[]} */
@@ -245,13 +212,21 @@ export class Lockers extends View {
     return indices;
   }
 
+  /** @param {ReadonlyMap<string, Locker>} lockers */
+  #chosen(lockers) {
+    const chosen = this.#selection.ids.flatMap((id) => lockers.get(id) ?? []);
+    const listed = chosen.length > 0 ? new Set(this.#order) : new Set();
+    return html`<lh-locker-bulk .app=${this.app} .lockers=${chosen} .matching=${this.#order.length}
+      .unlisted=${chosen.filter((locker) => !listed.has(locker.id)).length} @all=${this.#chooseAll} @cleared=${this.#clear}></lh-locker-bulk>`;
+  }
+
   #nothing() {
-    const { store, filter } = this.app;
-    if (store.lockers.size === 0) {
+    const { fleet, filter } = this.app;
+    if (fleet.lockers.size === 0) {
       return notice("No lockers yet", "A locker appears here when it is entered, or when its agent connects for the first time.");
     }
     const cleared = addressOf({ ...NO_FILTER, sort: filter.sort, grouped: filter.grouped });
-    return notice("No locker matches", html`${some(store.lockers.size, "locker")} in all. <a href=${cleared}>Clear the filter</a>`);
+    return notice("No locker matches", html`${some(fleet.lockers.size, "locker")} in all. <a href=${cleared}>Clear the filter</a>`);
   }
 
   #skeleton() {
@@ -259,10 +234,71 @@ export class Lockers extends View {
       ${Array.from({ length: 8 }, () => html`<i></i>`)}</div>`;
   }
 
-  /** @param {Partial<Filter>} change */
-  #narrow(change) {
-    this.app.filter = { ...this.app.filter, ...change };
-    this.app.router.rename(addressOf(this.app.filter));
+  get #bulk() {
+    const bulk = this.querySelector("lh-locker-bulk");
+    return bulk instanceof LockerBulk ? bulk : null;
+  }
+
+  /** What a key is about: the chosen lockers, or the one that the keyboard is on. @returns {Locker[]} */
+  #meant() {
+    const { lockers } = this.app.fleet;
+    const row = this.#rows[this.#cursor];
+    const ids = this.#selection.size > 0 ? this.#selection.ids : row?.type === "locker" ? [row.id] : [];
+    return ids.flatMap((id) => lockers.get(id) ?? []);
+  }
+
+  /** @param {number} index @param {boolean} range */
+  #choose(index, range) {
+    const row = this.#rows[index];
+    if (row?.type !== "locker") return;
+    if (range) this.#selection.reach(row.id, this.#order);
+    else this.#selection.toggle(row.id);
+    this.requestUpdate();
+  }
+
+  #chooseAll() {
+    this.#selection.all([...this.#selection.ids, ...this.#order]);
+    this.requestUpdate();
+  }
+
+  #clear() {
+    this.#selection.clear();
+    this.requestUpdate();
+  }
+
+  #export() {
+    const { lockers } = this.app.fleet;
+    const at = new Date(this.app.at ?? this.app.now()).toISOString().replace(/\.\d+Z$/, "Z");
+    const found = this.#order.flatMap((id) => lockers.get(id) ?? []);
+    download(`lockers-${at.replaceAll(":", "")}.csv`, csvOf(CSV_NAMES, found.map(csvRow)));
+  }
+
+  /** @param {CustomEvent<Partial<Filter>>} event */
+  #narrowed(event) {
+    const { app } = this;
+    app.filter = { ...app.filter, ...event.detail };
+    app.filterProblems = [];
+    app.router.rename(addressOf(app.filter));
+    this.requestUpdate();
+    this.querySelector("lh-locker-filters")?.requestUpdate();
+  }
+
+  #search() {
+    const search = this.querySelector("#search");
+    if (!(search instanceof HTMLInputElement)) return;
+    search.focus();
+    search.select();
+  }
+
+  /** @param {number} step */
+  #step(step) {
+    const last = this.#rows.length - 1;
+    if (last < 0) return;
+    let next = Math.min(last, Math.max(0, this.#cursor + step));
+    while (this.#rows[next]?.type === "site") next += next === 0 || step > 0 ? 1 : -1;
+    if (!this.#rows[next]) return;
+    this.#cursor = next;
+    this.#moveFocus = true;
     this.requestUpdate();
   }
 
@@ -273,49 +309,23 @@ export class Lockers extends View {
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -last, End: last }[event.key];
     if (!step || last < 0) return;
     event.preventDefault();
-    let next = Math.min(last, Math.max(0, this.#cursor + step));
-    while (this.#rows[next]?.type === "site") next += next === 0 || step > 0 ? 1 : -1;
-    if (!this.#rows[next]) return;
-    this.#cursor = next;
-    this.#moveFocus = true;
-    this.requestUpdate();
-  }
-
-  /** @param {KeyboardEvent} event */
-  #shortcut(event) {
-    const typing = event.target instanceof Element && event.target.closest("input, select, textarea, dialog");
-    const search = this.querySelector("#search");
-    if (!(search instanceof HTMLInputElement)) return;
-    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
-      event.preventDefault();
-      search.focus();
-      search.select();
-    } else if (event.target === search && event.key === "ArrowDown" && this.#rows.length > 0) {
-      event.preventDefault();
-      this.#cursor = this.#rows.findIndex((row) => row.type === "locker");
-      this.#moveFocus = true;
-      this.requestUpdate();
-    } else if (event.target === search && event.key === "Escape") {
-      this.#narrow({ q: "" });
-    }
+    this.#step(step);
   }
 }
-
-const SORTS = { attention: "Attention first", id: "By id", heard: "Last heard" };
 
 /** @param {Row} row */
 function keyOf(row) {
   return row.type === "site" ? `site ${row.site}` : row.id;
 }
 
-/** @param {Event} event */
-function inputOf(event) {
-  return /** @type {HTMLInputElement} */ (event.target);
-}
-
-/** @param {Event} event */
-function selectOf(event) {
-  return /** @type {HTMLSelectElement} */ (event.target);
+/** @param {Locker} locker */
+function csvRow(locker) {
+  const { id, name, site, address, serial, agent, state, since, last_heard: heard, door_counts: doors, alarms, maintenance } = locker;
+  return [
+    ...[id, name, site, address, serial, agent, locker.tags.join(" "), state, since, heard],
+    ...[doors.total, doors.open, doors.unknown, doors.out_of_service],
+    ...[alarms.critical, alarms.high, alarms.medium, alarms.low, maintenance],
+  ];
 }
 
 customElements.define("lh-lockers", Lockers);
