@@ -258,9 +258,10 @@ class _Build:
         self.ledger.load(await self.ledgers.stands())
         await self.registry.refresh()
         self.seen.load(await newest_stored(self.store))
+        # What waits to be told since the last hub goes before what this one finds now.
+        await self.notifier.load()
         await self.alarms.load()
         await self.commanding.load()
-        await self.notifier.load()
         self.live.start([EventView(**row) for row in await self.store.events_newest(_EVENTS_SHOWN)])
 
     def application(self) -> web.Application:
