@@ -69,8 +69,8 @@ _DOOR_HOUR: Final = (
     "collect_seconds", *COLLECT_BOUNDS_S, "occupied_seconds", "occupied_after",
 )  # fmt: skip
 _COMMAND: Final = (
-    "id", "class", "locker", "kind", "door", "actor", "reason", "args", "accepted_at", "deadline_ms", "expires_at",
-    "state", "detail", "outcome", "late", "cancel_requested", "attempts", "stages_ms",
+    "id", "class", "locker", "kind", "door", "actor", "by", "reason", "args", "accepted_at", "deadline_ms",
+    "expires_at", "state", "detail", "outcome", "late", "cancel_requested", "attempts", "stages_ms",
 )  # fmt: skip
 _ALARM: Final = (
     "id", "type", "severity", "tenant", "site", "locker", "door", "where", "state", "began_at", "raised_at",

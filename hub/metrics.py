@@ -51,6 +51,7 @@ class Metrics:
         self._of_influx()
         self._of_history()
         self._of_retention()
+        self._of_notifications()
         self._of_alarms()
 
     def _of_intake(self) -> None:
@@ -297,6 +298,27 @@ class Metrics:
             "Rows from before this time have lived as long as the policy lets them.", ["category"], registry=r,
         )  # fmt: skip
         self.legal_holds = Gauge("lockerhub_legal_holds", "Legal holds that are active.", registry=r)
+
+    def _of_notifications(self) -> None:
+        r = self.registry
+        self.notifications = Counter(
+            "lockerhub_notifications_total",
+            "Notifications by what became of them: sent, failed, dropped (the queue was full), deduplicated (the "
+            "same had just been told), digested (told as a part of a digest).",
+            ["channel", "result"], registry=r,
+        )  # fmt: skip
+        self.notify_retries = Counter(
+            "lockerhub_notify_retries_total", "Tries that have to be made again.", ["channel"], registry=r
+        )
+        self.notify_queue = Gauge("lockerhub_notify_queue", "Messages that wait.", ["channel"], registry=r)
+        self.notify_failing = Gauge(
+            "lockerhub_notify_failing", "1 from a try that failed to the next message that is taken.",
+            ["channel"], registry=r,
+        )  # fmt: skip
+        self.notify_last_success = Gauge(
+            "lockerhub_notify_last_success_timestamp_seconds", "When a receiver last took a message.",
+            ["channel"], registry=r,
+        )  # fmt: skip
 
     def _of_alarms(self) -> None:
         r = self.registry

@@ -13,10 +13,12 @@ from msgspec import Meta
 
 from hub.api.alarms import AlarmFields, chosen
 from hub.api.history import EventFields, HistoryRoutes, fleet_filter
+from hub.api.past import PastRoutes
 from hub.api.problems import Problem
 from hub.api.routes import Route, read_query
 from hub.api.spans import Time, asked_span
 from hub.api.statistics import StatisticsRoutes, statistics_lockers, whole_hours
+from hub.config import Config
 from hub.config import Exports as ExportsConfig
 from hub.core.commands import State
 from hub.core.fleet import Fleet
@@ -236,12 +238,14 @@ class ExportRoutes:
             await response.write(piece)
 
 
-def past_routes(fleet: Fleet, store: Store, config: ExportsConfig, metrics: Metrics) -> list[Route]:
-    """Return all routes that read the past: views, statistics, files."""
+def past_routes(fleet: Fleet, store: Store, config: Config, metrics: Metrics) -> list[Route]:
+    """Return all routes that read the past: views, moments, statistics, files."""
+    silent_after_s = config.intake.silent_after_s
     return [
         *HistoryRoutes(fleet, store).routes(),
+        *PastRoutes(fleet, store, config.commands, silent_after_s=silent_after_s).routes(),
         *StatisticsRoutes(fleet, store).routes(),
-        *ExportRoutes(fleet, store, config, metrics).routes(),
+        *ExportRoutes(fleet, store, config.exports, metrics).routes(),
     ]
 
 

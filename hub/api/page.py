@@ -23,7 +23,11 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
-VIEWS: Final = ("/", "/events", "/lockers/{locker}")
+VIEWS: Final = (
+    "/", "/lockers", "/lockers/{locker}", "/lockers/{locker}/label", "/alarms", "/alarms/{alarm}", "/maintenance",
+    "/commands", "/commands/{command}", "/jobs", "/jobs/{job}", "/events", "/audit", "/statistics", "/health",
+    "/wall",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,13 @@ class LockerSpec:
     name: str
     site: str
     doors: tuple[DoorSpec, ...]
+    address: str = ""
+    serial: str = ""
+    """The maker's number of the cabinet."""
+    tags: tuple[str, ...] = ()
+
+
+"""Of alarms, worst first."""
 
 
 @dataclass(slots=True)
@@ -99,6 +106,13 @@ class Locker:
         if self.reachable:
             return LockerState.ONLINE
         return LockerState.OFFLINE if self.heard_at is not None or self.session else LockerState.NEVER_SEEN
+
+    def mentions(self, text: str) -> bool:
+        """Say whether a text is in what people look a locker up by, whatever the case of letters."""
+        spec = self.spec
+        wanted = text.casefold()
+        parts = (spec.id, spec.name, spec.site, spec.address, spec.serial, self.agent or "", *spec.tags)
+        return any(wanted in part.casefold() for part in parts)
 
     def door_state(self, door: Door) -> DoorState:
         """Return the state of a door to show: silence is not "closed"."""

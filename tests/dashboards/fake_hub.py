@@ -6,7 +6,7 @@ It holds no state machine of its own: a test says what changes, and this says it
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,6 +25,10 @@ POLICY: Final = (
 CITIES: Final = ("Berlin", "Hamburg", "Köln", "Leipzig", "München", "Dresden", "Bremen", "Essen")
 PLACES: Final = ("lobby", "main station", "library", "campus gate", "town hall", "garage", "market hall")
 COOKIE: Final = "session"
+VIEWS: Final = (
+    "/", "/lockers", "/lockers/{id}", "/lockers/{id}/label", "/alarms", "/alarms/{id}", "/maintenance", "/commands",
+    "/commands/{id}", "/jobs", "/jobs/{id}", "/events", "/audit", "/statistics", "/health", "/wall",
+)  # fmt: skip
 
 Json = dict[str, Any]
 
@@ -42,6 +46,13 @@ class FakeHub:
     mute: bool = False
     base: str = ""
     closed: bool = False
+    role: str = "admin"
+    views: dict[str, Json] = field(default_factory=dict)
+    """Snapshots by view, for those that lockers and events do not make: `alarms`, `summary`, `commands`, …"""
+    answers: dict[str, object] = field(default_factory=dict)
+    """What `METHOD /path` (without its query) answers, as JSON; a callable gets the request and its body."""
+    asked: list[tuple[str, str, Json | None]] = field(default_factory=list)
+    """Every request to the API that `answers` took: method, path with query, body."""
     posted: list[tuple[str, Json, str]] = field(default_factory=list)
     heard: list[Json] = field(default_factory=list)
     _sockets: dict[web.WebSocketResponse, set[str]] = field(default_factory=dict)
@@ -59,14 +70,14 @@ class FakeHub:
         door = next(one for one in detail["doors"] if one["number"] == number)
         door.update(changes, since=stamp())
         detail["door_counts"] = counts(detail["doors"])
-        await self.diff("fleet", {"lockers": [summary(detail)], "removed": []})
+        await self.diff("fleet", {"lockers": [[locker, summary(detail)]], "removed": []})
         await self.diff(f"locker:{locker}", {"locker": summary(detail), "doors": [door]})
 
     async def change_locker(self, locker: str, **changes: object) -> None:
         """Change a locker's own fields, and tell its viewers."""
         self.details[locker].update(changes)
         told = summary(self.details[locker])
-        await self.diff("fleet", {"lockers": [told], "removed": []})
+        await self.diff("fleet", {"lockers": [[locker, told]], "removed": []})
         await self.diff(f"locker:{locker}", {"locker": told})
 
     async def change_command(self, command: Json, **changes: object) -> None:
@@ -116,7 +127,8 @@ class FakeHub:
         app.router.add_get("/api/v1/commands/{id}", self._one_command)
         app.router.add_get("/api/v1/lockers/{id}/events", self._events)
         app.router.add_get("/static/{path:.+}", _static)
-        for view in ("/", "/events", "/lockers/{id}"):
+        app.router.add_route("*", "/api/v1/{path:.+}", self._answer)
+        for view in VIEWS:
             app.router.add_get(view, _index)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
@@ -141,7 +153,7 @@ class FakeHub:
         await socket.prepare(request)
         views: set[str] = set()
         self._sockets[socket] = views
-        hello = {"type": "hello", "protocol": 1, "version": "0.1.0", "hub": str(uuid4()), "now": stamp()}
+        hello = {"type": "hello", "protocol": 2, "version": "0.1.0", "hub": str(uuid4()), "now": stamp()}
         await self.say(socket, hello)
         try:
             async for message in socket:
@@ -172,6 +184,14 @@ class FakeHub:
 
     def _snapshot(self, view: str) -> Json | None:
         kind, _, locker = view.partition(":")
+        if view in self.views:
+            return self.views[view]
+        if view == "summary":
+            return summary_of(self.details.values())
+        if kind in {"alarms", "commands", "jobs"}:
+            return {kind: [], "total": 0}
+        if kind == "site":
+            return {"lockers": [summary(one) for one in self.details.values() if one["site"] == locker]}
         if kind == "fleet":
             return {"lockers": [summary(detail) for detail in self.details.values()]}
         if kind == "locker":
@@ -180,18 +200,51 @@ class FakeHub:
             return None
         return {"events": [event for event in self.events if not locker or event["locker"] == locker][:100]}
 
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json() if request.can_read_body else None
+        async with self._news:
+            self.asked.append((request.method, request.path_qs, body))
+            self._news.notify_all()
+        found = self.answers.get(f"{request.method} {request.path}") or self._usual(request)
+        if callable(found):
+            found = found(request, body)
+        if isinstance(found, web.StreamResponse):
+            return found
+        if found is None:
+            return problem(404, "not_found", "Not found", f"There is no {request.path} here.")
+        return web.json_response(found)
+
+    def _usual(self, request: web.Request) -> Json | None:
+        """Return what a hub with nothing to tell answers to what each locker's page asks."""
+        if request.method != "GET":
+            return None
+        _, _, locker = request.path.rpartition("/api/v1/lockers/")
+        if locker in self.details:
+            return self.details[locker]
+        if request.path.endswith("/telemetry/plot"):
+            asked = {name: request.query[name] for name in ("since", "until")}
+            return {"locker": "", **asked, "resolution": "raw", "width_s": 0, "at": [], "samples": [], "series": {}}
+        if request.path.endswith("/ledger") or request.path in {"/api/v1/alarms/rules", "/api/v1/maintenance"}:
+            return {"items": [], "next": None}
+        return None
+
     async def _session(self, request: web.Request) -> web.Response:
         needed = self.token is not None
         signed_in = needed and self._admits(request)
         return web.json_response(
-            {"needed": needed, "signed_in": signed_in, "operator": "operator" if signed_in else None}
+            {
+                "needed": needed,
+                "signed_in": signed_in,
+                "operator": "operator" if signed_in else None,
+                "role": self.role if signed_in or not needed else None,
+            }
         )
 
     async def _sign_in(self, request: web.Request) -> web.Response:
         given = (await request.json())["token"]
         if given != self.token:
             return problem(401, "sign_in_needed", "Sign in first", "That is another token.")
-        answer = web.json_response({"needed": True, "signed_in": True, "operator": "operator"})
+        answer = web.json_response({"needed": True, "signed_in": True, "operator": "operator", "role": self.role})
         answer.set_cookie(COOKIE, given, httponly=True, samesite="Strict")
         return answer
 
@@ -257,6 +310,11 @@ def locker_detail(n: int, doors: int) -> Json:
         "session": 10 + n if known else None,
         "boards": {"total": 1 + doors // 17, "online": (1 + doors // 17) if state == "online" else 0},
         "door_counts": counts(rows),
+        "address": f"{city}, Hafenstraße {n}",
+        "serial": f"LH-{n:05}",
+        "tags": ["pilot"] if n % 7 == 0 else [],
+        "alarms": {"critical": 0, "high": 0, "medium": 0, "low": 0},
+        "maintenance": False,
         "doors": rows,
         "commands": [],
     }
@@ -323,6 +381,30 @@ def event(locker: str, seq: int, kind: str, number: int | None = None, *, ago_s:
 def summary(detail: Json) -> Json:
     """Return the Locker of a LockerDetail."""
     return {key: value for key, value in detail.items() if key not in {"doors", "commands"}}
+
+
+def summary_of(details: Iterable[Json]) -> Json:
+    """Return the Summary of a fleet."""
+    every = list(details)
+    states = [one["state"] for one in every]
+    doors: Json = {"open": 0, "closed": 0, "unknown": 0, "out_of_service": 0}
+    for one in every:
+        for state in doors:
+            doors[state] += one["door_counts"][state]
+    return {
+        "lockers": {
+            **{state: states.count(state) for state in ("online", "offline", "never_seen")},
+            "maintenance": sum(one["maintenance"] for one in every),
+        },
+        "doors": doors,
+        "alarms": {
+            **{
+                grade: sum(one["alarms"][grade] for one in every) for grade in ("critical", "high", "medium", "low")
+            },
+            "unacked": 0,
+        },
+        "as_of": stamp(),
+    }
 
 
 def counts(doors: list[Json]) -> Json:

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.services
 
 async def test_a_missing_diff_brings_a_snapshot(window: Open) -> None:
     async with fleet(25).serve() as hub:
-        page = await (await window(hub)).go()
+        page = await (await window(hub)).go("/lockers")
         row = page.locator("[data-locker=berlin-08]")
         await expect(row).to_contain_text("Online")
         # One change is lost on the way; the next one uncovers the gap.
@@ -27,7 +27,7 @@ async def test_a_lost_connection_is_said_and_mended(window: Open) -> None:
     async with fleet(25).serve() as hub:
         one = await window(hub)
         one.expected.append("WebSocket connection")
-        page = await one.go()
+        page = await one.go("/lockers")
         row = page.locator("[data-locker=berlin-08]")
         await expect(row).to_contain_text("Online")
         hub.closed_to_viewers = True
@@ -46,7 +46,7 @@ async def test_silence_is_tested_and_then_called_stale(window: Open) -> None:
     async with fleet(3).serve() as hub:
         one = await window(hub)
         await one.page.clock.install()
-        page = await one.go()
+        page = await one.go("/lockers")
         await expect(page.locator(".connection")).to_have_text("Live")
         await expect(page.locator("[data-locker]").first).to_be_visible()
         # A quiet hub that answers is live however long it had nothing to say.

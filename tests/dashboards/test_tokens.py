@@ -10,14 +10,23 @@ TEXT = 4.5
 MARK = 3.0
 GROUNDS = ("field", "panel", "raised", "sunken")
 PAIRS = [
-    *[(ink, ground, TEXT) for ink in ("ink", "quiet", "accent", "serious") for ground in GROUNDS],
+    *[
+        (ink, ground, TEXT)
+        for ink in ("ink", "quiet", "accent", "serious", "critical", "high")
+        for ground in GROUNDS
+    ],
     *[("caution", ground, TEXT) for ground in ("field", "panel", "raised", "caution-wash")],
     *[(ink, wash, TEXT) for ink in ("ink", "quiet") for wash in ("caution-wash", "serious-wash")],
     ("ink", "door", TEXT),
     ("quiet", "door", TEXT),
+    *[(ink, "serious-wash", TEXT) for ink in ("critical", "high")],
     ("accent-ink", "accent", TEXT),
+    ("critical-ink", "critical", TEXT),
     ("panel", "ink", TEXT),
     ("caution-fill", "cavity", MARK),
+    ("ink", "plot-normal", TEXT),
+    ("ink", "plot-spread", MARK),
+    ("plot-bar", "panel", MARK),
     *[("line-strong", ground, MARK) for ground in ("panel", "raised")],
 ]
 

@@ -24,7 +24,7 @@ export class Api {
     this.#signInNeeded = signInNeeded;
   }
 
-  /** @returns {Promise<{needed: boolean, signed_in: boolean}>} */
+  /** @returns {Promise<{needed: boolean, signed_in: boolean, operator: string | null, role: string | null}>} */
   session() {
     return this.#call("GET", "/api/v1/session");
   }
@@ -66,6 +66,26 @@ export class Api {
     if (until) query.set("until", until);
     if (cursor) query.set("cursor", cursor);
     return this.#call("GET", `/api/v1/lockers/${encodeURIComponent(lockerId)}/events?${query}`);
+  }
+
+  /** @param {string} path with its query @returns {Promise<any>} */
+  get(path) {
+    return this.#call("GET", path);
+  }
+
+  /** @param {string} path @param {object} body @param {string} [key] see `send` @returns {Promise<any>} */
+  post(path, body, key) {
+    return this.#call("POST", path, { body, headers: key ? { "Idempotency-Key": key } : {} });
+  }
+
+  /** @param {string} path @param {object} body @returns {Promise<any>} */
+  put(path, body) {
+    return this.#call("PUT", path, { body });
+  }
+
+  /** @param {string} path @param {object} body @returns {Promise<any>} */
+  patch(path, body) {
+    return this.#call("PATCH", path, { body });
   }
 
   /**

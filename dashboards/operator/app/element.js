@@ -2,7 +2,11 @@
 
 import { Directive, LitElement, PartType, directive, noChange } from "../vendor/lit.js";
 
-/** @import {Operator} from "./main.js" */
+/**
+ * @import {Act} from "./acts.js"
+ * @import {Shortcut} from "./keys.js"
+ * @import {Operator} from "./main.js"
+ */
 
 /**
  * A view that is redrawn with the page. It lives in the light DOM: one set of style sheets, and labels that
@@ -40,11 +44,29 @@ export class View extends LitElement {
     if (changed.has("app")) this.#watch();
   }
 
+  /** Keys that do something while this view is there, and what they belong to. @returns {{title: string, shortcuts: readonly Shortcut[]}} */
+  shortcuts() {
+    return NO_SHORTCUTS;
+  }
+
+  /** What can be done with this view, for the palette. @returns {readonly Act[]} */
+  acts() {
+    return [];
+  }
+
   #watch() {
     this.#stop?.();
-    this.#stop = this.app ? this.app.watch(() => this.requestUpdate()) : null;
+    this.#stop = null;
+    if (!this.app || !this.isConnected) return;
+    const { title, shortcuts } = this.shortcuts();
+    const stops = [this.app.watch(() => this.requestUpdate()), this.app.acts.add(() => this.acts())];
+    if (shortcuts.length > 0) stops.push(this.app.keys.add(title, shortcuts));
+    this.#stop = () => stops.forEach((stop) => stop());
   }
 }
+
+/** @type {{title: string, shortcuts: readonly Shortcut[]}} */
+const NO_SHORTCUTS = { title: "", shortcuts: [] };
 
 class Placed extends Directive {
   /** @param {{type: number}} part */

@@ -1,13 +1,30 @@
 /**
  * Everything in words: ages, times, durations, sentences. Pure; the time now is an argument.
  *
- * @import {LockerEvent, Command, Door, Locker, LockerState} from "./types.js"
+ * @import {AlarmState, LockerEvent, Command, Door, Locker, LockerState, Severity} from "./types.js"
  */
 
 /** @typedef {"normal" | "caution" | "serious"} Tone */
 
 /** @type {Record<LockerState, string>} */
 export const LOCKER_WORDS = { online: "Online", offline: "Offline", never_seen: "Never seen" };
+
+/** From the most urgent to the least. @type {readonly Severity[]} */
+export const SEVERITIES = ["critical", "high", "medium", "low"];
+
+/** @type {Record<Severity, string>} */
+export const SEVERITY_WORDS = { critical: "Critical", high: "High", medium: "Medium", low: "Low" };
+
+/** @type {Record<Severity, Tone>} */
+export const SEVERITY_TONES = { critical: "serious", high: "serious", medium: "caution", low: "normal" };
+
+/** @type {Record<AlarmState, string>} */
+export const ALARM_STATE_WORDS = {
+  active_unacked: "Active, unacknowledged",
+  active_acked: "Active, acknowledged",
+  cleared_unacked: "Cleared, unacknowledged",
+  normal: "Closed",
+};
 
 /**
  * How long ago, short: "now", "12 s", "4 min", "3 h", "9 d".
@@ -70,9 +87,11 @@ export function number(n) {
 
 /** What a screen reader and a tooltip say of a door. @param {Door} door */
 export function doorWords(door) {
-  const words = [`Door ${door.label}`, doorState(door)];
-  if (door.occupied) words.push("item present");
+  const words = [`Door ${door.label}`];
+  // What is written on the door comes first, in that order: who speaks to the page says what they see.
   if (door.service === "out") words.push("out of service");
+  words.push(doorState(door));
+  if (door.occupied) words.push("item present");
   return words.join(", ");
 }
 
@@ -147,9 +166,13 @@ export function settled(command) {
 
 /** A command in a list: "Open door 3". @param {Pick<Command, "kind" | "door">} command */
 export function order(command) {
-  const verb = command.kind === "open" ? "Open" : command.kind === "locate" ? "Locate" : command.kind;
-  return command.door === null ? `${verb}${command.kind === "locate" ? " locker" : ""}` : `${verb} door ${command.door}`;
+  const verb = VERBS[command.kind] ?? command.kind;
+  if (command.door !== null) return `${verb} door ${command.door}`;
+  return command.kind === "open" ? verb : `${verb} locker`;
 }
+
+/** @type {Record<string, string>} */
+const VERBS = { open: "Open", locate: "Locate", configure: "Configure", restart: "Restart", forget: "Forget somebody on" };
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });

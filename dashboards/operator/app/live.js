@@ -5,7 +5,7 @@
  */
 
 /** The protocol of docs/api.md that this page speaks. */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 15_000;

@@ -2,22 +2,29 @@
  * What the hub said, and what the page shows of it. Pure: no DOM, no clock, no network.
  *
  * Frames go into the truth at once; `publish` carries what changed over to what is shown. Pausing the page is
- * nothing but not publishing. Entities are never changed in place, so a reference that is equal is equal.
+ * nothing but not publishing.
  *
- * @import {Locker, Door, Command, LockerEvent, LockerDetail, Frame} from "./types.js"
+ * @import {Locker, Command, Frame} from "./types.js"
+ * @import {Detail, Feed, Listed, Tail, View, ViewStatus} from "./kept.js"
  */
 
-/** Events kept of each feed; the oldest leave first. The hub has them all. */
-export const FEED_EVENTS_MAX = 500;
+import {
+  DetailView,
+  FeedView,
+  FleetView,
+  LOADING,
+  ListView,
+  NO_FEED,
+  NO_IDS,
+  NO_LIST,
+  NO_LOCKERS,
+  NO_TAIL,
+  READY,
+  TailView,
+  ValueView,
+} from "./kept.js";
 
-/** Commands kept of one locker, as many as the hub's own snapshot holds. */
-export const COMMANDS_MAX = 20;
-
-/**
- * @typedef {{phase: "loading" | "ready" | "failed", code: string, detail: string}} ViewStatus
- * @typedef {{locker: Locker, doors: Door[], commands: Command[]}} Detail
- * @typedef {{events: LockerEvent[], skipped: number}} Feed
- */
+export { COMMANDS_MAX, FEED_EVENTS_MAX, FLEET_COMMANDS_MAX, TAIL_MESSAGES_MAX, eventKey } from "./kept.js";
 
 export class Store {
   /** Counts publications; equal revisions mean that nothing shown has changed. */
@@ -48,6 +55,7 @@ export class Store {
     if (frame.type === "snapshot") {
       view.replace(frame.data);
       view.seq = seq;
+      view.at = frame.at ?? "";
       view.status = READY;
       return "applied";
     }
@@ -59,18 +67,23 @@ export class Store {
     }
     view.merge(frame.data);
     view.seq = seq;
+    view.at = frame.at ?? "";
     return "applied";
   }
 
   /**
    * Start to keep a view, empty and loading; nothing happens when it is kept already.
-   * @param {string} name `fleet`, `locker:{id}`, `events` or `events:{id}`
+   * @param {string} name one of those in docs/api.md, as `fleet` or `locker:{id}`
    */
   open(name) {
     if (this.#views.has(name)) return;
-    if (name === "fleet") this.#views.set(name, new FleetView());
-    else if (name.startsWith("locker:")) this.#views.set(name, new DetailView());
-    else this.#views.set(name, new FeedView());
+    const kind = name.split(":", 1)[0];
+    if (kind === "fleet" || kind === "site") this.#views.set(name, new FleetView());
+    else if (kind === "locker") this.#views.set(name, new DetailView());
+    else if (kind === "alarms" || kind === "commands" || kind === "jobs") this.#views.set(name, new ListView(kind));
+    else if (kind === "tail") this.#views.set(name, new TailView());
+    else if (kind === "events") this.#views.set(name, new FeedView());
+    else this.#views.set(name, new ValueView());
   }
 
   /** Forget a view. @param {string} name */
@@ -120,6 +133,51 @@ export class Store {
     return view instanceof FleetView ? view.shown : NO_LOCKERS;
   }
 
+  /** Lockers that the last publication changed: what a drawing of all of them has to draw again. @returns {ReadonlySet<string>} */
+  get touched() {
+    const view = this.#views.get("fleet");
+    return view instanceof FleetView ? view.touched : NO_IDS;
+  }
+
+  /** Counts what was shown anew of the fleet: `touched` belongs to this publication, and to no earlier one. */
+  get fleetRevision() {
+    const view = this.#views.get("fleet");
+    return view instanceof FleetView ? view.published : 0;
+  }
+
+  /** The lockers of one site as shown, by id. @param {string} site @returns {ReadonlyMap<string, Locker>} */
+  site(site) {
+    const view = this.#views.get(`site:${site}`);
+    return view instanceof FleetView ? view.shown : NO_LOCKERS;
+  }
+
+  /**
+   * Open alarms, newest commands or jobs as shown, by id, and what stands beside them (`total`, `health`).
+   * @param {string} name `alarms`, `alarms:{locker}`, `commands` or `jobs`
+   * @returns {Listed}
+   */
+  list(name) {
+    const view = this.#views.get(name);
+    return view instanceof ListView ? view.shown : NO_LIST;
+  }
+
+  /** `summary` or `health` as shown, null before the first. @param {string} name @returns {any} */
+  value(name) {
+    const view = this.#views.get(name);
+    return view instanceof ValueView ? view.shown : null;
+  }
+
+  /** Messages of one locker as shown, newest last. @param {string} id @returns {Tail} */
+  tail(id) {
+    const view = this.#views.get(`tail:${id}`);
+    return view instanceof TailView ? view.shown : NO_TAIL;
+  }
+
+  /** When the hub made what is shown of a view, in its own clock; "" before the first. @param {string} name */
+  madeAt(name) {
+    return this.#views.get(name)?.at ?? "";
+  }
+
   /** One locker as shown; null until its snapshot. @param {string} id @returns {Detail | null} */
   detail(id) {
     const view = this.#views.get(`locker:${id}`);
@@ -140,180 +198,4 @@ export class Store {
     const view = this.#views.get(name);
     return view instanceof FeedView ? view.shown : NO_FEED;
   }
-}
-
-/** What makes an event that event. @param {LockerEvent} event */
-export function eventKey(event) {
-  return `${event.locker} ${event.epoch} ${event.seq}`;
-}
-
-/** @type {ViewStatus} */
-const LOADING = { phase: "loading", code: "", detail: "" };
-/** @type {ViewStatus} */
-const READY = { phase: "ready", code: "", detail: "" };
-/** @type {ReadonlyMap<string, Locker>} */
-const NO_LOCKERS = new Map();
-/** @type {Feed} */
-const NO_FEED = { events: [], skipped: 0 };
-
-/** @typedef {FleetView | DetailView | FeedView} View */
-
-class ViewBase {
-  /** The last frame's number; null while a snapshot is awaited. @type {number | null} */
-  seq = null;
-  status = LOADING;
-  changed = false;
-  everShown = false;
-}
-
-class FleetView extends ViewBase {
-  /** @type {Map<string, Locker>} */
-  truth = new Map();
-  /** @type {Map<string, Locker>} */
-  shown = new Map();
-  /** @type {Set<string>} */
-  dirty = new Set();
-
-  get waiting() {
-    return this.dirty.size;
-  }
-
-  /** @param {{lockers: Locker[]}} data */
-  replace(data) {
-    const gone = new Set(this.truth.keys());
-    for (const locker of data.lockers) {
-      gone.delete(locker.id);
-      this.#set(locker);
-    }
-    for (const id of gone) this.#remove(id);
-    this.changed = true;
-  }
-
-  /** @param {{lockers?: Locker[], removed?: string[]}} data */
-  merge(data) {
-    for (const locker of data.lockers ?? []) this.#set(locker);
-    for (const id of data.removed ?? []) this.#remove(id);
-    this.changed = true;
-  }
-
-  publish() {
-    for (const id of this.dirty) {
-      const locker = this.truth.get(id);
-      if (locker) this.shown.set(id, locker);
-      else this.shown.delete(id);
-    }
-    this.dirty.clear();
-  }
-
-  /** @param {Locker} locker */
-  #set(locker) {
-    if (same(this.truth.get(locker.id), locker)) return;
-    this.truth.set(locker.id, locker);
-    this.dirty.add(locker.id);
-  }
-
-  /** @param {string} id */
-  #remove(id) {
-    if (this.truth.delete(id)) this.dirty.add(id);
-  }
-}
-
-class DetailView extends ViewBase {
-  /** @type {Locker | null} */
-  locker = null;
-  /** @type {Map<number, Door>} */
-  doors = new Map();
-  /** @type {Map<string, Command>} */
-  commands = new Map();
-  /** @type {Detail | null} */
-  shown = null;
-  /** @type {Set<string>} */
-  dirty = new Set();
-
-  get waiting() {
-    return this.dirty.size;
-  }
-
-  /** @param {LockerDetail} data */
-  replace(data) {
-    const { doors, commands, ...locker } = data;
-    this.doors.clear();
-    this.commands.clear();
-    this.merge({ locker, doors, commands });
-  }
-
-  /** @param {{locker?: Locker, doors?: Door[], commands?: Command[]}} data */
-  merge(data) {
-    if (data.locker) {
-      this.locker = data.locker;
-      this.dirty.add("locker");
-    }
-    for (const door of data.doors ?? []) {
-      this.doors.set(door.number, door);
-      this.dirty.add(`door ${door.number}`);
-    }
-    for (const command of data.commands ?? []) {
-      this.commands.set(command.id, command);
-      this.dirty.add(command.id);
-    }
-    if (this.commands.size > COMMANDS_MAX) {
-      for (const command of newestFirst(this.commands.values()).slice(COMMANDS_MAX)) {
-        this.commands.delete(command.id);
-      }
-    }
-    this.changed = true;
-  }
-
-  publish() {
-    this.dirty.clear();
-    if (!this.locker) return;
-    this.shown = {
-      locker: this.locker,
-      doors: [...this.doors.values()].sort((a, b) => a.number - b.number),
-      commands: newestFirst(this.commands.values()),
-    };
-  }
-}
-
-class FeedView extends ViewBase {
-  /** @type {Feed} */
-  truth = { events: [], skipped: 0 };
-  /** @type {Feed} */
-  shown = NO_FEED;
-  waiting = 0;
-
-  /** @param {{events: LockerEvent[]}} data */
-  replace(data) {
-    const known = new Set(this.truth.events.map(eventKey));
-    this.waiting += data.events.filter((event) => !known.has(eventKey(event))).length;
-    this.truth = { events: data.events.slice(0, FEED_EVENTS_MAX), skipped: 0 };
-    this.changed = true;
-  }
-
-  /** @param {{events: LockerEvent[], skipped?: number}} data */
-  merge(data) {
-    const known = new Set(this.truth.events.map(eventKey));
-    const fresh = data.events.filter((event) => !known.has(eventKey(event)));
-    this.waiting += fresh.length;
-    this.truth = {
-      events: [...fresh, ...this.truth.events].slice(0, FEED_EVENTS_MAX),
-      skipped: this.truth.skipped + (data.skipped ?? 0),
-    };
-    this.changed = true;
-  }
-
-  publish() {
-    this.shown = this.truth;
-    this.waiting = 0;
-  }
-}
-
-/** @param {Iterable<Command>} commands */
-function newestFirst(commands) {
-  return [...commands].sort((a, b) => (a.accepted_at < b.accepted_at ? 1 : a.accepted_at > b.accepted_at ? -1 : 0));
-}
-
-/** @param {unknown} a @param {unknown} b */
-function same(a, b) {
-  return a !== undefined && JSON.stringify(a) === JSON.stringify(b);
 }

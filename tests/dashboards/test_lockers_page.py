@@ -9,7 +9,7 @@ pytestmark = pytest.mark.services
 
 async def test_it_lists_every_locker_and_counts_the_states(window: Open) -> None:
     async with fleet(25).serve() as hub:
-        page = await (await window(hub)).go()
+        page = await (await window(hub)).go("/lockers")
         for name, number in {
             "All lockers": 25,
             "Online": 21,
@@ -26,10 +26,10 @@ async def test_it_lists_every_locker_and_counts_the_states(window: Open) -> None
 
 async def test_a_tile_filters_and_the_address_remembers_it(window: Open) -> None:
     async with fleet(25).serve() as hub:
-        page = await (await window(hub)).go()
+        page = await (await window(hub)).go("/lockers")
         await page.locator(".tile-offline").click()
         await expect(page.locator("[data-locker]")).to_have_count(2)
-        assert page.url == f"{hub.base}/?state=offline"
+        assert page.url == f"{hub.base}/lockers?state=offline"
         await page.reload()
         await expect(page.locator("[data-locker]")).to_have_count(2)
         await page.go_back()
@@ -38,7 +38,7 @@ async def test_a_tile_filters_and_the_address_remembers_it(window: Open) -> None
 
 async def test_search_finds_by_id_name_and_site_and_says_when_nothing_matches(window: Open) -> None:
     async with fleet(25).serve() as hub:
-        page = await (await window(hub)).go()
+        page = await (await window(hub)).go("/lockers")
         await expect(page.locator("[data-locker]").first).to_be_visible()
         await page.keyboard.press("/")
         await expect(page.get_by_role("searchbox")).to_be_focused()
@@ -55,7 +55,7 @@ async def test_search_finds_by_id_name_and_site_and_says_when_nothing_matches(wi
 
 async def test_lockers_are_walked_and_opened_by_keyboard(window: Open) -> None:
     async with fleet(25).serve() as hub:
-        page = await (await window(hub)).go("/?sort=id")
+        page = await (await window(hub)).go("/lockers?sort=id")
         await expect(page.locator("[data-locker]").first).to_be_visible()
         await page.keyboard.press("/")
         await page.keyboard.press("ArrowDown")
@@ -67,7 +67,7 @@ async def test_lockers_are_walked_and_opened_by_keyboard(window: Open) -> None:
 
 async def test_a_diff_changes_its_row_and_the_counts(window: Open) -> None:
     async with fleet(25).serve() as hub:
-        page = await (await window(hub)).go()
+        page = await (await window(hub)).go("/lockers")
         row = page.locator("[data-locker=berlin-08]")
         await expect(row).to_contain_text("Online")
         element = await row.element_handle()
@@ -81,7 +81,7 @@ async def test_rows_hold_still_while_they_are_pointed_at(window: Open) -> None:
     async with fleet(25).serve() as hub:
         one = await window(hub)
         await one.page.clock.install()
-        page = await one.go()
+        page = await one.go("/lockers")
         rows = page.locator("[data-locker]")
         await rows.nth(3).hover()
         await hub.change_locker("berlin-08", state="offline")
@@ -98,7 +98,7 @@ async def test_rows_hold_still_while_they_are_pointed_at(window: Open) -> None:
 
 async def test_pausing_holds_everything_and_counts_what_waits(window: Open) -> None:
     async with fleet(25).serve() as hub:
-        page = await (await window(hub)).go()
+        page = await (await window(hub)).go("/lockers")
         row = page.locator("[data-locker=berlin-08]")
         await expect(row).to_contain_text("Online")
         await page.get_by_role("button", name="Pause").click()
@@ -112,7 +112,7 @@ async def test_pausing_holds_everything_and_counts_what_waits(window: Open) -> N
 
 async def test_grouping_puts_a_heading_before_each_site(window: Open) -> None:
     async with fleet(25).serve() as hub:
-        page = await (await window(hub)).go()
+        page = await (await window(hub)).go("/lockers")
         await page.get_by_label("By site").check()
         await expect(page.locator(".row-site").first).to_contain_text("Berlin")
         await expect(page.locator(".row-site").first).to_contain_text("3 lockers, 1 offline")
@@ -125,7 +125,7 @@ async def test_markup_in_names_stays_text(window: Open) -> None:
         detail["name"] = detail["site"] = name
     hub.details["hamburg-01"]["doors"][0]["label"] = "<i>1</i>"
     async with hub.serve():
-        page = await (await window(hub)).go()
+        page = await (await window(hub)).go("/lockers")
         await expect(page.locator(".row-title").first).to_have_text(name)
         assert await page.locator("main img, main b").count() == 0
         await page.goto(f"{hub.base}/lockers/hamburg-01")
@@ -135,7 +135,7 @@ async def test_markup_in_names_stays_text(window: Open) -> None:
 
 async def test_five_thousand_lockers_take_sixty_row_elements(window: Open) -> None:
     async with fleet(5000, doors=8).serve() as hub:
-        page = await (await window(hub)).go("/?sort=id")
+        page = await (await window(hub)).go("/lockers?sort=id")
         await expect(page.get_by_text("5,000 lockers")).to_be_visible()
         seen: set[str] = set()
         first = page.locator("[data-locker]").first
@@ -163,7 +163,7 @@ async def test_no_page_is_wider_than_the_screen(window: Open, width: int) -> Non
 
 async def test_the_chosen_theme_is_remembered(window: Open) -> None:
     async with fleet(3).serve() as hub:
-        page = await (await window(hub, scheme="dark")).go()
+        page = await (await window(hub, scheme="dark")).go("/lockers")
         await page.get_by_role("button", name="Use the light theme").click()
         await page.reload()
         await expect(page.get_by_role("button", name="Use the dark theme")).to_be_visible()
@@ -172,5 +172,5 @@ async def test_the_chosen_theme_is_remembered(window: Open) -> None:
 
 async def test_an_empty_fleet_says_so(window: Open) -> None:
     async with fleet(0).serve() as hub:
-        page = await (await window(hub)).go()
+        page = await (await window(hub)).go("/lockers")
         await expect(page.get_by_text("No lockers yet")).to_be_visible()
