@@ -19,8 +19,8 @@ import pytest
 
 from hub.alarms.records import Records
 from hub.core.alarms.alarm import Occurrence, Severity, Spot
-from hub.core.alarms.watch import Place, Watch
 from hub.core.alarms.rules import parse_rules
+from hub.core.alarms.watch import Place, Watch
 from hub.metrics import Metrics
 from hub.store.alarms import AlarmStore
 from hub.store.timescale import Store
@@ -119,15 +119,14 @@ async def test_a_new_hub_takes_over_and_raises_nothing_twice(
     mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
 ) -> None:
     # Its events are not stored, so the locker is told nothing of it, and says all of it again.
-    async with locked(dsn, "event"):
-        async with (
-            scene(mosquitto_broker, dsn, tmp_path, service_drain_s=0.2) as hub,
-            online(hub) as locker,
-        ):
-            await locker.events(1, [event("door.forced", 3), event("tamper.on")])
-            first = await one(hub, "tamper")
-            await act(hub, "shelve", ids=[first["id"]], minutes=60, why="it is known")
-            epoch = locker.epoch
+    async with (
+        locked(dsn, "event"), scene(mosquitto_broker, dsn, tmp_path, service_drain_s=0.2) as hub,
+        online(hub) as locker,
+    ):
+        await locker.events(1, [event("door.forced", 3), event("tamper.on")])
+        first = await one(hub, "tamper")
+        await act(hub, "shelve", ids=[first["id"]], minutes=60, why="it is known")
+        epoch = locker.epoch
     async with scene(mosquitto_broker, dsn, tmp_path) as hub, online(hub, epoch=epoch) as locker:
         await locker.events(1, [event("door.forced", 3), event("tamper.on"), event("sensor.fault", 1)])
         await one(hub, "sensor.fault")
@@ -210,7 +209,8 @@ async def test_acts_on_many_skip_what_they_do_not_apply_to(
     ("query", "name"),
     [
         ("state=open", "state"), ("severity=urgent", "severity"), ("type=door.forcd", "did you mean door.forced"),
-        ("type=", "type"), ("suppressed=no", "suppressed"), ("door=1", "door"), ("door=x", "door"), ("limit=0", "limit"),
+        ("type=", "type"), ("suppressed=no", "suppressed"), ("door=1", "door"), ("door=x", "door"),
+        ("limit=0", "limit"),
         ("since=yesterday", "since"), ("since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", "since"),
         ("at=2099-01-01T00:00:00Z", "at"), ("at=2026-01-01T00:00:00Z&open=false", "at"), ("colour=red", "colour"),
         ("cursor=x", "cursor"), ("open=maybe", "open"),
@@ -236,7 +236,8 @@ async def test_bodies_that_are_nonsense_are_refused(nothing: Scene) -> None:
         ("acknowledge", {}), ("acknowledge", {"ids": [], "note": "x"}), ("acknowledge", {"ids": ["x"]}),
         ("acknowledge", {"filter": {"state": "x"}}), ("acknowledge", {"filter": {"limit": 3}}),
         ("acknowledge", {"ids": [str(uuid4())], "filter": {}}), ("shelve", {"filter": {}, "minutes": 5}),
-        ("shelve", {"filter": {}, "minutes": 0, "why": "x"}), ("shelve", {"filter": {}, "minutes": 1441, "why": "x"}),
+        ("shelve", {"filter": {}, "minutes": 0, "why": "x"}),
+        ("shelve", {"filter": {}, "minutes": 1441, "why": "x"}),
         ("shelve", {"filter": {}, "minutes": 5, "why": ""}), ("acknowledge", {"filter": {}, "note": "x" * 201}),
     ):  # fmt: skip
         status, answer = await nothing.post(f"/api/v1/alarms/{what}", json=body)
