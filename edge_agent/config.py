@@ -87,6 +87,8 @@ class Outbox(_Section, frozen=True, kw_only=True):
     keep_acked_events_max: Annotated[int, Meta(ge=0, le=10_000_000)] = 200_000
     unacked_events_max: Annotated[int, Meta(ge=1_000, le=100_000_000)] = 1_000_000
     drain_s: Annotated[float, Meta(ge=0, le=600)] = 5.0
+    snapshot_s: Annotated[float, Meta(ge=1, le=21_600)] = 21_600.0
+    """How often all doors are told anew while nothing else asks for it: the hub reads the past back so far."""
 
 
 class Beacon(_Section, frozen=True, kw_only=True):

@@ -16,6 +16,8 @@ from uuid import UUID, uuid4
 from aiohttp import web
 
 from hub import clock
+from hub.alarms.engine import Alarms
+from hub.api.alarms import alarm_routes
 from hub.api.auth import Auth
 from hub.api.barred import refusing_barred
 from hub.api.commands import Commands
@@ -23,9 +25,11 @@ from hub.api.exports import past_routes
 from hub.api.jobs import Jobs
 from hub.api.ledger import LedgerRoutes
 from hub.api.lockers import Lockers
+from hub.api.notifications import NotificationRoutes
 from hub.api.openapi import document
 from hub.api.page import Page, folder
 from hub.api.people import people_routes
+from hub.api.registry import RegistryRoutes
 from hub.api.retention import retention_routes
 from hub.api.server import application, start
 from hub.api.service import Service
@@ -50,9 +54,11 @@ from hub.links import Links, Receivers
 from hub.live import Live
 from hub.metrics import Metrics
 from hub.mqtt import Link
+from hub.notify.notifier import Notifier
 from hub.people.parts import PeopleParts
 from hub.quarantine import Quarantine, QuarantineSink
 from hub.receipts import Receipts
+from hub.registry import Registry
 from hub.retention.build import build_service
 from hub.series import series_chores
 from hub.signing import CommandKey, load_key
@@ -155,8 +161,13 @@ class _Build:
             per_topic_per_minute=intake.quarantine_per_locker_per_minute,
         )  # fmt: skip
         self.receipts = Receipts(metrics)
-        self.forks = Forks(self.quarantine, self.receipts, metrics)
+        self.alarms = Alarms(
+            config.alarms, UUID(self.id), self.store, self.fleet, metrics,
+            listening=lambda: self.links.ingest.connected,
+        )  # fmt: skip
+        self.forks = Forks(self.quarantine, self.receipts, metrics, self.alarms.fork)
         self.ledgers = Ledgers(self.store)
+        self.registry = Registry(self.store, self.fleet, config.service.registry_poll_s)
         self.events: Batcher[EventUnit] = Batcher(
             "event",
             EventSink(
@@ -193,6 +204,7 @@ class _Build:
                 receipts=self.receipts,
                 dispatch=self.dispatch,
                 live=self.live,
+                alarms=self.alarms,
                 metrics=metrics,
                 backlog_age_ms=intake.backlog_age_s * 1000,
             )
@@ -207,6 +219,7 @@ class _Build:
                 quarantine=self.quarantine,
                 shares=self._shares(),
                 seen=self.seen,
+                alarms=self.alarms,
                 silent_after_ms=intake.silent_after_s * 1000,
                 metrics=metrics,
             )
@@ -216,11 +229,13 @@ class _Build:
             Receivers(self.intake.receive, self.telemetry.deliver, self.dispatch.receive),
         )  # fmt: skip
         self.receipts.use(self.links.ingest)
+        self.registry.tell(self._registry_changed)
         self.commanding.use(self.links.command)
         self.jobs = JobRunner(
             config.jobs, UUID(self.id), self.store, self.fleet, self.dispatch, self.commanding.durable, metrics,
             connected=lambda: self.links.connected,
         )  # fmt: skip
+        self.alarms.jobs(self.jobs.has_asked)
         self.retention = build_service(config, self.store, self.id, metrics)
         self.people = PeopleParts(config, self.store, metrics)
         chores = [
@@ -229,6 +244,9 @@ class _Build:
             *statistics_chores(self.store, metrics),
             *self.people.chores(),
         ]
+        self.notifier = Notifier(config, self.store, metrics)
+        chores += self.notifier.chores()
+        self.alarms.listen(self.notifier.hear)
         self.upkeep = Upkeep(self.store, metrics, chores)
         self.socket = Socket(self.live, config.live, __version__, self.id)
         metrics.count_accounts(self.accounts, lambda: (self.events.in_flight, self.readings.in_flight))
@@ -238,28 +256,33 @@ class _Build:
     async def load(self) -> None:
         """Take over what the database knows."""
         self.ledger.load(await self.ledgers.stands())
-        self.registry_version = await self.store.registry_version()
-        self.fleet.load(await self.store.registry())
+        await self.registry.refresh()
         self.seen.load(await newest_stored(self.store))
+        await self.alarms.load()
         await self.commanding.load()
+        await self.notifier.load()
         self.live.start([EventView(**row) for row in await self.store.events_newest(_EVENTS_SHOWN)])
 
     def application(self) -> web.Application:
         """Return the HTTP application."""
         config = self.config
         auth = Auth(config.http)
+        lockers = Lockers(self.fleet, self.store, self.commanding.store, self.live, config.commands)
         routes = [
             *auth.routes(),
-            *Lockers(self.fleet, self.store, self.commanding.store, self.live, config.commands).routes(),
+            *lockers.routes(),
+            *RegistryRoutes(self.fleet, self.store, self.registry, lockers, config.http).routes(),
             *refusing_barred(
                 Commands(self.commanding, config.commands, config.http.wait_s_max).routes(),
                 self.people.watch.is_barred,
             ),
             *people_routes(self.people, config.people, self.store),
             *LedgerRoutes(self.fleet, self.ledgers).routes(),
-            *past_routes(self.fleet, self.store, config.exports, self.metrics),
+            *past_routes(self.fleet, self.store, config, self.metrics),
             *Jobs(config.jobs, auth.operators, self.fleet, self.store, self.jobs, self.metrics).routes(),
             *retention_routes(self.retention, self.store),
+            *NotificationRoutes(self.notifier).routes(),
+            *alarm_routes(self.alarms, self.fleet),
             *self.socket.routes(),
             *Page(folder()).routes(),
         ]
@@ -275,6 +298,8 @@ class _Build:
             "write.reading": self.readings.run(),
             "write.command": self.commanding.rows.run(),
             "write.quarantine": self.quarantined.run(),
+            "write.notification": self.notifier.rows.run(),
+            "write.alarm": self.alarms.records.run(),
         }
 
     def sources(self) -> dict[str, Coroutine[Any, Any, None]]:
@@ -282,22 +307,24 @@ class _Build:
         return {
             **self.links.tasks(),
             **self.commanding.tasks(),
+            **self.alarms.tasks(),
             "jobs": self.jobs.run(),
             "live.diffs": self.live.run(),
             "fleet.sweep": self._sweep(),
-            "registry.follow": self._follow_registry(),
+            "registry.follow": self.registry.run(),
             "loop.lag": self._probe_lag(),
             "upkeep": self.upkeep.run(),
             "retention": self.retention.run(),
             **influx_tasks(self.config, self.store, self.metrics),
             **self.people.tasks(),
+            **self.notifier.tasks(),
             "ledger.watch": watch_ledgers(self.ledgers, self.metrics, self.config.service.ledger_watch_s),
         }
 
     async def settle(self) -> None:
         """Let commands in flight end, within their deadline; say goodbye; take no more."""
         self.jobs.rest()
-        await self.commanding.settle()
+        await asyncio.gather(self.commanding.settle(), self.notifier.rest())
         self.links.say_goodbye()
 
     def _shares(self) -> Shares:
@@ -320,21 +347,12 @@ class _Build:
                 self.metrics.doors.labels(state).set(count)
             await asyncio.sleep(_SWEEP_S)
 
-    async def _follow_registry(self) -> None:
-        while True:
-            await asyncio.sleep(self.config.service.registry_poll_s)
-            try:
-                version = await self.store.registry_version()
-                if version != self.registry_version:
-                    known = set(self.fleet.lockers)
-                    self.fleet.load(await self.store.registry())
-                    self.registry_version = version
-                    self.live.wake()
-                    if self.fleet.lockers.keys() - known:
-                        # What a new locker said before it was known went into quarantine: let all say it again.
-                        self.links.announce_anew()
-            except StoreUnavailable as error:
-                _log.warning("The registry cannot be read; trying again", extra={"error": str(error)})
+    def _registry_changed(self, has_new: bool) -> None:  # noqa: FBT001 - the only thing there is to tell
+        self.alarms.follow_registry()
+        self.live.wake()
+        if has_new:
+            # What a new locker said before it was known went into quarantine: let all say it again.
+            self.links.announce_anew()
 
     async def _probe_lag(self) -> None:
         while True:
@@ -356,7 +374,14 @@ class _Build:
 
 async def _drained(writers: list[asyncio.Task[None]], build: _Build, drain_s: float) -> None:
     """Close the queues and wait until they are written, for `drain_s` at the most."""
-    batchers = (build.events, build.readings, build.commanding.rows, build.quarantined)
+    batchers = (
+        build.events,
+        build.readings,
+        build.commanding.rows,
+        build.quarantined,
+        build.alarms.records,
+        build.notifier.rows,
+    )
     for batcher in batchers:
         batcher.close()
     _, late = await asyncio.wait(writers, timeout=drain_s)

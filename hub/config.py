@@ -5,6 +5,7 @@ an error, with the nearest known one.
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,8 +15,11 @@ import msgspec
 from msgspec import Meta
 
 from hub.errors import ConfigError
+from hub.notify.settings import Notify, check_notify
 
 ENVIRONMENT_PREFIX: Final = "HUB_"
+
+_PUBLIC_URL: Final = re.compile(r"https?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?/?")
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Positive = Annotated[int, Meta(ge=1, le=10_000_000)]
@@ -62,9 +66,11 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: Port = 8080
     token_file: str | None = None
-    """A file whose one line is the operators' token; without it only this machine is served."""
+    """A file with the operators, their roles and tokens; without it only this machine is served."""
     allowed_hosts: list[str] = []
     """Names under which browsers may reach the hub, beside its own address (DNS rebinding)."""
+    public_url: str | None = None
+    """Where people reach the page, as https://hub.example.org: for labels and notifications."""
     body_bytes_max: Positive = 65_536
     wait_s_max: Seconds = 10.0
     """The longest that `?wait=` waits."""
@@ -246,6 +252,17 @@ class People(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How soon a restriction reaches the commands, and the metrics what is due."""
 
 
+class Alarms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What people have to be told of."""
+
+    rules_file: str | None = None
+    """What raises them, if it is not what comes with the hub."""
+    open_max: Annotated[int, Meta(ge=100, le=100_000)] = 10_000
+    """How many are open at once; at the limit no further one is opened, and that is counted."""
+    follow_s: Seconds = 2.0
+    """How soon what command lines and other hubs did to them is seen."""
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Logs go to standard error."""
 
@@ -269,6 +286,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     people: People = People()
     influx: Influx = Influx()
     exports: Exports = Exports()
+    notify: Notify = Notify()
+    alarms: Alarms = Alarms()
     log: Log = Log()
 
     def dsn(self) -> str:
@@ -375,7 +394,17 @@ def _check_sense(config: Config) -> None:
         raise ConfigError("commands.open_deadline_ms must not be below commands.open_budget_ms")
     if config.commands.durable_pause_ms_max < config.commands.durable_pause_ms_min:
         raise ConfigError("commands.durable_pause_ms_max must not be below commands.durable_pause_ms_min")
+    _check_public_url(config.http.public_url)
     _check_influx(config)
+    check_notify(config.notify)
+
+
+def _check_public_url(url: str | None) -> None:
+    if url is not None and not _PUBLIC_URL.fullmatch(url):
+        raise ConfigError(
+            f"http.public_url = {url!r} must be where people reach the page, http://host:port or https://host, "
+            "without a path, a name or a password"
+        )
 
 
 def _check_influx(config: Config) -> None:

@@ -94,7 +94,11 @@ async def _register(config: Config, lockers: int) -> None:
                 continue
             site = _SITES[(number - 1) % len(_SITES)]
             place = _PLACES[((number - 1) // len(_SITES)) % len(_PLACES)]
-            await store.add_locker(LockerSpec(locker, "default", f"{site}, {place}", site, _doors()))
+            spec = LockerSpec(
+                locker, "default", f"{site}, {place}", site, _doors(),
+                address=f"{place.capitalize()}, Office {site}", serial=f"DEMO-{number:04d}", tags=(place,),
+            )  # fmt: skip
+            await store.add_locker(spec)
 
 
 def locker_id(number: int) -> str:

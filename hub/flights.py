@@ -45,4 +45,6 @@ class Run:
     def order(self, place: int) -> Order:
         """Return the order to one target."""
         target = self.targets[place].target
-        return Order(target.locker, self.row.kind, target.door, None, self.row.reason, self.row.args)
+        return Order(
+            target.locker, self.row.kind, target.door, None, self.row.reason, self.row.args, self.row.created_by
+        )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hub import clock
+from hub.alarms.engine import Alarms
 from hub.core.accounting import Accounts, Outcome, Tally
 from hub.core.clocks import Clocks
 from hub.core.fairness import Limit, Shares
@@ -62,6 +63,7 @@ class IntakeParts:
     receipts: Receipts
     dispatch: Dispatch
     live: Live
+    alarms: Alarms
     metrics: Metrics
     backlog_age_ms: float
 
@@ -144,6 +146,7 @@ class Intake:
         parts.shares.charge(locker, count, now_ms)
         key = (locker, batch.epoch)
         occurred = [occurred_ms(batch, event, received_ms) for event in batch.events]
+        parts.alarms.batch(locker, batch, occurred[-1], received_ms)
         lane = parts.events.room(count, key=locker, old=occurred[-1] < received_ms - parts.backlog_age_ms)
         if lane is None:
             # The locker keeps what was not receipted and sends it again.
@@ -212,6 +215,8 @@ class Intake:
             ),
             locker,
         )  # fmt: skip
+        if gap is not None:
+            parts.alarms.gap(locker)
         for place in range(skip, len(events)):
             if spoiled and place in spoiled:
                 continue
@@ -223,6 +228,8 @@ class Intake:
         parts.fleet.event(locker, event, at=at)
         if event.command is not None:
             parts.dispatch.heard_of(locker, event, at)
+        if event.kind in parts.alarms.kinds:
+            parts.alarms.event(locker, batch, place, event, at)
         parts.live.event(locker, batch, place, occurred, received_ms)
 
     def _presence(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> None:  # noqa: FBT001
@@ -232,6 +239,7 @@ class Intake:
         current = fleet.presence(locker, presence, at=clock.from_ms(received_ms))
         if presence.online and current and not retained:
             self._heard(locker, presence, clock.now_ms())
+            self._parts.alarms.presence(locker, presence)
         self._parts.live.wake()
 
     def _heard(self, locker: str, message: Up, now_ms: float) -> None:

@@ -51,6 +51,8 @@ class Metrics:
         self._of_influx()
         self._of_history()
         self._of_retention()
+        self._of_notifications()
+        self._of_alarms()
 
     def _of_intake(self) -> None:
         r = self.registry
@@ -296,6 +298,56 @@ class Metrics:
             "Rows from before this time have lived as long as the policy lets them.", ["category"], registry=r,
         )  # fmt: skip
         self.legal_holds = Gauge("lockerhub_legal_holds", "Legal holds that are active.", registry=r)
+
+    def _of_notifications(self) -> None:
+        r = self.registry
+        self.notifications = Counter(
+            "lockerhub_notifications_total",
+            "Notifications by what became of them: sent, failed, dropped (the queue was full), deduplicated (the "
+            "same had just been told), digested (told as a part of a digest).",
+            ["channel", "result"], registry=r,
+        )  # fmt: skip
+        self.notify_retries = Counter(
+            "lockerhub_notify_retries_total", "Tries that have to be made again.", ["channel"], registry=r
+        )
+        self.notify_queue = Gauge("lockerhub_notify_queue", "Messages that wait.", ["channel"], registry=r)
+        self.notify_failing = Gauge(
+            "lockerhub_notify_failing", "1 from a try that failed to the next message that is taken.",
+            ["channel"], registry=r,
+        )  # fmt: skip
+        self.notify_last_success = Gauge(
+            "lockerhub_notify_last_success_timestamp_seconds", "When a receiver last took a message.",
+            ["channel"], registry=r,
+        )  # fmt: skip
+
+    def _of_alarms(self) -> None:
+        r = self.registry
+        self.alarms = Gauge(
+            "lockerhub_alarms_open", "Alarms that people are to see, by severity and state.",
+            ["severity", "state"], registry=r,
+        )  # fmt: skip
+        self.alarms_suppressed = Gauge(
+            "lockerhub_alarms_suppressed",
+            "Open alarms that are not announced: shelved, maintenance, out_of_service, folded.",
+            ["reason"], registry=r,
+        )  # fmt: skip
+        self.alarms_raised = Counter(
+            "lockerhub_alarms_raised_total", "Alarms raised that people are to see.", ["type"], registry=r
+        )
+        self.alarm_rate = Gauge("lockerhub_alarm_rate_10min", "Alarms raised in the last ten minutes.", registry=r)
+        self.alarm_flood = Gauge(
+            "lockerhub_alarm_flood", "1 from more than ten alarms in ten minutes until there are fewer than five.",
+            registry=r,
+        )  # fmt: skip
+        self.alarms_unwritten = Gauge(
+            "lockerhub_alarms_unwritten", "Alarms whose newest state waits for the database.", registry=r
+        )
+        self.alarms_dropped = Counter(
+            "lockerhub_alarms_dropped_total",
+            "What was given up at a limit: alarm (too many open), condition (too many followed), record (the "
+            "database was away for too long, or refused it), listener (one that failed).",
+            ["what"], registry=r,
+        )  # fmt: skip
 
     def count_accounts(self, accounts: Accounts, in_flight: Callable[[], tuple[int, int]]) -> None:
         """Export the books: all figures of one scrape are of one moment, so that they balance.

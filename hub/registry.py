@@ -1,8 +1,51 @@
-"""The front view of a new locker: doors in a grid."""
+"""The registry as a running hub follows it, and the front view of a new locker: doors in a grid."""
 
-from collections.abc import Mapping
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
 
-from hub.core.fleet import DoorSpec
+from hub.core.fleet import DoorSpec, Fleet
+from hub.errors import StoreUnavailable
+from hub.store.timescale import Store
+
+_log = logging.getLogger(__name__)
+
+
+class Registry:
+    """Keeps the fleet as the registry is: at once where this hub changed it, within `poll_s` otherwise."""
+
+    def __init__(self, store: Store, fleet: Fleet, poll_s: float) -> None:
+        self._store = store
+        self._fleet = fleet
+        self._poll_s = poll_s
+        self._version: int | None = None
+        self._reading = asyncio.Lock()
+        self._tell: Callable[[bool], None] = lambda _: None
+
+    def tell(self, changed: Callable[[bool], None]) -> None:
+        """Call this after every change; with True where there are lockers that were not there before."""
+        self._tell = changed
+
+    async def refresh(self) -> None:
+        """Take over what the database says now. Raises StoreUnavailable."""
+        # One after the other, so that what was read before never overwrites what was read after it.
+        async with self._reading:
+            version = await self._store.registry_version()
+            if version == self._version:
+                return
+            known = set(self._fleet.lockers)
+            self._fleet.load(await self._store.registry())
+            self._version = version
+        self._tell(bool(self._fleet.lockers.keys() - known))
+
+    async def run(self) -> None:
+        """Follow the registry until cancelled."""
+        while True:
+            await asyncio.sleep(self._poll_s)
+            try:
+                await self.refresh()
+            except StoreUnavailable as error:
+                _log.warning("The registry cannot be read; trying again", extra={"error": str(error)})
 
 
 def grid(doors: int, *, columns: int = 4, sizes: Mapping[int, str] | None = None) -> tuple[DoorSpec, ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hub import clock
+from hub.alarms.engine import Alarms
 from hub.core.accounting import Outcome, Tally
 from hub.core.clocks import Clocks
 from hub.core.fairness import Limit, Shares
@@ -47,6 +48,7 @@ class TelemetryParts:
     quarantine: Quarantine
     shares: Shares
     seen: Seen
+    alarms: Alarms
     silent_after_ms: float
     metrics: Metrics
 
@@ -137,6 +139,8 @@ class Telemetry:
             for sample in message.samples
         ]
         new = parts.seen.take(locker, taken, repeated=delivery.repeated)
+        if new[-1]:
+            parts.alarms.telemetry(locker, message, taken[-1].sampled, received_ms)
         rows = [
             reading_row(
                 message.samples[place], locker=locker, sampled_ms=taken[place].sampled, received_ms=received_ms

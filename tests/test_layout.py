@@ -20,7 +20,14 @@ LINES_MAX = 450
 # Where each third-party library may be imported; `msgspec` and `orjson` are everywhere's.
 HOMES = {
     # The client of InfluxDB raises its errors.
-    "aiohttp": ("hub/api/", "hub/app.py", "hub/store/influx.py", "edge_agent/hub_client.py"),
+    "aiohttp": (
+        "hub/api/",
+        "hub/app.py",
+        "hub/store/influx.py",
+        "hub/notify/webhook.py",
+        "edge_agent/hub_client.py",
+    ),
+    "aiosmtplib": ("hub/notify/mail.py",),
     "aiomqtt": ("edge_agent/mqtt.py",),
     "amqtt": ("hub/embedded/broker.py",),
     "cryptography": ("hub/signing.py", "edge_agent/signature.py"),
@@ -35,6 +42,7 @@ HOMES = {
     "psycopg_pool": ("hub/store/",),
     "serial": ("edge_agent/boards/link.py",),
     "structlog": ("hub/logs.py",),
+    "segno": ("hub/api/label.py",),
     "typer": ("hub/cli/",),
 }
 # What a core may not touch: time, chance, the machine, the network, other tasks.

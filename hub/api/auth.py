@@ -14,7 +14,7 @@ from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_body
 from hub.config import Http, is_loopback
 from hub.core.rates import TokenBucket
-from hub.operators import LOCAL, Operators
+from hub.operators import LOCAL, Operators, Role
 
 COOKIE: Final = "lockerhub_session"
 
@@ -23,6 +23,7 @@ _SESSIONS_MAX: Final = 1000
 _ATTEMPTS_PER_MINUTE: Final = 20
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OPERATOR: Final = web.RequestKey("operator", str)
+_ROLE: Final = web.RequestKey("role", Role)
 
 
 class SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,11 +33,12 @@ class SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SessionView(msgspec.Struct, frozen=True):
-    """Whether one has to sign in, and has; and as whom. `operator` is null for a stranger."""
+    """Whether one has to sign in, and has; and as whom. `operator` and `role` are null for a stranger."""
 
     needed: bool
     signed_in: bool
     operator: str | None
+    role: Role | None
 
 
 class Auth:
@@ -78,12 +80,18 @@ class Auth:
         if origin is not None and unsafe and _site(origin) != request.headers.get("Host"):
             raise Problem("foreign_origin", f"Pages of {origin[:80]!r} may not use this hub.")
 
-    def check_signed_in(self, request: web.Request) -> None:
-        """Note who calls (`operator_of`). Raises Problem unless the caller may go on."""
+    def check_may(self, request: web.Request, needed: Role) -> None:
+        """Note who calls (`operator_of`, `role_of`). Raises Problem for who may not do what needs this role."""
         operator = self._who(request)
         if operator is None:
             raise Problem("sign_in_needed", "Send `Authorization: Bearer <token>`, or sign in on the page.")
-        request[_OPERATOR] = operator
+        role = self.operators.role_of(operator)
+        if not role.covers(needed):
+            raise Problem(
+                "role_needed",
+                f"{operator} has the role {role}, and this needs {needed}; http.token_file gives roles.",
+            )
+        request[_OPERATOR], request[_ROLE] = operator, role
 
     def _who(self, request: web.Request) -> str | None:
         if not self.operators.needed:
@@ -95,7 +103,12 @@ class Auth:
         return operator if clock.now_ms() < ends_ms else None
 
     def _view(self, operator: str | None) -> dict[str, object]:
-        return {"needed": self.operators.needed, "signed_in": operator is not None, "operator": operator}
+        return {
+            "needed": self.operators.needed,
+            "signed_in": operator is not None,
+            "operator": operator,
+            "role": None if operator is None else self.operators.role_of(operator),
+        }
 
     async def _get(self, request: web.Request) -> web.Response:
         return answer(self._view(self._who(request)))
@@ -128,6 +141,11 @@ class Auth:
 def operator_of(request: web.Request) -> str:
     """Return the name of the operator who calls, on a route that is not public."""
     return request[_OPERATOR]
+
+
+def role_of(request: web.Request) -> Role:
+    """Return the role of the operator who calls, on a route that is not public."""
+    return request[_ROLE]
 
 
 def _digest(text: str) -> str:

@@ -9,6 +9,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from hub import clock
+from hub.api.auth import operator_of
 from hub.api.cursors import read_cursor, write_cursor
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, id_of_key, read_body, read_query
@@ -113,7 +114,7 @@ class Commands:
         body = await read_body(request, CommandBody, "bad_command")
         _check(body)
         command = id_of_key(request, _KEYS, locker)
-        order = Order(locker, body.kind, body.door, body.actor, body.reason, body.args)
+        order = Order(locker, body.kind, body.door, body.actor, body.reason, body.args, operator_of(request))
         if body.kind in DURABLE_KINDS:
             result = await self._durable.submit(command, order, body.expires_s or _EXPIRES_S)
         else:

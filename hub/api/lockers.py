@@ -38,7 +38,10 @@ _COMMANDS_SHOWN = 20
 
 
 class LockersParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which lockers: of a site, in a state, or with a text in id, name or site."""
+    """Which lockers: of a site, in a state, or with a text in what they are called and found by.
+
+    `q` looks in id, name, site, address, serial, the agent's version and each tag, whatever the case of letters.
+    """
 
     site: str | None = None
     state: Literal["online", "offline", "never_seen"] | None = None
@@ -115,16 +118,19 @@ class Lockers:
         )
 
     async def _show(self, request: web.Request) -> web.Response:
-        locker = self._find(request)
+        return answer(await self.detail(find_locker(self._fleet, request)))
+
+    async def detail(self, locker: Locker) -> LockerDetail:
+        """Return a locker with its doors and newest commands. Raises StoreUnavailable."""
         commands = [command_view(entry, self._commands) for entry in self._live.recent_commands(locker.spec.id)]
         if len(commands) < _COMMANDS_SHOWN:
             known = {command["id"] for command in commands}
             rows = await self._rows.of_locker(locker.spec.id, _COMMANDS_SHOWN)
             commands += [command_of_row(row, self._commands) for row in rows if row["id"] not in known]
-        return answer(locker_detail(locker, commands[:_COMMANDS_SHOWN]))
+        return locker_detail(locker, commands[:_COMMANDS_SHOWN])
 
     async def _events(self, request: web.Request) -> web.Response:
-        locker = self._find(request)
+        locker = find_locker(self._fleet, request)
         wanted = read_query(request, EventsParameters)
         since, until = asked_span(wanted.since, wanted.until, back=EVER)
         asked = EventFilter(
@@ -133,7 +139,7 @@ class Lockers:
         return answer(await event_page(self._history, asked, wanted.limit, wanted.cursor))
 
     async def _telemetry(self, request: web.Request) -> web.Response:
-        locker = self._find(request)
+        locker = find_locker(self._fleet, request)
         wanted = read_query(request, ReadingsParameters)
         since, until = asked_span(wanted.since, wanted.until, back=EVER)
         before = read_cursor(wanted.cursor, tuple[datetime, Annotated[int, Meta(ge=0, le=100_000)]])
@@ -156,12 +162,14 @@ class Lockers:
             after = write_cursor((last_at, seen))
         return answer(ReadingPage([_reading(row) for row in page], after))
 
-    def _find(self, request: web.Request) -> Locker:
-        name = request.match_info["locker"]
-        locker = self._fleet.lockers.get(name)
-        if locker is None:
-            raise Problem("locker_unknown", f"There is no locker {name[:40]!r} in the registry.")
-        return locker
+
+def find_locker(fleet: Fleet, request: web.Request) -> Locker:
+    """Return the locker in the path. Raises Problem locker_unknown."""
+    name = request.match_info["locker"]
+    locker = fleet.lockers.get(name)
+    if locker is None:
+        raise Problem("locker_unknown", f"There is no locker {name[:40]!r} in the registry.")
+    return locker
 
 
 def _matches(locker: Locker, wanted: LockersParameters) -> bool:
@@ -170,8 +178,7 @@ def _matches(locker: Locker, wanted: LockersParameters) -> bool:
         return False
     if wanted.state is not None and locker.state.value != wanted.state:
         return False
-    text = (wanted.q or "").casefold()
-    return not text or any(text in part.casefold() for part in (spec.id, spec.name, spec.site))
+    return locker.mentions(wanted.q or "")
 
 
 def _reading(row: dict[str, Any]) -> ReadingView:

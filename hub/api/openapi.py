@@ -8,16 +8,19 @@ import orjson
 
 from hub.api.problems import TITLES, ProblemView
 from hub.api.routes import Route
+from hub.operators import Role
 
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 _EVERYWHERE = ("bad_request", "sign_in_needed", "foreign_origin", "foreign_host")
 _MEANINGS = {202: "Still under way", 503: "Not ready"}
 _TEXT = {
     "locker": "A locker's id.",
+    "door": "A door's number.",
     "command": "A command's id.",
     "job": "A job's id.",
     "id": "A hold's id.",
     "number": "The number of a run.",
+    "channel": "The name of a channel.",
     "account": "The account's id.",
     "badge": "The badge's id.",
     "request": "The id of what a person asked for.",
@@ -73,8 +76,9 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
         operation["parameters"] = parameters
     if route.body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(route.body)}}}
-    if not route.public:
+    if route.needs is not None:
         operation["security"] = [{"token": []}]
+        operation["x-role"] = route.needs
     return operation
 
 
@@ -87,7 +91,8 @@ def _responses(route: Route) -> dict[str, Any]:
     if not route.answers:
         responses["200"] = {"description": "OK"}
     codes: dict[int, list[str]] = {}
-    for code in (*_EVERYWHERE, *route.codes):
+    refusals = _EVERYWHERE if route.needs in {None, Role.VIEWER} else (*_EVERYWHERE, "role_needed")
+    for code in (*refusals, *route.codes):
         codes.setdefault(TITLES[code][0], []).append(str(code))
     for status, names in codes.items():
         responses[str(status)] = {

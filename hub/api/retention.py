@@ -14,10 +14,10 @@ from hub.api.auth import operator_of
 from hub.api.cursors import read_cursor, write_cursor
 from hub.api.holds import HoldRoutes
 from hub.api.problems import Problem
-from hub.api.routes import Route, answer, read_query
+from hub.api.routes import Route, answer, needing, read_query
 from hub.core.retention.policy import Category, Policy
 from hub.core.retention.proof import Proof
-from hub.operators import is_person
+from hub.operators import Role, is_person
 from hub.retention.service import RetentionService
 from hub.store.holds import Holds
 from hub.store.timescale import Store
@@ -116,7 +116,7 @@ class RunView:
 
 def retention_routes(service: RetentionService, store: Store) -> list[Route]:
     """Return the routes of retention and of legal holds."""
-    return [*RetentionRoutes(service).routes(), *HoldRoutes(Holds(store)).routes()]
+    return [*RetentionRoutes(service).routes(), *needing(Role.ADMIN, HoldRoutes(Holds(store)).routes())]
 
 
 class RetentionRoutes:
@@ -149,7 +149,7 @@ class RetentionRoutes:
             ),
             Route(
                 "POST", f"{path}/run", "Let a run begin now", self._run, answers={202: RunView},
-                codes=("person_needed", "retention_running", away),
+                codes=("person_needed", "retention_running", away), role=Role.ADMIN,
             ),
         ]  # fmt: skip
 

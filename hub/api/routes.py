@@ -1,7 +1,7 @@
 """What a route is: enough to serve it, to check what comes in, and to document it."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 from uuid import UUID, uuid4, uuid5
 
@@ -10,9 +10,11 @@ import orjson
 from aiohttp import web
 
 from hub.api.problems import Problem
+from hub.operators import Role
 
 _Q = TypeVar("_Q")
 _KEY_CHARACTERS_MAX: Final = 200
+_LOOKS: Final = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,20 @@ class Route:
     public: bool = False
     """Served without sign-in."""
     documented: bool = True
+    role: Role | None = None
+    """Who may call it; None: viewers where it only looks, operators where it acts."""
+
+    @property
+    def needs(self) -> Role | None:
+        """The least role that may call it; None where everybody may."""
+        if self.public:
+            return None
+        return self.role or (Role.VIEWER if self.method in _LOOKS else Role.OPERATOR)
+
+
+def needing(role: Role, routes: Iterable[Route]) -> list[Route]:
+    """Return the routes as ones that need this role."""
+    return [replace(route, role=role) for route in routes]
 
 
 def answer(data: object, status: int = 200) -> web.Response:

@@ -14,6 +14,7 @@ from hub.api.routes import Route
 from hub.config import Http
 from hub.errors import ConfigError, StoreError, StoreRejected
 from hub.metrics import Metrics
+from hub.operators import Role
 
 _log = logging.getLogger(__name__)
 # How the router names a route whose parameter has a pattern.
@@ -64,8 +65,10 @@ async def start(app: web.Application, config: Http) -> web.AppRunner:
 async def _answer(request: web.Request, serve: _Serve, auth: Auth, route: Route | None) -> web.StreamResponse:
     try:
         auth.check_origin(request)
-        if route is None or not route.public:
-            auth.check_signed_in(request)
+        # Whether there is such a route is nothing that a stranger has to know.
+        needed = Role.VIEWER if route is None else route.needs
+        if needed is not None:
+            auth.check_may(request, needed)
         return await serve(request)
     except Problem as problem:
         return problem.response()

@@ -36,19 +36,34 @@ class DoorCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class AlarmCounts:
+    """Open alarms that people are to see, by severity."""
+
+    critical: int
+    high: int
+    medium: int
+    low: int
+
+
+@dataclass(frozen=True, slots=True)
 class LockerView:
     """A locker in a list."""
 
     id: str
     name: str
     site: str
+    address: str
+    serial: str
+    tags: list[str]
     state: Literal["online", "offline", "never_seen"]
     since: datetime | None
     last_heard: datetime | None
     agent: str | None
     session: int | None
-    boards: BoardsView
+    boards: BoardsView | None
     door_counts: DoorCounts
+    alarms: AlarmCounts
+    maintenance: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +93,7 @@ CommandView = TypedDict(
         "class": Literal["instant", "durable"],
         "door": int | None,
         "actor": UUID | None,
+        "by": str | None,
         "reason": str | None,
         "args": Args | None,
         "state": Literal[
@@ -97,7 +113,8 @@ CommandView = TypedDict(
     },
 )  # fmt: skip
 """A command as it stands. `stages_ms` count from acceptance; a stage not reached is left out. `expires_at` and
-`attempts` are a durable command's. Whom a `forget` is about is never shown: it has no `args`."""
+`attempts` are a durable command's. `by` is the operator who gave it. Whom a `forget` is about is never shown: it
+has no `args`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +201,9 @@ def locker_view(locker: Locker) -> LockerView:
         id=locker.spec.id,
         name=locker.spec.name,
         site=locker.spec.site,
+        address=locker.spec.address,
+        serial=locker.spec.serial,
+        tags=list(locker.spec.tags),
         state=locker.state.value,
         since=locker.since,
         last_heard=locker.heard_at,
@@ -191,6 +211,8 @@ def locker_view(locker: Locker) -> LockerView:
         session=locker.session or None,
         boards=BoardsView(locker.boards_total, locker.boards_online if locker.reachable else 0),
         door_counts=DoorCounts(**locker.door_counts()),
+        alarms=AlarmCounts(*locker.alarms),
+        maintenance=locker.maintenance,
     )
 
 
@@ -232,6 +254,7 @@ def command_view(entry: Entry, config: Commands) -> CommandView:
         "class": entry.command_class.value,
         "door": order.door,
         "actor": order.actor,
+        "by": order.by,
         "reason": order.reason,
         "args": None if is_forget(entry) else order.args,
         "state": entry.state.value,

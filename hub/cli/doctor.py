@@ -9,6 +9,8 @@ from hub import clock
 from hub import config as settings
 from hub.cli.options import ConfigOption, JsonOption
 from hub.core.doctor import Facts, Finding, Series, Task, judge, size
+from hub.errors import ConfigError
+from hub.retention.run import parse_file
 from hub.store.doctor import examine
 
 _TABLES_SHOWN = 8
@@ -22,16 +24,22 @@ def doctor(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     # Between the two looks at our clock the database looked at its own.
     ahead_s = max((began - facts.at).total_seconds(), 0) or min((clock.wall() - facts.at).total_seconds(), 0)
     found = judge(facts, pool_connections_max=loaded.database.connections_max, clock_ahead_s=ahead_s)
+    policy = None
+    try:
+        policy = parse_file(loaded.retention.policy_file, None).version
+    except ConfigError as error:
+        found.insert(0, Finding(f"retention does not run, and deletes nothing: {error}"))
     if as_json:
-        typer.echo(orjson.dumps({"facts": facts, "findings": found}, option=orjson.OPT_INDENT_2).decode())
+        said = {"facts": facts, "policy": policy, "findings": found}
+        typer.echo(orjson.dumps(said, option=orjson.OPT_INDENT_2).decode())
     else:
-        typer.echo("\n".join(report(facts, found)))
+        typer.echo("\n".join(report(facts, policy, found)))
     if any(one.trouble for one in found):
         raise typer.Exit(1)
 
 
-def report(facts: Facts, found: list[Finding]) -> list[str]:
-    """Return the report for people, line by line."""
+def report(facts: Facts, policy: str | None, found: list[Finding]) -> list[str]:
+    """Return the report for people, line by line. `policy`: the version of that of retention, if it can be read."""
     server, schema = facts.server, facts.schema
     extension = f", TimescaleDB {schema.extension}" if schema.extension else ""
     lines = [f"PostgreSQL {server.version}{extension}, tables in the form {schema.form}"]
@@ -50,7 +58,8 @@ def report(facts: Facts, found: list[Finding]) -> list[str]:
     if facts.retention is not None:
         sealed = facts.retention.sealed_at
         when = f"last sealed {sealed:%Y-%m-%d %H:%M}" if sealed else "has not run yet"
-        lines.append(f"retention: {when}, {facts.retention.holds} legal holds active")
+        rules = "no policy that can be read" if policy is None else f"policy {policy}"
+        lines.append(f"retention: {rules}, {when}, {facts.retention.holds} legal holds active")
     lines.append("")
     lines += [f"{'TROUBLE' if one.trouble else 'note'}: {one.text}" for one in found]
     if not any(one.trouble for one in found):

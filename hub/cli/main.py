@@ -19,7 +19,9 @@ import typer
 
 from hub import config as settings
 from hub import logs
+from hub.alarms.rules_file import read_rules
 from hub.app import run as run_hub
+from hub.cli.alarms import alarm_app
 from hub.cli.audit import audit_app
 from hub.cli.doctor import doctor
 from hub.cli.export import export_app
@@ -27,7 +29,9 @@ from hub.cli.holds import hold_app
 from hub.cli.influx import influx_app
 from hub.cli.jobs import job_app
 from hub.cli.ledger import ledger_app
+from hub.cli.lockers import locker_app
 from hub.cli.move import move_to_timescaledb
+from hub.cli.notify import notify_app
 from hub.cli.options import ConfigOption, JsonOption
 from hub.cli.options import fail as _fail
 from hub.cli.options import load as _load
@@ -37,26 +41,22 @@ from hub.cli.restore import restore_check
 from hub.cli.retention import retention_app
 from hub.cli.rights import rights_app
 from hub.cli.tenant import tenant_app
-from hub.core.fleet import LockerSpec
 from hub.errors import ConfigError, HubError
 from hub.influx.sink import server as influx_server
+from hub.notify.notifier import sender_of
 from hub.operators import Operators
 from hub.reconcile import decode_truth, reconcile_events
-from hub.registry import grid
 from hub.retention.run import parse_file as parse_policy_file
 from hub.signing import load_key, make_key, public_path
 from hub.store.ledgers import Ledgers
 from hub.store.migrate import check as missing_migrations
 from hub.store.migrate import migrate as migrate_database
-from hub.store.timescale import Store
 from wire import __version__
-from wire.topics import is_locker_id
 
 app = typer.Typer(
     name="hub", help="Lockerhub: the hub of a fleet of smart lockers.", no_args_is_help=True, add_completion=False,
     pretty_exceptions_enable=False,
 )  # fmt: skip
-locker_app = typer.Typer(help="The registry of lockers.", no_args_is_help=True)
 key_app = typer.Typer(help="The key that signs commands.", no_args_is_help=True)
 app.add_typer(locker_app, name="locker")
 app.add_typer(key_app, name="key")
@@ -69,13 +69,14 @@ app.command("restore-check")(restore_check)
 app.add_typer(job_app, name="job")
 app.add_typer(export_app, name="export")
 app.add_typer(hold_app, name="hold")
+app.add_typer(alarm_app, name="alarm")
 app.add_typer(retention_app, name="retention")
 app.add_typer(influx_app, name="influx")
+app.add_typer(notify_app, name="notify")
 app.command()(doctor)
 app.command("move-to-timescaledb")(move_to_timescaledb)
 
 _T = TypeVar("_T")
-_DOORS_SHOWN: Final = 60
 _GARBAGE_OBJECTS: Final = 50_000
 
 
@@ -166,9 +167,12 @@ def check_config(config: ConfigOption = None) -> None:
     if loaded.mqtt.password_file is not None:
         settings.read_secret(loaded.mqtt.password_file, "mqtt.password_file")
     Operators.read(loaded.http.token_file)
+    read_rules(loaded.alarms.rules_file)
     parse_policy_file(loaded.retention.policy_file, None)
     if loaded.influx.url is not None:
         influx_server(loaded.influx)
+    for channel in loaded.notify.channel:
+        sender_of(channel, loaded.http.public_url)
     typer.echo("the configuration is fine")
 
 
@@ -184,63 +188,6 @@ def reconcile(
     typer.echo(orjson.dumps(events).decode())
     if events.lost or events.duplicate:
         raise typer.Exit(1)
-
-
-@locker_app.command("add")
-def locker_add(
-    ids: Annotated[list[str], typer.Argument(help="One or more ids: 1 to 32 of a-z, 0-9 and -.")],
-    name: Annotated[str | None, typer.Option(help="What people call it; the id by default.")] = None,
-    site: Annotated[str, typer.Option(help="Where it is.")] = "",
-    doors: Annotated[int, typer.Option(min=1, max=999, help="How many doors.")] = 16,
-    columns: Annotated[int, typer.Option(min=1, max=99, help="Columns of the front view.")] = 4,
-    config: ConfigOption = None,
-) -> None:
-    """Add lockers to the registry; a running hub follows within seconds."""
-    for one in ids:
-        if not is_locker_id(one):
-            _fail(f"{one!r} is not a locker id: 1 to 32 of a-z, 0-9 and -", status=2)
-        if one.startswith("hub-"):
-            _fail(f"{one!r}: ids that begin with hub- are the hub's own accounts at the broker", status=2)
-    if name is not None and len(ids) > 1:
-        _fail("--name is for one locker; leave it out to use the ids", status=2)
-
-    async def add(store: Store) -> list[str]:
-        front = grid(doors, columns=columns)
-        return [
-            one for one in ids if not await store.add_locker(LockerSpec(one, "default", name or one, site, front))
-        ]
-
-    taken = _with_store(_load(config), add)
-    if taken:
-        _fail(f"already in the registry, and left as they are: {', '.join(taken)}")
-    typer.echo(f"added {len(ids)}")
-
-
-@locker_app.command("list")
-def locker_list(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """List the registry."""
-    lockers = _with_store(_load(config), lambda store: store.registry())
-    if as_json:
-        typer.echo(orjson.dumps(lockers).decode())
-        return
-    for locker in lockers:
-        typer.echo(f"{locker.id:<32}  {len(locker.doors):>3} doors  {locker.site:<20}  {locker.name}")
-
-
-@locker_app.command("show")
-def locker_show(locker: str, *, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show one locker."""
-    lockers = _with_store(_load(config), lambda store: store.registry())
-    found = next((one for one in lockers if one.id == locker), None)
-    if found is None:
-        _fail(f"there is no locker {locker!r} in the registry; `hub locker list` lists them")
-    if as_json:
-        typer.echo(orjson.dumps(found).decode())
-        return
-    typer.echo(f"{found.id}  {found.name}  {found.site}")
-    for door in found.doors[:_DOORS_SHOWN]:
-        service = "" if door.in_service else f"  out of service: {door.service_reason or 'no reason given'}"
-        typer.echo(f"  door {door.number:>3}  {door.size:<2}  row {door.row}, column {door.column}{service}")
 
 
 @key_app.command("make")

@@ -100,6 +100,8 @@ class Order:
     actor: UUID | None = None
     reason: str | None = None
     args: Args | None = None
+    by: str | None = field(default=None, compare=False)
+    """The operator who gave it. Whoever repeats an order, it is the same order."""
 
 
 @dataclass(slots=True)

@@ -52,6 +52,13 @@ class LockerSpec:
     name: str
     site: str
     doors: tuple[DoorSpec, ...]
+    address: str = ""
+    serial: str = ""
+    """The maker's number of the cabinet."""
+    tags: tuple[str, ...] = ()
+
+
+"""Of alarms, worst first."""
 
 
 @dataclass(slots=True)
@@ -88,6 +95,10 @@ class Locker:
     agent: str | None = None
     boards_total: int = 0
     boards_online: int = 0
+    alarms: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Open alarms that people are to see: critical, high, medium, low."""
+    maintenance: bool = False
+    """Somebody works at it, as planned."""
 
     @property
     def state(self) -> LockerState:
@@ -95,6 +106,13 @@ class Locker:
         if self.reachable:
             return LockerState.ONLINE
         return LockerState.OFFLINE if self.heard_at is not None or self.session else LockerState.NEVER_SEEN
+
+    def mentions(self, text: str) -> bool:
+        """Say whether a text is in what people look a locker up by, whatever the case of letters."""
+        spec = self.spec
+        wanted = text.casefold()
+        parts = (spec.id, spec.name, spec.site, spec.address, spec.serial, self.agent or "", *spec.tags)
+        return any(wanted in part.casefold() for part in parts)
 
     def door_state(self, door: Door) -> DoorState:
         """Return the state of a door to show: silence is not "closed"."""
@@ -225,6 +243,13 @@ class Fleet:
         elif event.kind == EventKind.BOARD_OFFLINE:
             for number in _doors_of(event):
                 self._see(locker, number, DoorState.UNKNOWN, at)
+
+    def mark(self, locker_id: str, *, alarms: tuple[int, int, int, int], maintenance: bool) -> None:
+        """Note how many alarms a locker has, and whether somebody works at it. An unknown locker is ignored."""
+        locker = self.lockers.get(locker_id)
+        if locker is not None and (locker.alarms, locker.maintenance) != (alarms, maintenance):
+            locker.alarms, locker.maintenance = alarms, maintenance
+            self._touch(locker_id)
 
     def sweep(self, *, now_ms: float, at: datetime) -> None:
         """Turn lockers that have been silent for too long unreachable. Call it once a second or so."""

@@ -36,7 +36,7 @@ class Selection:
     site: str | None = None
     lockers: frozenset[str] | None = None
     q: str = ""
-    """A text in id, name or site."""
+    """A text in what people look a locker up by."""
     doors: Doors | None = None
 
 
@@ -86,5 +86,4 @@ def _takes(selection: Selection, locker: Locker) -> bool:
         return False
     if selection.lockers is not None and spec.id not in selection.lockers:
         return False
-    text = selection.q.casefold()
-    return not text or any(text in part.casefold() for part in (spec.id, spec.name, spec.site))
+    return locker.mentions(selection.q)

@@ -9,6 +9,7 @@ from uuid import UUID
 from hub.core.retention.plan import Act, Due, act_on, may_be_held
 from hub.core.retention.policy import Category, Policy
 from hub.core.retention.series import SERIES, Series
+from hub.errors import HubError, StoreUnavailable
 from hub.store.retention import RetentionStore
 from hub.store.series import ROWS_MAX, Count, Scope
 
@@ -160,12 +161,13 @@ class Rights:
 
     async def plan(self, run: Run) -> list[Due]:
         """Count them."""
-        count = await self._store.rights_due(run.policy.cut_offs(self.category, run.now))
+        count = await self._store.rights_due(run.policy.cut_offs(self.category, run.now), run.now)
         return _some(self.category, "rights_request", Act.ROWS, count)
 
     async def apply(self, run: Run) -> AsyncIterator[str]:
         """Delete them."""
-        while await self._store.delete_rights(run.number, run.policy.cut_offs(self.category, run.now)):
+        cut_offs = run.policy.cut_offs(self.category, run.now)
+        while await self._store.delete_rights(run.number, cut_offs, run.now):
             yield "deleted requests"
 
 
@@ -204,11 +206,22 @@ class Accounts:
         return _some(self.category, "account", Act.ROWS, Count(len(due), 0, None))
 
     async def apply(self, run: Run) -> AsyncIterator[str]:
-        """Have them erased, one after the other."""
-        for account in await self._store.accounts_due(run.policy.cut_offs(self.category, run.now)):
-            if await self._erase(account, run.now):
+        """Have them erased, one after the other; one who cannot be does not keep the others beyond their time."""
+        due = await self._store.accounts_due(run.policy.cut_offs(self.category, run.now))
+        failed: list[HubError] = []
+        for account in due:
+            try:
+                whole = await self._erase(account, run.now)
+            except StoreUnavailable:
+                raise
+            except HubError as error:
+                failed.append(error)
+                continue
+            if whole:
                 await self._store.note_accounts(run.number, 1)
             yield "erased an account"
+        if failed:
+            raise HubError(f"{len(failed)} of {len(due)} people are not erased: {failed[0]}") from failed[0]
 
 
 class Codes:

@@ -238,7 +238,7 @@ async def add_forgets(
 def entry_of_row(row: DictRow, *, now: datetime, now_ms: float) -> Entry:
     """Return a stored command as it is kept in memory: its age by the wall clock is one by the monotonic clock."""
     age_ms = max(0.0, (now - row["accepted_at"]).total_seconds() * 1000)
-    order = Order(row["locker"], row["kind"], row["door"], row["actor"], row["reason"], row["args"])
+    order = Order(row["locker"], row["kind"], row["door"], row["actor"], row["reason"], row["args"], row["by"])
     return Entry(
         row["id"],
         order,
@@ -269,6 +269,7 @@ def _order(entry: Entry) -> dict[str, Any]:
         "kind": order.kind,
         "door": order.door,
         "actor": order.actor,
+        "by": order.by,
         "reason": order.reason,
         "args": None if order.args is None else Jsonb(order.args),
         "accepted_at": entry.accepted_at,

@@ -103,16 +103,17 @@ class RetentionStore:
 
         return await self.series.patiently(work)
 
-    async def rights_due(self, cut_offs: CutOffs) -> Count:
-        """Count requests of people that were answered long enough ago."""
-        (row,) = await self._store.fetch("retention_rights_due", cut_off_values(cut_offs))
-        return Count(row["due"], 0, row["oldest"])
+    async def rights_due(self, cut_offs: CutOffs, now: datetime) -> Count:
+        """Count requests of people that were answered long enough ago. A hold on the person keeps them."""
+        (row,) = await self._store.fetch("retention_rights_due", {**cut_off_values(cut_offs), "now": now})
+        return Count(row["due"], row["held"], row["oldest"])
 
-    async def delete_rights(self, run: int, cut_offs: CutOffs) -> int:
+    async def delete_rights(self, run: int, cut_offs: CutOffs, now: datetime) -> int:
         """Delete some of them; return how many."""
 
         async def work(conn: Connection) -> int:
-            values = {**cut_off_values(cut_offs), "rows_max": _ROWS_MAX}
+            await conn.execute(statement("retention_hold_lock"))
+            values = {**cut_off_values(cut_offs), "now": now, "rows_max": _ROWS_MAX}
             removed = (await conn.execute(statement("retention_rights_delete"), values)).rowcount
             return await _step(conn, run, Category.RIGHTS, "rights_request", Act.ROWS, removed)
 

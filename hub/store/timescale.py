@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 import orjson
 import psycopg
 from psycopg.rows import DictRow, dict_row
+from psycopg.types.datetime import DatetimeDumper
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -26,6 +27,20 @@ _RECONNECT_S: Final = 3.0
 up after this time, and whoever wants a connection next lets it begin anew."""
 
 
+class _InUtc(DatetimeDumper):
+    """Sends times in UTC, and none of a year that UTC does not have.
+
+    The last hours of 9999 west of Greenwich are of the year 10000: PostgreSQL takes them, and whoever reads that
+    row again fails, each time.
+    """
+
+    def dump(self, obj: datetime) -> bytes:
+        try:
+            return str(obj.astimezone(UTC)).encode()
+        except OverflowError:
+            raise psycopg.DataError(f"{obj} is outside of the years that there are in UTC") from None
+
+
 class Store:
     """A pool of connections and every query of the hub. Errors are StoreUnavailable or StoreRejected."""
 
@@ -34,6 +49,7 @@ class Store:
     ) -> None:
         set_json_dumps(orjson.dumps)
         set_json_loads(orjson.loads)
+        psycopg.adapters.register_dumper(datetime, _InUtc)
         self._pool = AsyncConnectionPool(
             dsn,
             min_size=_CONNECTIONS_MIN,
@@ -101,7 +117,16 @@ class Store:
     async def registry(self) -> list[LockerSpec]:
         """Return all lockers with their doors."""
         return [
-            LockerSpec(row["id"], row["tenant_id"], row["name"], row["site"], tuple(map(_door, row["doors"])))
+            LockerSpec(
+                row["id"],
+                row["tenant_id"],
+                row["name"],
+                row["site"],
+                tuple(map(_door, row["doors"])),
+                row["address"],
+                row["serial"],
+                tuple(row["tags"]),
+            )
             for row in await self.fetch("registry")
         ]
 
@@ -109,7 +134,15 @@ class Store:
         """Add a locker and its doors. Returns False, and changes nothing, if the id is taken."""
         async with self.transaction() as conn:
             added = await conn.execute(
-                statement("locker_add"), {"id": spec.id, "name": spec.name, "site": spec.site}
+                statement("locker_add"),
+                {
+                    "id": spec.id,
+                    "name": spec.name,
+                    "site": spec.site,
+                    "address": spec.address,
+                    "serial": spec.serial,
+                    "tags": list(spec.tags),
+                },
             )
             if added.rowcount == 0:
                 return False

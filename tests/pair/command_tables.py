@@ -109,8 +109,9 @@ def forgets_add(tables: Tables, given: Row) -> Result:
             continue
         tables.commands[one] = {
             "id": one, "class": "durable", "locker": locker, "kind": "forget", "door": None, "actor": None,
-            "reason": None, "args": given["args"], "accepted_at": given["now"], "deadline_ms": given["deadline_ms"],
-            "expires_at": given["expires_at"], "state": "queued", "detail": None, "outcome": None, "late": False,
+            "by": None, "reason": None, "args": given["args"], "accepted_at": given["now"],
+            "deadline_ms": given["deadline_ms"], "expires_at": given["expires_at"], "state": "queued",
+            "detail": None, "outcome": None, "late": False,
             "cancel_requested": False, "attempts": 0, "stages_ms": {}, "untouched": True,
         }  # fmt: skip
         result.count += 1

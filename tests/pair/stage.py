@@ -31,6 +31,9 @@ _WAIT_S: Final = 6.0
 _DURABLE_S: Final = 90
 _SETTLED: Final = frozenset({"rejected", "succeeded", "failed", "unknown", "expired", "cancelled"})
 
+_UNSAID: Final = {"address": "", "serial": "", "tags": []}
+"""What the registry has of a locker of which nothing more was said."""
+
 
 class Stage:
     """The world of one run."""
@@ -160,7 +163,7 @@ def _registered(names: tuple[str, ...], poison_every: int) -> Tables:
     doors = [(str(door), str(door), "M", "1", str(door), "t", None) for door in range(1, DOORS + 1)]
     return Tables(
         lockers=tuple(
-            {"id": name, "tenant_id": "default", "name": name, "site": "Testville", "doors": doors}
+            {"id": name, "tenant_id": "default", "name": name, "site": "Testville", "doors": doors, **_UNSAID}
             for name in names
         ),
         poison_every=poison_every,

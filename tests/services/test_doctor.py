@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -80,17 +81,30 @@ async def test_what_is_there_is_seen(dsn: str) -> None:
     }
 
 
-def test_the_command_line(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line(dsn: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HUB_DATABASE_DSN", dsn)
     ran = CliRunner().invoke(app, ["doctor", "--json"])
     found = json.loads(ran.stdout)
     assert ran.exit_code == 1
     assert [one["name"] for one in found["facts"]["series"]] == NAMES
     assert any(one["trouble"] and one["text"].startswith("fsync is off") for one in found["findings"])
+    assert found["policy"] == "2026.1"
     text = CliRunner().invoke(app, ["doctor"])
     assert text.exit_code == 1
-    for words in ("PostgreSQL 1", "reading_hour", "TROUBLE: fsync is off", "no migrations missing"):
+    for words in (
+        "PostgreSQL 1", "reading_hour", "TROUBLE: fsync is off", "no migrations missing",
+        "retention: policy 2026.1, has not run yet, 0 legal holds active",
+    ):  # fmt: skip
         assert words in text.stdout
+    policy = tmp_path / "policy.toml"
+    policy.write_text('version = "2"\n[keep]\nevent = "-7 years"\n')
+    monkeypatch.setenv("HUB_RETENTION_POLICY_FILE", str(policy))
+    for words in (
+        "TROUBLE: retention does not run",
+        "keep.event: -7 years: a period is not below zero",
+        "no policy",
+    ):
+        assert words in CliRunner().invoke(app, ["doctor"]).stdout
 
 
 def test_a_database_without_a_schema_is_examined(plain_postgres: Cluster) -> None:

@@ -19,7 +19,7 @@ from tests.services.conftest import Cluster
 pytestmark = pytest.mark.services
 
 NOW = datetime.now(UTC).replace(microsecond=123456)
-ORDER = Order("berlin-01", "open", 3, UUID(int=4), "hand-over", {"ms": 5, "soft": True, "word": "ä"})
+ORDER = Order("berlin-01", "open", 3, UUID(int=4), "hand-over", {"ms": 5, "soft": True, "word": "ä"}, "anna")
 
 
 @pytest.fixture(params=["plain", "timescaledb"])
@@ -55,6 +55,7 @@ async def test_a_command_comes_back_as_it_was(store: CommandStore) -> None:
     await store.write([CommandRow.of(told)])
     row = await store.find(told.id)
     assert row is not None
+    assert row["by"] == "anna"
     assert entry_of_row(row, now=NOW, now_ms=7000.0) == replace(told, accepted_ms=7000.0)
     assert entry_of_row(row, now=NOW + timedelta(seconds=2), now_ms=7000.0).accepted_ms == 5000.0
     # A wall clock that was put back makes no command of the future.

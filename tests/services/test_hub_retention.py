@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import orjson
 import pytest
 
 from hub.config import Config
@@ -12,6 +13,7 @@ from hub.config import Retention as RetentionConfig
 from hub.core.retention.holds import HoldOrder
 from hub.core.retention.policy import Category
 from hub.core.retention.series import SERIES
+from hub.errors import ErasureIncomplete, HubError
 from hub.retention.build import build_retention
 from hub.retention.run import Retention
 from hub.store.audit import verify_audit
@@ -42,9 +44,9 @@ from tests.services.retention_scene import (
 pytestmark = pytest.mark.services
 
 
-@pytest.fixture(params=["plain", "timescaledb"])
+@pytest.fixture(params=["plain_postgres", "timescaledb", "wheel_postgres"])
 def cluster(request: pytest.FixtureRequest) -> Cluster:
-    running: Cluster = request.getfixturevalue({"plain": "plain_postgres"}.get(request.param, request.param))
+    running: Cluster = request.getfixturevalue(request.param)
     return running
 
 
@@ -181,19 +183,48 @@ async def test_accounts_go_three_years_after_their_end_and_active_ones_stay(
     retention = build_retention(config, store, "hub")
     three = datetime(2030, 6, 16, 12, tzinfo=UTC)
     gone, their_actor = person(dsn, three - TICK)
-    closed, _ = person(dsn, three)
+    closed, closed_actor = person(dsn, three)
     active, actor = person(dsn, None)
-    # Two rules at once: the events of the closed account are younger than seven years, the active one's are older.
+    # Two rules at once: of whom three years are over, events go that are younger than seven years; of whom they are
+    # not, and of the active one, only those that are older.
     events(dsn, CUT + TICK, CUT + TICK * 2, actor=their_actor)
     events(dsn, CUT - TICK, CUT + TICK, first=3, actor=actor)
+    events(dsn, CUT - TICK, CUT, first=5, actor=closed_actor)
     said = await retention.run(NOW)
-    assert left(dsn) == [4]
+    assert left(dsn) == [4, 6]
     assert {account for (account,) in rows(dsn, "SELECT id FROM account")} == {closed, active}
     assert rows(dsn, "SELECT count(*) FROM credential") == [(2,)]
     assert [one["removed"] for one in said["done"] if one["category"] == "account"] == [1]
     assert str(gone) not in str(said)
     view = await ledger(store)
-    assert (view.complete, view.gone) == (True, 3)
+    assert (view.complete, view.gone) == (True, 4)
+    await clean(store, retention)
+
+
+async def test_what_was_collected_on_29_february_goes_with_the_first_of_march(
+    store: Store, dsn: str, retention: Retention
+) -> None:
+    leap_day, march = datetime(2028, 2, 29, tzinfo=UTC), datetime(2028, 3, 1, tzinfo=UTC)
+    events(dsn, leap_day - TICK, leap_day, march - TICK, march, march + TICK)
+    for now, stay in (
+        (datetime(2035, 2, 28, tzinfo=UTC), [1, 2, 3, 4, 5]),
+        (datetime(2035, 2, 28, 23, 59, 59, tzinfo=UTC), [1, 2, 3, 4, 5]),
+        (datetime(2035, 3, 1, tzinfo=UTC), [4, 5]),
+        (datetime(2035, 3, 1, 0, 0, 1, tzinfo=UTC), [5]),
+    ):
+        await retention.run(now)
+        assert left(dsn) == stay, now
+    await clean(store, retention)
+
+
+async def test_a_cut_off_on_29_february_waits_at_the_first_of_march(
+    store: Store, dsn: str, retention: Retention
+) -> None:
+    march = datetime(2029, 3, 1, tzinfo=UTC)
+    events(dsn, march - TICK, march, march + TICK)
+    for now in (datetime(2036, 2, 29, tzinfo=UTC), datetime(2036, 2, 29, 23, 59, 59, tzinfo=UTC)):
+        await retention.run(now)
+        assert left(dsn) == [2, 3], now
     await clean(store, retention)
 
 
@@ -236,6 +267,53 @@ async def test_every_other_category_goes_by_its_own_clock(store: Store, dsn: str
     assert said["audit"]["rows"] == 1
     assert (await verify_audit(store)).faults == []
     await clean(store, retention)
+
+
+async def test_a_hold_on_a_person_keeps_what_they_asked_for(store: Store, dsn: str, retention: Retention) -> None:
+    (held, _), (free, _) = person(dsn, None), person(dsn, None)
+    for account in (held, held, free):
+        request = uuid4()
+        rows(dsn, "INSERT INTO rights_request (id, tenant_id, account_id, kind, by_agent, state, received_at,"
+             " received_by, deadline_at, answered_at, answered_by) VALUES (%s, 'default', %s, 'access', false,"
+             " 'done', %s, 'a', %s, %s, 'a')", request, account, OLD, OLD, OLD)  # fmt: skip
+        rows(dsn, "INSERT INTO rights_check VALUES (%s, 'identity', 'recorded', 'passport', %s, 'a')", request, OLD)
+    holds, hold = Holds(store), uuid4()
+    assert await holds.place(hold, HoldOrder("A lawsuit", account=held), by="anna", now=CUT) is None
+    (due,) = [one for one in await retention.plan(NOW) if one.table == "rights_request"]
+    assert (due.due, due.held) == (3, 2)
+    said = await retention.run(NOW)
+    assert [one["removed"] for one in said["done"] if one["table"] == "rights_request"] == [1]
+    assert rows(dsn, "SELECT account_id FROM rights_request") == [(held,), (held,)]
+    assert rows(dsn, "SELECT count(*) FROM rights_check") == [(2,)]
+    await clean(store, retention)
+    await holds.release(hold, "Settled", by="anna", now=NOW + TICK)
+    await retention.run(NOW + TICK * 2)
+    assert rows(dsn, "SELECT count(*) FROM rights_request") == [(0,)]
+    await clean(store, retention)
+
+
+async def test_one_person_who_cannot_be_erased_does_not_keep_the_others(
+    store: Store, dsn: str, tmp_path: Path
+) -> None:
+    stuck, *others = [person(dsn, OLD - timedelta(days=365 * 9) + TICK * n)[0] for n in range(3)]
+    asked: list[UUID] = []
+
+    async def erase(account: UUID, _: datetime) -> bool:
+        asked.append(account)
+        if account == stuck:
+            raise ErasureIncomplete("something of them is left")
+        return True
+
+    config = RetentionConfig(directory=str(tmp_path / "retention"), key_file=str(tmp_path / "key.pem"))
+    failing = Retention(store, config, {"id": "hub", "version": "0"}, erase=erase)
+    with pytest.raises(HubError, match="account: 1 of 3 people are not erased: something of them is left"):
+        await failing.run(NOW)
+    assert asked == [stuck, *others]
+    newest = await failing.proofs.newest()
+    assert newest is not None
+    said = orjson.loads(bytes(newest["proof"]))["manifest"]
+    assert (said["outcome"], [one["removed"] for one in said["done"]]) == ("partial", [2])
+    assert rows(dsn, "SELECT count(*) FROM event WHERE occurred_at < %s", CUT) == [(0,)]
 
 
 async def test_a_hold_that_comes_after_the_decision_is_seen(store: Store, dsn: str, retention: Retention) -> None:

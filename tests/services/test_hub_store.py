@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from hub.core.fleet import DoorSpec, LockerSpec
 from hub.core.ledger import Key
-from hub.errors import StoreUnavailable
+from hub.errors import StoreRejected, StoreUnavailable
 from hub.store.binary import HEADER, TRAILER, event_rows, reading_row
 from hub.store.history import History
 from hub.store.ledgers import Ledgers
@@ -258,3 +258,49 @@ async def test_readings_are_counted_since_their_receipt(store: Store) -> None:
     assert await store.readings_since(["berlin-01", "paris-02"], NOW) == 3
     assert await store.readings_since(["paris-02"], NOW) == 0
     assert await store.readings_since(["berlin-01"], NOW + timedelta(seconds=1)) == 0
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        ("event", ("occurred_at", "received_at", "stamped_at")),
+        ("reading", ("sampled_at", "received_at", "stored_at")),
+    ],
+)
+async def test_a_time_that_could_not_be_read_back_is_not_stored(
+    dsn: str, table: str, columns: tuple[str, ...]
+) -> None:
+    usual = {
+        "event": "received_at, occurred_at, stamped_at, tenant_id, locker_id, epoch, seq, kind, clock",
+        "reading": "received_at, sampled_at, stored_at, locker_id",
+    }[table]
+    values = {
+        "event": ", 'default', 'berlin-01', gen_random_uuid(), 1, 'door.opened', 'synced'",
+        "reading": ", 'b'",
+    }
+    for column in columns:
+        for time in ("infinity", "-infinity", "10000-01-01 00:00+00", "0044-03-15 00:00+00 BC"):
+            names = f"{column}, {usual.replace(f'{column}, ', '')}"
+            insert = f"INSERT INTO {table} ({names}) VALUES (%s, now(), now(){values[table]})"
+            # Infinity has no chunk on TimescaleDB, so that it does not even come to the check.
+            with pytest.raises((psycopg.errors.CheckViolation, psycopg.errors.DatetimeFieldOverflow)):
+                rows(dsn, insert, time)
+    assert rows(dsn, f"SELECT count(*) FROM {table}") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        datetime(9999, 12, 31, 23, tzinfo=timezone(-timedelta(hours=12))),
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+    ],
+    ids=["year 10000", "before year 1"],
+)
+async def test_a_time_beyond_the_years_of_utc_is_refused_before_it_is_sent(store: Store, time: datetime) -> None:
+    with pytest.raises(StoreRejected, match="outside of the years that there are in UTC"):
+        async with store.transaction() as conn:
+            await conn.execute("SELECT %s::timestamptz::text", (time,))
+    async with store.transaction() as conn:
+        there = datetime(2026, 11, 20, 10, tzinfo=timezone(timedelta(hours=1)))
+        found = await (await conn.execute("SELECT %s AS one, %s AS many", (there, [there]))).fetchone()
+    assert found == {"one": there, "many": [there]}

@@ -198,10 +198,15 @@ async def test_holds_are_placed_listed_and_released_by_people(dsn: str, tmp_path
             ({"why": "T", "locker": "berlin-01", "tenant": "acme"}, "no tenant 'acme'"),
             ({"why": "T", "since": "2026-01-01T00:00:00"}, "timezone"),
             ({"why": "T", "since": "2026-01-02T00:00:00Z", "before": "2026-01-01T00:00:00Z"}, "wrong order"),
+            ({"why": "T", "since": "0001-01-01T00:00:00+14:00"}, "outside of the years"),
+            ({"why": "T", "before": "9999-12-31T23:59:59-12:00"}, "outside of the years"),
+            ({"why": "T", "locker": "berlin-01", "until": "9999-12-31T23:59:59-12:00"}, "outside of the years"),
         ):
             status, problem = await hub.post("holds", wrong)
             assert (status, problem["code"]) == (422, "bad_hold")
             assert why in problem["detail"]
+        # One that could not be read back would have stopped all of it.
+        assert (await hub.get("retention/plan"))[0] == 200
 
 
 def hub_command(dsn: str, folder: Path, *arguments: str) -> Result:
@@ -220,6 +225,7 @@ def test_the_command_line_plans_runs_verifies_and_shows(dsn: str, tmp_path: Path
 
     assert "2 rows would go" in hub("retention", "plan")
     assert json.loads(hub("retention", "plan", "--json", "--now", "2000-01-01"))["due"] == []
+    assert "--now is of the year 3, and" in hub("retention", "plan", "--now", "0003-01-01", status=2)
     hold = hub("hold", "add", "--why", "Theft", "--locker", "berlin-01", "--before", f"{OLD:%Y-%m-%d}").strip()
     assert "before" in hub("hold", "list")
     assert f"released {hold}" in hub("hold", "release", hold, "--why", "Settled")

@@ -36,6 +36,8 @@ from tests.services.retention_scene import (
 
 pytestmark = pytest.mark.services
 
+BOTH = pytest.mark.parametrize("cluster", ["plain_postgres", "timescaledb"], indirect=True)
+
 
 @pytest.fixture
 def cluster(request: pytest.FixtureRequest) -> Cluster:
@@ -60,7 +62,7 @@ def retention(store: Store, tmp_path: Path) -> Retention:
     return build(store, tmp_path)
 
 
-@pytest.mark.parametrize("cluster", ["plain_postgres", "timescaledb"], indirect=True)
+@BOTH
 async def test_a_run_that_is_killed_anywhere_is_gone_on_with(cluster: Cluster, tmp_path: Path) -> None:
     with fresh_database(cluster) as dsn:
         rows(dsn, "SELECT make_partitions('event', '2026-03-01', 1)")
@@ -128,10 +130,13 @@ async def test_a_database_from_a_backup_gets_its_proofs_back(store: Store, dsn: 
     await clean(store, retention)
 
 
-async def test_one_row_put_back_is_found(store: Store, dsn: str, retention: Retention) -> None:
-    events(dsn, OLD, CUT + TICK)
+@BOTH
+@pytest.mark.parametrize("at", [OLD, CUT - TICK], ids=["of a chunk that was dropped", "of the boundary's chunk"])
+async def test_one_row_put_back_is_found(store: Store, dsn: str, retention: Retention, at: datetime) -> None:
+    events(dsn, at, CUT + TICK)
+    compress(dsn)
     await retention.run(NOW)
-    event(dsn, 1, OLD)
+    event(dsn, 1, at)
     found = await verdict(store, retention)
     assert any(one.startswith("event: 1 rows lie below the cut-off of run 1") for one in found.findings)
     assert any(
@@ -157,6 +162,22 @@ async def test_what_comes_late_is_told_apart_and_goes_with_the_next_run(
     await retention.run(NOW + TICK * 2)
     assert left(dsn) == []
     assert (await ledger(store)).complete
+
+
+@BOTH
+@pytest.mark.parametrize("table", ["reading_hour", "reading_day"])
+async def test_a_roll_up_put_back_is_found(store: Store, dsn: str, retention: Retention, table: str) -> None:
+    put = (
+        f"INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, (SELECT jsonb_object_agg(column_name, 1)"
+        " FROM information_schema.columns WHERE table_name = 'reading_day' AND data_type = 'integer')"
+        " || jsonb_build_object('bucket', %s::timestamptz, 'locker_id', 'berlin-01'::text))).*"
+    )
+    rows(dsn, put, OLD)
+    await retention.run(NOW)
+    assert rows(dsn, f"SELECT count(*) FROM {table}") == [(0,)]
+    rows(dsn, put, OLD)
+    (finding,) = (await verdict(store, retention)).findings
+    assert finding.startswith(f"{table}: 1 rows lie below the cut-off of run 1")
 
 
 async def test_a_proof_that_is_altered_or_missing_is_found(store: Store, dsn: str, retention: Retention) -> None:

@@ -87,9 +87,11 @@ export function number(n) {
 
 /** What a screen reader and a tooltip say of a door. @param {Door} door */
 export function doorWords(door) {
-  const words = [`Door ${door.label}`, doorState(door)];
-  if (door.occupied) words.push("item present");
+  const words = [`Door ${door.label}`];
+  // What is written on the door comes first, in that order: who speaks to the page says what they see.
   if (door.service === "out") words.push("out of service");
+  words.push(doorState(door));
+  if (door.occupied) words.push("item present");
   return words.join(", ");
 }
 
@@ -164,9 +166,13 @@ export function settled(command) {
 
 /** A command in a list: "Open door 3". @param {Pick<Command, "kind" | "door">} command */
 export function order(command) {
-  const verb = command.kind === "open" ? "Open" : command.kind === "locate" ? "Locate" : command.kind;
-  return command.door === null ? `${verb}${command.kind === "locate" ? " locker" : ""}` : `${verb} door ${command.door}`;
+  const verb = VERBS[command.kind] ?? command.kind;
+  if (command.door !== null) return `${verb} door ${command.door}`;
+  return command.kind === "open" ? verb : `${verb} locker`;
 }
+
+/** @type {Record<string, string>} */
+const VERBS = { open: "Open", locate: "Locate", configure: "Configure", restart: "Restart", forget: "Forget somebody on" };
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });

@@ -60,8 +60,14 @@
  * @typedef {object} Command
  * @property {string} id
  * @property {string} locker
- * @property {"open" | "locate" | "configure" | "restart"} kind
+ * @property {"open" | "locate" | "configure" | "restart" | "forget"} kind
+ * @property {"instant" | "durable"} [class]
  * @property {number | null} door
+ * @property {string | null} [by] the operator who gave it
+ * @property {Record<string, unknown> | null} [args]
+ * @property {string | null} [expires_at]
+ * @property {boolean} [cancel_requested]
+ * @property {number} [attempts]
  * @property {string | null} actor
  * @property {string | null} reason
  * @property {CommandState} state
@@ -105,6 +111,40 @@
  * @property {string} where
  * @property {string} consequence
  * @property {string} todo
+ *
+ * @typedef {"waiting_approval" | "running" | "paused" | "done" | "aborted" | "cancelled" | "rejected" | "expired"} JobState
+ *
+ * @typedef {object} Job
+ * @property {string} id
+ * @property {"open" | "locate" | "configure" | "restart"} kind
+ * @property {Record<string, unknown> | null} args
+ * @property {string} reason
+ * @property {Record<string, any>} filter
+ * @property {JobState} state
+ * @property {string | null} why
+ * @property {string} created_at
+ * @property {string} created_by
+ * @property {{until: string, by: string | null, at: string | null} | null} approval
+ * @property {string | null} expires_at
+ * @property {string | null} ended_at
+ * @property {number} rate_per_minute
+ * @property {number} canaries
+ * @property {number} abort_share
+ * @property {number} abort_min_count
+ * @property {number} targets
+ * @property {number} openings
+ * @property {Record<string, number>} [counts] by state of the targets
+ * @property {{at: string, operator: string | null, state: JobState, detail: string | null}[]} [steps]
+ *
+ * @typedef {object} JobPlan
+ * @property {number} targets
+ * @property {number} lockers
+ * @property {number} openings
+ * @property {number} canaries
+ * @property {boolean} approval_needed
+ * @property {number} minutes
+ * @property {Record<string, number>} why_not
+ * @property {{locker: string, door: number | null, why_not: string | null}[]} items
  *
  * @typedef {object} TailMessage
  * @property {number} n

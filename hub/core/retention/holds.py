@@ -1,7 +1,7 @@
 """Legal holds: what may be asked for, and why not."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -56,12 +56,23 @@ def _shapeless(order: HoldOrder) -> str | None:
         return "A hold names a locker, an account, a transaction or a range of time; this one names nothing."
     if any(time is not None and time.tzinfo is None for time in (order.since, order.before, order.until)):
         return "A time needs its zone: 2026-03-01T00:00:00Z."
+    for time in (order.since, order.before, order.until):
+        if time is not None and not _in_utc(time):
+            return f"{time.isoformat()} is outside of the years that there are in UTC."
     if order.since is not None and order.before is not None:
         if order.since == order.before:
             return "The range of time is empty: since and before are the same instant."
         if order.since > order.before:
             return "The range of time is in the wrong order: since has to be earlier than before."
     return None
+
+
+def _in_utc(time: datetime) -> bool:
+    try:
+        time.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True
 
 
 def _about_nothing(order: HoldOrder, found: Found) -> str | None:

@@ -1,8 +1,8 @@
 -- command_put --
 -- Rows come late, twice and in any order: state and outcome only go forward, a stage once told stays.
-INSERT INTO command (id, class, locker_id, kind, door, actor_id, reason, args, accepted_at, deadline_ms, expires_at,
-                     state, detail, outcome, late, cancel_requested, attempts, stages_ms)
-VALUES (%(id)s, %(class)s, %(locker)s, %(kind)s, %(door)s, %(actor)s, %(reason)s, %(args)s, %(accepted_at)s,
+INSERT INTO command (id, class, locker_id, kind, door, actor_id, ordered_by, reason, args, accepted_at, deadline_ms,
+                     expires_at, state, detail, outcome, late, cancel_requested, attempts, stages_ms)
+VALUES (%(id)s, %(class)s, %(locker)s, %(kind)s, %(door)s, %(actor)s, %(by)s, %(reason)s, %(args)s, %(accepted_at)s,
         %(deadline_ms)s, %(expires_at)s, %(state)s, %(detail)s, %(outcome)s, %(late)s, %(cancel_requested)s,
         %(attempts)s, %(stages_ms)s)
 ON CONFLICT (id) DO UPDATE SET
@@ -17,6 +17,7 @@ ON CONFLICT (id) DO UPDATE SET
     cancel_requested = command.cancel_requested OR excluded.cancel_requested,
     attempts = greatest(command.attempts, excluded.attempts),
     stages_ms = excluded.stages_ms || command.stages_ms,
+    ordered_by = coalesce(command.ordered_by, excluded.ordered_by),
     updated_at = now()
 WHERE command.locker_id = excluded.locker_id
 
@@ -26,23 +27,23 @@ WHERE id = %(id)s AND locker_id = %(locker)s AND door = %(door)s
   AND outcome_rank(%(outcome)s) > outcome_rank(outcome)
 
 -- command --
-SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, reason, args, accepted_at, deadline_ms,
+SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, ordered_by AS by, reason, args, accepted_at, deadline_ms,
        expires_at, state, detail, outcome, late, cancel_requested, attempts, stages_ms
 FROM command WHERE id = %(id)s
 
 -- commands_by_id --
-SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, reason, args, accepted_at, deadline_ms,
+SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, ordered_by AS by, reason, args, accepted_at, deadline_ms,
        expires_at, state, detail, outcome, late, cancel_requested, attempts, stages_ms
 FROM command WHERE id = ANY (%(ids)s)
 
 -- commands_of --
-SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, reason, args, accepted_at, deadline_ms,
+SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, ordered_by AS by, reason, args, accepted_at, deadline_ms,
        expires_at, state, detail, outcome, late, cancel_requested, attempts, stages_ms
 FROM command WHERE locker_id = %(locker)s ORDER BY accepted_at DESC, id DESC LIMIT %(limit)s
 
 -- commands_page --
 -- Newest first; the cursor is the last row's (accepted_at, id).
-SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, reason, args, accepted_at, deadline_ms,
+SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, ordered_by AS by, reason, args, accepted_at, deadline_ms,
        expires_at, state, detail, outcome, late, cancel_requested, attempts, stages_ms
 FROM command
 WHERE (%(locker)s::text IS NULL OR locker_id = %(locker)s)
@@ -54,7 +55,7 @@ ORDER BY accepted_at DESC, id DESC
 LIMIT %(limit)s
 
 -- commands_instant_newest --
-SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, reason, args, accepted_at, deadline_ms,
+SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, ordered_by AS by, reason, args, accepted_at, deadline_ms,
        expires_at, state, detail, outcome, late, cancel_requested, attempts, stages_ms
 FROM command
 WHERE class = 'instant' AND accepted_at >= %(since)s
@@ -62,18 +63,18 @@ ORDER BY accepted_at DESC, id DESC
 LIMIT %(limit)s
 
 -- commands_durable_under_way --
-SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, reason, args, accepted_at, deadline_ms,
+SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, ordered_by AS by, reason, args, accepted_at, deadline_ms,
        expires_at, state, detail, outcome, late, cancel_requested, attempts, stages_ms
 FROM command
 WHERE class = 'durable' AND kind <> 'forget' AND state IN ('queued', 'sent', 'accepted', 'timed_out')
 ORDER BY accepted_at, id
 
 -- forgets_under_way --
-SELECT id, class, locker, kind, door, actor, reason, args, accepted_at, deadline_ms, expires_at, state, detail,
+SELECT id, class, locker, kind, door, actor, by, reason, args, accepted_at, deadline_ms, expires_at, state, detail,
        outcome, late, cancel_requested, attempts, stages_ms,
        EXISTS (SELECT FROM locker l WHERE l.id = waiting.locker) AS registered
 FROM (
-    SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, reason, args, accepted_at, deadline_ms,
+    SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, ordered_by AS by, reason, args, accepted_at, deadline_ms,
            expires_at, state, detail, outcome, late, cancel_requested, attempts, stages_ms,
            row_number() OVER (PARTITION BY locker_id ORDER BY accepted_at, id) AS turn
     FROM command WHERE kind = 'forget' AND class = 'durable' AND state IN ('queued', 'sent', 'accepted', 'timed_out')
@@ -128,9 +129,9 @@ WHERE c.id = seen.command_id AND outcome_rank(seen.outcome) > outcome_rank(c.out
 RETURNING c.id
 
 -- durable_add --
-INSERT INTO command (id, class, locker_id, kind, door, actor_id, reason, args, accepted_at, deadline_ms, expires_at,
-                     state, late, stages_ms, updated_at)
-VALUES (%(id)s, 'durable', %(locker)s, %(kind)s, %(door)s, %(actor)s, %(reason)s, %(args)s, %(accepted_at)s,
+INSERT INTO command (id, class, locker_id, kind, door, actor_id, ordered_by, reason, args, accepted_at, deadline_ms,
+                     expires_at, state, late, stages_ms, updated_at)
+VALUES (%(id)s, 'durable', %(locker)s, %(kind)s, %(door)s, %(actor)s, %(by)s, %(reason)s, %(args)s, %(accepted_at)s,
         %(deadline_ms)s, %(expires_at)s, 'queued', false, '{}', %(accepted_at)s)
 ON CONFLICT (id) DO NOTHING
 

@@ -177,13 +177,19 @@ FROM unnest(%(lockers)s::text[], %(epochs)s::uuid[], %(numbered)s::bigint[]) AS 
 WHERE c.locker_id = t.locker_id AND c.epoch = t.epoch
 
 -- retention_rights_due --
-SELECT count(*) AS due, min(answered_at) AS oldest FROM rights_request r
-WHERE r.answered_at < cut_off_of(r.tenant_id, %(tenants)s::text[], %(befores)s::timestamptz[], %(default)s)
+-- A request is its person's, and of the time at which it was received.
+SELECT count(*) AS due, count(*) FILTER (WHERE held) AS held, min(answered_at) AS oldest FROM (
+    SELECT r.answered_at,
+           held_at(greatest(now(), %(now)s), r.tenant_id, NULL, a.actor_id, NULL, r.received_at) AS held
+    FROM rights_request r LEFT JOIN account a ON a.id = r.account_id
+    WHERE r.answered_at < cut_off_of(r.tenant_id, %(tenants)s::text[], %(befores)s::timestamptz[], %(default)s)
+) requests
 
 -- retention_rights_delete --
 WITH gone AS MATERIALIZED (
-    SELECT r.id FROM rights_request r
+    SELECT r.id FROM rights_request r LEFT JOIN account a ON a.id = r.account_id
     WHERE r.answered_at < cut_off_of(r.tenant_id, %(tenants)s::text[], %(befores)s::timestamptz[], %(default)s)
+      AND NOT held_at(greatest(now(), %(now)s), r.tenant_id, NULL, a.actor_id, NULL, r.received_at)
     ORDER BY r.answered_at LIMIT %(rows_max)s
 ), checks AS (
     DELETE FROM rights_check WHERE request_id IN (SELECT id FROM gone)

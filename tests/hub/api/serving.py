@@ -16,10 +16,13 @@ from hub.api.exports import past_routes
 from hub.api.jobs import Jobs
 from hub.api.ledger import LedgerRoutes
 from hub.api.lockers import Lockers
+from hub.api.notifications import NotificationRoutes
 from hub.api.openapi import document
 from hub.api.page import Page, folder
 from hub.api.people import people_routes
+from hub.api.registry import RegistryRoutes
 from hub.api.retention import retention_routes
+from hub.api.routes import Route
 from hub.api.server import application
 from hub.api.service import Service
 from hub.api.socket import Socket
@@ -31,9 +34,11 @@ from hub.core.fleet import DoorSpec, Fleet, LockerSpec
 from hub.jobs import JobRunner
 from hub.live import Live
 from hub.metrics import Metrics
+from hub.notify.notifier import Notifier
+from hub.notify.settings import Notify
 from hub.people.parts import PeopleParts
 from hub.quarantine import Quarantine, QuarantineSink
-from hub.registry import grid
+from hub.registry import Registry, grid
 from hub.retention.build import build_service
 from hub.signing import make_key
 from hub.store.batch import Batcher
@@ -55,6 +60,7 @@ class Served:
     http: aiohttp.ClientSession
     host: str
     port: int
+    routes: list[Route]
 
     async def raw(self, request: bytes) -> bytes:
         """Send bytes as they are and return all that comes back until the server closes."""
@@ -77,12 +83,13 @@ async def served(
     live: LiveConfig = LiveConfig(),  # noqa: B008 - frozen
     lockers: Iterable[LockerSpec] = (),
     exports: Exports = Exports(),  # noqa: B008 - frozen
+    notify: Notify = Notify(),  # noqa: B008 - frozen
     dsn: str = NOWHERE,
 ) -> AsyncIterator[Served]:
     """Put the application together as the hub does, without anything behind it."""
     metrics = Metrics("0.0.0")
     kept = Retention(directory=str(tmp_path / "retention"), key_file=str(tmp_path / "retention_key.pem"))
-    config = Config(http=http, live=live, exports=exports, retention=kept)
+    config = Config(http=http, live=live, exports=exports, retention=kept, notify=notify)
     fleet = Fleet(silent_after_ms=1e9)
     fleet.load(lockers)
     viewers = Live(live, config.commands, fleet, metrics)
@@ -97,14 +104,17 @@ async def served(
     jobs = JobRunner(
         config.jobs, uuid4(), store, fleet, commanding.dispatch, commanding.durable, metrics, lambda: False
     )
+    looked_up = Lockers(fleet, store, commanding.store, viewers, config.commands)
     routes = [
         *auth.routes(),
-        *Lockers(fleet, store, commanding.store, viewers, config.commands).routes(),
+        *looked_up.routes(),
+        *RegistryRoutes(fleet, store, Registry(store, fleet, 60.0), looked_up, http).routes(),
         *Commands(commanding, config.commands, 1.0).routes(),
         *Jobs(config.jobs, auth.operators, fleet, store, jobs, metrics).routes(),
         *LedgerRoutes(fleet, Ledgers(store)).routes(),
-        *past_routes(fleet, store, config.exports, metrics),
+        *past_routes(fleet, store, config, metrics),
         *people_routes(PeopleParts(config, store, metrics), config.people, store),
+        *NotificationRoutes(Notifier(config, store, metrics)).routes(),
         *retention_routes(build_service(config, store, "hub", metrics), store),
         *Socket(viewers, live, "0.0.0", "hub").routes(),
         *Page(folder()).routes(),
@@ -118,7 +128,7 @@ async def served(
             aiohttp.ClientSession(str(server.make_url(""))) as client,
         ):
             assert server.port is not None
-            yield Served(fleet, viewers, metrics, client, server.host, server.port)
+            yield Served(fleet, viewers, metrics, client, server.host, server.port, routes)
     finally:
         drawing.cancel()
         await asyncio.wait([drawing])

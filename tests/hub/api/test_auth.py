@@ -28,7 +28,12 @@ async def test_without_a_token_this_machine_may(tmp_path: Path) -> None:
         async with hub.http.get("/api/v1/lockers") as response:
             assert response.status == 200
         async with hub.http.get("/api/v1/session") as response:
-            assert await response.json() == {"needed": False, "signed_in": True, "operator": "local"}
+            assert await response.json() == {
+                "needed": False,
+                "signed_in": True,
+                "operator": "local",
+                "role": "admin",
+            }
 
 
 @pytest.mark.parametrize(
@@ -77,16 +82,26 @@ async def test_a_browser_signs_in_and_out(tmp_path: Path, closed: Http) -> None:
         assert await code(browser.post("/api/v1/session", json={"token": "wrong"})) == (401, "token_wrong")
         assert await code(browser.get("/api/v1/lockers")) == (401, "sign_in_needed")
         async with browser.get("/api/v1/session") as response:
-            assert await response.json() == {"needed": True, "signed_in": False, "operator": None}
+            assert await response.json() == {"needed": True, "signed_in": False, "operator": None, "role": None}
         async with browser.post("/api/v1/session", json={"token": TOKEN}) as response:
-            assert await response.json() == {"needed": True, "signed_in": True, "operator": "operator"}
+            assert await response.json() == {
+                "needed": True,
+                "signed_in": True,
+                "operator": "operator",
+                "role": "admin",
+            }
             cookie = response.cookies["lockerhub_session"]
             assert cookie["httponly"]
             assert cookie["samesite"] == "Strict"
             assert cookie["max-age"] == "43200"
             assert len(cookie.value) >= 43
         async with browser.get("/api/v1/session") as response:
-            assert await response.json() == {"needed": True, "signed_in": True, "operator": "operator"}
+            assert await response.json() == {
+                "needed": True,
+                "signed_in": True,
+                "operator": "operator",
+                "role": "admin",
+            }
         async with browser.get("/api/v1/lockers") as response:
             assert response.status == 200
         async with browser.delete("/api/v1/session") as response:
@@ -114,7 +129,12 @@ async def test_everyone_is_known_by_their_own_token(tmp_path: Path) -> None:
                 cookie = {"Cookie": f"lockerhub_session={response.cookies['lockerhub_session'].value}"}
             for headers in (cookie, {"Authorization": f"Bearer {token}"}):
                 async with hub.http.get("/api/v1/session", headers=headers) as response:
-                    assert await response.json() == {"needed": True, "signed_in": True, "operator": name}
+                    assert await response.json() == {
+                        "needed": True,
+                        "signed_in": True,
+                        "operator": name,
+                        "role": "admin",
+                    }
 
 
 async def test_attempts_are_limited(tmp_path: Path, closed: Http) -> None:

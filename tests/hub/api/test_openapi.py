@@ -11,7 +11,7 @@ from tests.hub.api.serving import locker, served
 from tests.hub.contract import Contract
 
 ROOT = Path(__file__).parents[3]
-METHODS = {"get", "post", "delete"}
+METHODS = {"get", "post", "put", "patch", "delete"}
 
 
 async def fetched(tmp_path: Path) -> dict[str, Any]:
@@ -72,7 +72,7 @@ async def test_every_route_of_the_reference_is_in_it_and_the_other_way_round(tmp
     text = (ROOT / "docs" / "api.md").read_text()
     written = {
         (method, re.sub(r"\?.*", "", path))
-        for method, path in re.findall(r"`(GET|POST|DELETE) (/api/[^` ]+)", text)
+        for method, path in re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/api/[^` ]+)", text)
     }
     served_paths = {
         (method.upper(), re.sub(r"\{\w+\}", "{id}", path))

@@ -380,3 +380,49 @@ def test_counts_name_doors_out_of_service() -> None:
         reachable=True,
     )
     assert locker.door_counts() == {"total": 2, "open": 1, "closed": 1, "unknown": 0, "out_of_service": 1}
+
+
+def test_marks_are_news_only_where_they_differ() -> None:
+    fleet = Fleet(silent_after_ms=1000)
+    fleet.load([spec("berlin-01", doors=1)])
+    fleet.take_changes()
+    locker = fleet.lockers["berlin-01"]
+    assert (locker.alarms, locker.maintenance) == ((0, 0, 0, 0), False)
+    fleet.mark("berlin-01", alarms=(0, 0, 0, 0), maintenance=False)
+    assert not fleet.take_changes()
+    fleet.mark("berlin-01", alarms=(0, 2, 0, 0), maintenance=False)
+    assert fleet.take_changes().lockers == {"berlin-01"}
+    fleet.mark("berlin-01", alarms=(0, 2, 0, 0), maintenance=True)
+    assert fleet.take_changes().lockers == {"berlin-01"}
+    fleet.mark("berlin-01", alarms=(0, 2, 0, 0), maintenance=True)
+    fleet.mark("paris-02", alarms=(0, 2, 0, 0), maintenance=True)
+    assert not fleet.take_changes()
+
+
+def test_marks_outlive_a_change_of_the_registry() -> None:
+    fleet = Fleet(silent_after_ms=1000)
+    fleet.load([spec("berlin-01", doors=1)])
+    fleet.mark("berlin-01", alarms=(0, 0, 0, 1), maintenance=True)
+    fleet.load([replace(spec("berlin-01", doors=1), site="Bonn")])
+    assert (fleet.lockers["berlin-01"].alarms[3], fleet.lockers["berlin-01"].maintenance) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", True),
+        ("BERLIN-01", True),
+        ("invalidenstrasse", True),
+        ("cu16", True),
+        ("24h", True),
+        ("1.2.3", True),
+        ("h24", False),
+        ("lobby24h", False),
+    ],
+)
+def test_a_locker_is_found_by_all_that_people_know_of_it(text: str, found: bool) -> None:  # noqa: FBT001
+    fleet = Fleet(silent_after_ms=1000)
+    known = replace(spec("berlin-01", doors=1), address="Invalidenstraße 1", serial="CU16-7", tags=("lobby", "24h"))
+    fleet.load([known])
+    fleet.lockers["berlin-01"].agent = "1.2.3"
+    assert fleet.lockers["berlin-01"].mentions(text) is found

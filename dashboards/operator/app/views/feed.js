@@ -1,4 +1,4 @@
-/** What happened, in sentences, newest first: for one locker beside its doors, or for the whole fleet. */
+/** What happened, in sentences, newest first; and the events of one locker beside its doors. */
 
 import { html, nothing, repeat } from "../../vendor/lit.js";
 import { Refusal } from "../api.js";
@@ -28,7 +28,7 @@ const TOPICS = {
 /** @type {{events: LockerEvent[], until: string, next: string | null, busy: boolean, done: boolean, problem: string}} */
 const NOTHING_OLDER = { events: [], until: "", next: null, busy: false, done: false, problem: "" };
 
-class Feed extends View {
+export class Feed extends View {
   static properties = { topic: { state: true }, q: { state: true }, older: { state: true } };
 
   constructor() {
@@ -38,15 +38,12 @@ class Feed extends View {
     this.older = NOTHING_OLDER;
   }
 
-  /** @param {string} view @param {LockerEvent[]} events @param {boolean} named whether the locker is told */
+  /** @param {string} view "" where they are not live @param {LockerEvent[]} events @param {boolean} named whether the locker is told */
   entries(view, events, named) {
     const status = this.app.store.status(view);
-    if (status.phase === "failed") return notice("The hub does not show these events", status.detail, "failed");
-    if (status.phase === "loading" && events.length === 0) return notice("Loading events…", "", "loading");
-    const words = this.q.toLowerCase().split(/\s+/).filter(Boolean);
-    const found = events.filter(
-      (event) => TOPICS[this.topic].has(event) && words.every((word) => this.#text(event).includes(word)),
-    );
+    if (view && status.phase === "failed") return notice("The hub does not show these events", status.detail, "failed");
+    if (view && status.phase === "loading" && events.length === 0) return notice("Loading events…", "", "loading");
+    const found = this.narrowed(events);
     if (found.length === 0) {
       return events.length === 0
         ? notice("Nothing has happened yet", "Events appear here the moment they are stored.")
@@ -54,9 +51,17 @@ class Feed extends View {
     }
     const shown = found.slice(0, SHOWN_MAX + this.older.events.length);
     return html`<ol class="feed" aria-label="Events, newest first">
-        ${repeat(shown, eventKey, (event, index) => this.#entry(event, shown[index - 1], named))}
+        ${repeat(shown, eventKey, (event, index) => this.entry(event, shown[index - 1], named))}
       </ol>
       ${shown.length < found.length ? html`<p class="feed-note">The newest ${shown.length} of ${found.length}.</p>` : nothing}`;
+  }
+
+  /** What the topic and the search words leave. @param {LockerEvent[]} events */
+  narrowed(events) {
+    const words = this.q.toLowerCase().split(/\s+/).filter(Boolean);
+    return events.filter(
+      (event) => TOPICS[this.topic].has(event) && words.every((word) => this.#text(event).includes(word)),
+    );
   }
 
   topics() {
@@ -67,7 +72,7 @@ class Feed extends View {
   }
 
   /** @param {LockerEvent} event @param {LockerEvent | undefined} newer @param {boolean} named */
-  #entry(event, newer, named) {
+  entry(event, newer, named) {
     const { text, tone } = sentence(event);
     const now = this.app.now();
     const date = day(event.occurred_at, now);
@@ -89,57 +94,46 @@ class Feed extends View {
   }
 }
 
-/** The events of the fleet, as a page. */
-export class Events extends Feed {
-  render() {
-    const { events, skipped } = this.app.store.feed("events");
-    return html`<section class="events-page">
-      <div class="page-head">
-        <h1>Events</h1>
-        <div class="toolbar-plain" role="search">
-          <label class="search"><span class="unseen">Search events</span>
-            <input type="search" placeholder="Search locker or event" autocomplete="off" spellcheck="false"
-              @input=${(/** @type {Event} */ e) => (this.q = /** @type {HTMLInputElement} */ (e.target).value)} /></label>
-          ${this.topics()}
-        </div>
-      </div>
-      ${skipped ? html`<p class="feed-note">${some(skipped, "event")} came too fast to be shown; each locker's history has them.</p>` : nothing}
-      <div class="panel">${this.entries("events", events, true)}</div>
-    </section>`;
-  }
-}
-
 /** The events of one locker, with its history behind a button. */
 export class LockerFeed extends Feed {
-  static properties = { lockerId: { attribute: false } };
+  static properties = { lockerId: { attribute: false }, past: { attribute: false } };
 
   constructor() {
     super();
     this.lockerId = "";
+    /** Another time than now, and the newest events before it. @type {{at: string, events: LockerEvent[]} | null} */
+    this.past = null;
   }
 
   /** @param {Map<string, unknown>} changed */
   willUpdate(changed) {
     super.willUpdate(changed);
-    if (changed.has("lockerId")) this.older = NOTHING_OLDER;
+    const before = /** @type {LockerFeed["past"] | undefined} */ (changed.get("past"));
+    if (changed.has("lockerId") || (changed.has("past") && before?.at !== this.past?.at)) this.older = NOTHING_OLDER;
   }
 
   render() {
     const view = `events:${this.lockerId}`;
-    const { events } = this.app.store.feed(view);
+    const events = this.past ? this.past.events : this.app.store.feed(view).events;
     const known = new Set(events.map(eventKey));
     const all = [...events, ...this.older.events.filter((event) => !known.has(eventKey(event)))];
     const { busy, done, problem } = this.older;
     return html`<section class="panel" aria-labelledby="feed-title">
-      <div class="panel-head"><h2 id="feed-title">Events</h2>${this.topics()}</div>
+      <div class="panel-head"><h2 id="feed-title">Events</h2><span class="feed-tools">${this.topics()}
+        <a href=${this.#file()} download>Save as a file</a></span></div>
       <div class="feed-box">
-        ${this.entries(view, all, false)}
+        ${this.entries(this.past ? "" : view, all, false)}
         ${problem ? html`<p class="feed-note" role="alert">${problem}</p>` : nothing}
         ${events.length > 0 && !done
           ? html`<button class="button feed-more" ?disabled=${busy} @click=${() => this.#more(all)}>${busy ? "Loading…" : "Older events"}</button>`
           : nothing}
       </div>
     </section>`;
+  }
+
+  #file() {
+    const query = new URLSearchParams({ locker: this.lockerId, ...(this.past ? { until: this.past.at } : {}) });
+    return `/api/v1/export/events?${query}`;
   }
 
   /** @param {LockerEvent[]} all */
@@ -166,5 +160,4 @@ function justAfter(at) {
   return new Date(Date.parse(at) + 1).toISOString();
 }
 
-customElements.define("lh-events", Events);
 customElements.define("lh-locker-feed", LockerFeed);

@@ -1,6 +1,6 @@
 """A hold on nothing is refused, with a sentence."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from hub.core.retention.holds import Found, HoldOrder, refuse_order, refuse_reas
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
 ALL = Found(tenant=True, locker=True, account=True, transaction=True)
 NOTHING = Found(tenant=True, locker=False, account=False, transaction=False)
 
@@ -32,6 +33,9 @@ def test_what_names_something_that_there_is_can_be(named: dict[str, Any]) -> Non
         (HoldOrder("x", until=NOW + DAY), ALL, "names nothing"),
         (HoldOrder("", locker="a"), ALL, "There is no reason"),
         (HoldOrder("x", since=NOW.replace(tzinfo=None)), ALL, "needs its zone"),
+        (HoldOrder("x", since=datetime(1, 1, 1, tzinfo=timezone(14 * HOUR))), ALL, "outside of the years"),
+        (HoldOrder("x", before=datetime(9999, 12, 31, 23, tzinfo=timezone(-HOUR))), ALL, "outside of the years"),
+        (HoldOrder("x", locker="a", until=datetime.max.replace(tzinfo=timezone(-HOUR))), ALL, "outside of the y"),
         (HoldOrder("x", since=NOW, before=NOW), ALL, "is empty"),
         (HoldOrder("x", since=NOW, before=NOW - DAY), ALL, "wrong order"),
         (HoldOrder("x", locker="a", tenant="b"), Found(False, True, True, True), "no tenant 'b'"),  # noqa: FBT003

@@ -1,0 +1,47 @@
+"""Every address of the page is free of what axe-core finds, in light and dark; and axe finds what is there."""
+
+import pytest
+from playwright.async_api import expect
+
+from tests.dashboards.axe import violations
+from tests.dashboards.conftest import Open
+from tests.dashboards.fake_hub import VIEWS, fleet
+
+pytestmark = pytest.mark.services
+
+LOCKER = "hamburg-01"
+EXTRA = ("/alarms/health", "/alarms/rules", "/jobs/new", "/lockers/nobody")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_no_address_breaks_a_rule(window: Open, scheme: str) -> None:
+    async with fleet(3).serve() as hub:
+        one = await window(hub, scheme=scheme)
+        # The made-up hub knows no alarm, job or series of these names.
+        one.expected.append("404")
+        broken = {}
+        for address in (*VIEWS, *EXTRA):
+            page = await one.go(address.replace("{id}", LOCKER))
+            await expect(page.locator("main h1, main [role=alert]").first).to_be_visible()
+            await page.wait_for_load_state("networkidle")
+            found = await violations(page)
+            if found:
+                broken[address] = found
+        assert broken == {}
+
+
+async def test_axe_finds_what_is_wrong(window: Open) -> None:
+    async with fleet(3).serve() as hub:
+        page = await (await window(hub)).go("/lockers")
+        await expect(page.locator("[data-locker]").first).to_be_visible()
+        await page.evaluate(
+            """() => {
+              const main = document.querySelector("main");
+              main.append(document.createElement("input"));
+              const faint = document.createElement("p");
+              faint.textContent = "Hardly to be read";
+              faint.style.color = "#ccc";
+              main.append(faint);
+            }"""
+        )
+        assert {one["rule"] for one in await violations(page, scope="main")} >= {"color-contrast", "label"}
