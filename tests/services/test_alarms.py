@@ -120,7 +120,8 @@ async def test_a_new_hub_takes_over_and_raises_nothing_twice(
 ) -> None:
     # Its events are not stored, so the locker is told nothing of it, and says all of it again.
     async with (
-        locked(dsn, "event"), scene(mosquitto_broker, dsn, tmp_path, service_drain_s=0.2) as hub,
+        locked(dsn, "event"),
+        scene(mosquitto_broker, dsn, tmp_path, service_drain_s=0.2) as hub,
         online(hub) as locker,
     ):
         await locker.events(1, [event("door.forced", 3), event("tamper.on")])
