@@ -11,6 +11,8 @@ import aiohttp
 from aiohttp.test_utils import TestServer
 from hub.api.health import health_routes
 
+from hub.alarms.engine import Alarms
+from hub.api.alarms import alarm_routes
 from hub.api.auth import Auth
 from hub.api.commands import Commands
 from hub.api.exports import past_routes
@@ -127,6 +129,7 @@ async def served(
         *LedgerRoutes(fleet, Ledgers(store)).routes(),
         *past_routes(fleet, store, config, metrics),
         *people_routes(PeopleParts(config, store, metrics), config.people, store),
+        *alarm_routes(Alarms(config.alarms, uuid4(), store, fleet, metrics), fleet),
         *NotificationRoutes(Notifier(config, store, metrics)).routes(),
         *retention_routes(build_service(config, store, "hub", metrics), store),
         *socket.routes(),
