@@ -33,6 +33,10 @@ operator PUT    /api/v1/lockers/{}/doors/{}/service
 admin    PATCH  /api/v1/lockers/{}
 viewer   GET    /api/v1/notifications  /api/v1/notifications/channels
 operator POST   /api/v1/notifications/channels/{}/test
+viewer   GET    /api/v1/alarms  /api/v1/alarms/{}  /api/v1/alarms/health  /api/v1/alarms/rules  /api/v1/maintenance
+operator POST   /api/v1/alarms/acknowledge  /api/v1/alarms/unacknowledge
+operator POST   /api/v1/alarms/shelve  /api/v1/alarms/unshelve
+operator POST   /api/v1/maintenance  /api/v1/maintenance/{}/end
 operator GET    /api/v1/audit  /api/v1/transactions  /api/v1/transactions/{}  /api/v1/transaction-kinds
 admin    POST   /api/v1/retention/run  /api/v1/holds  /api/v1/holds/{}/release
 admin    GET    /api/v1/holds
