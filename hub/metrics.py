@@ -207,8 +207,8 @@ class Metrics:
         self.live_behind = Gauge("lockerhub_live_behind", "Viewers that have to start a view again.", registry=r)
         self.live_messages = Counter(
             "lockerhub_live_messages_total",
-            "What viewers said, by what became of it: taken, refused (answered with an error), held (it had to "
-            "wait, as it was too much at once).",
+            "What viewers said, by what became of it: taken, refused (answered with an error), held (too much at "
+            "once, so it had to wait).",
             ["result"], registry=r,
         )  # fmt: skip
         self.live_tail_lockers = Gauge(
