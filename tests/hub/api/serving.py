@@ -9,13 +9,13 @@ from uuid import uuid4
 
 import aiohttp
 from aiohttp.test_utils import TestServer
-from hub.api.health import health_routes
 
 from hub.alarms.engine import Alarms
 from hub.api.alarms import alarm_routes
 from hub.api.auth import Auth
 from hub.api.commands import Commands
 from hub.api.exports import past_routes
+from hub.api.health import health_routes
 from hub.api.jobs import Jobs
 from hub.api.ledger import LedgerRoutes
 from hub.api.lockers import Lockers
