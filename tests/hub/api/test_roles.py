@@ -17,7 +17,7 @@ TABLE = """
 -        GET    /static/{}  /favicon.ico  /healthz  /readyz  /openapi.json  /api/v1/session
 -        POST   /api/v1/session
 -        DELETE /api/v1/session
-viewer   GET    /live  /metrics
+viewer   GET    /live  /metrics  /api/v1/health
 viewer   GET    /api/v1/lockers  /api/v1/lockers/{}  /api/v1/lockers/{}/events  /api/v1/lockers/{}/telemetry
 viewer   GET    /api/v1/lockers/{}/telemetry/plot  /api/v1/lockers/{}/ledger  /api/v1/ledger  /api/v1/events
 viewer   GET    /api/v1/commands  /api/v1/commands/{}  /api/v1/jobs  /api/v1/jobs/{}  /api/v1/jobs/{}/targets
