@@ -198,6 +198,8 @@ class FakeHub:
             return self.details.get(locker)
         if locker and locker not in self.details:
             return None
+        if kind == "tail":
+            return {"messages": []}
         return {"events": [event for event in self.events if not locker or event["locker"] == locker][:100]}
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
@@ -205,7 +207,7 @@ class FakeHub:
         async with self._news:
             self.asked.append((request.method, request.path_qs, body))
             self._news.notify_all()
-        found = self.answers.get(f"{request.method} {request.path}") or self._usual(request)
+        found = self.answers.get(f"{request.method} {request.path}", self._usual(request))
         if callable(found):
             found = found(request, body)
         if isinstance(found, web.StreamResponse):

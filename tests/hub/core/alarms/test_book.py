@@ -205,7 +205,8 @@ class Model(RuleBasedStateMachine):
         if not hasattr(self, "told"):
             return
         names = {
-            (True, False): State.ACTIVE_UNACKED, (True, True): State.ACTIVE_ACKED, (False, False): State.CLEARED_UNACKED
+            (True, False): State.ACTIVE_UNACKED, (True, True): State.ACTIVE_ACKED,
+            (False, False): State.CLEARED_UNACKED,
         }  # fmt: skip
         found = {
             one.key: (one.state, one.count, None if one.shelved is None else one.shelved.until, one.id)
