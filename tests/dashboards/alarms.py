@@ -79,9 +79,17 @@ def outage(site: str, lockers: int) -> list[Json]:
         parent,
         *(
             alarm(
-                f"{site[:2]}{n:03}", type="locker.offline", severity="high", site=site, locker=f"{site.lower()}-{n:02}",
-                door=None, parent=parent["id"], suppressed="folded", what="The locker cannot be reached",
-                where=f"{site}, lobby ({site.lower()}-{n:02})", rule="locker.offline",
+                f"{site[:2]}{n:03}",
+                type="locker.offline",
+                severity="high",
+                site=site,
+                locker=f"{site.lower()}-{n:02}",
+                door=None,
+                parent=parent["id"],
+                suppressed="folded",
+                what="The locker cannot be reached",
+                where=f"{site}, lobby ({site.lower()}-{n:02})",
+                rule="locker.offline",
             )  # fmt: skip
             for n in range(1, lockers + 1)
         ),
@@ -97,8 +105,16 @@ def many(count: int) -> list[Json]:
         site = ("Berlin", "Hamburg", "Leipzig")[n % 3]
         found.append(
             alarm(
-                f"m{n:04}", ago_s=60 + 37 * n, type=kind, severity=severity, state=state, site=site,
-                locker=f"{site.lower()}-{n // 12:02}", door=n % 12 + 1, rule=kind, what=what.format(door=n % 12 + 1),
+                f"m{n:04}",
+                ago_s=60 + 37 * n,
+                type=kind,
+                severity=severity,
+                state=state,
+                site=site,
+                locker=f"{site.lower()}-{n // 12:02}",
+                door=n % 12 + 1,
+                rule=kind,
+                what=what.format(door=n % 12 + 1),
                 where=f"{site}, lobby ({site.lower()}-{n // 12:02}), door {n % 12 + 1}",
                 acked_by="anna" if state == "active_acked" else None,
             )  # fmt: skip

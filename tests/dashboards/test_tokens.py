@@ -10,7 +10,11 @@ TEXT = 4.5
 MARK = 3.0
 GROUNDS = ("field", "panel", "raised", "sunken")
 PAIRS = [
-    *[(ink, ground, TEXT) for ink in ("ink", "quiet", "accent", "serious", "critical", "high") for ground in GROUNDS],
+    *[
+        (ink, ground, TEXT)
+        for ink in ("ink", "quiet", "accent", "serious", "critical", "high")
+        for ground in GROUNDS
+    ],
     *[("caution", ground, TEXT) for ground in ("field", "panel", "raised", "caution-wash")],
     *[(ink, wash, TEXT) for ink in ("ink", "quiet") for wash in ("caution-wash", "serious-wash")],
     ("ink", "door", TEXT),
