@@ -252,6 +252,17 @@ class People(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How soon a restriction reaches the commands, and the metrics what is due."""
 
 
+class Alarms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What people have to be told of."""
+
+    rules_file: str | None = None
+    """What raises them, if it is not what comes with the hub."""
+    open_max: Annotated[int, Meta(ge=100, le=100_000)] = 10_000
+    """How many are open at once; at the limit no further one is opened, and that is counted."""
+    follow_s: Seconds = 2.0
+    """How soon what command lines and other hubs did to them is seen."""
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Logs go to standard error."""
 
@@ -276,6 +287,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     influx: Influx = Influx()
     exports: Exports = Exports()
     notify: Notify = Notify()
+    alarms: Alarms = Alarms()
     log: Log = Log()
 
     def dsn(self) -> str:

@@ -37,7 +37,7 @@ class DoorCounts:
 
 @dataclass(frozen=True, slots=True)
 class AlarmCounts:
-    """Open alarms by severity."""
+    """Open alarms that people are to see, by severity."""
 
     critical: int
     high: int
@@ -211,7 +211,7 @@ def locker_view(locker: Locker) -> LockerView:
         session=locker.session or None,
         boards=BoardsView(locker.boards_total, locker.boards_online if locker.reachable else 0),
         door_counts=DoorCounts(**locker.door_counts()),
-        alarms=AlarmCounts(**locker.alarms),
+        alarms=AlarmCounts(*locker.alarms),
         maintenance=locker.maintenance,
     )
 

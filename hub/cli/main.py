@@ -19,7 +19,9 @@ import typer
 
 from hub import config as settings
 from hub import logs
+from hub.alarms.rules_file import read_rules
 from hub.app import run as run_hub
+from hub.cli.alarms import alarm_app
 from hub.cli.audit import audit_app
 from hub.cli.doctor import doctor
 from hub.cli.export import export_app
@@ -67,6 +69,7 @@ app.command("restore-check")(restore_check)
 app.add_typer(job_app, name="job")
 app.add_typer(export_app, name="export")
 app.add_typer(hold_app, name="hold")
+app.add_typer(alarm_app, name="alarm")
 app.add_typer(retention_app, name="retention")
 app.add_typer(influx_app, name="influx")
 app.add_typer(notify_app, name="notify")
@@ -120,6 +123,9 @@ def demo(
         float, typer.Option(min=0.1, max=10_000, help="How fast people arrive; 1 is a real day.")
     ] = 60,
     folder: Annotated[Path, typer.Option("--data", help="Where the demo keeps its data.")] = Path(".demo"),
+    troubles: Annotated[
+        float, typer.Option(min=0, max=1, help="How much goes wrong: forced doors, silent boards, lost power …")
+    ] = 0.3,
 ) -> None:
     """Start a database, a broker, the hub and a simulated fleet; the page is on http://127.0.0.1:8080."""
     try:
@@ -131,7 +137,7 @@ def demo(
             f"{error.name} is not installed: the demo needs the extras, lockerhub[edge,embedded]"
         ) from None
     logs.configure("info", "auto")
-    options = DemoOptions(lockers, seconds, port, seed, speed, folder.absolute())
+    options = DemoOptions(lockers, seconds, port, seed, speed, folder.absolute(), troubles)
     _calm_garbage_collector()
     account = asyncio.run(_until_signal(lambda stop: run_demo(options, stop)))
     if as_json:
@@ -164,6 +170,7 @@ def check_config(config: ConfigOption = None) -> None:
     if loaded.mqtt.password_file is not None:
         settings.read_secret(loaded.mqtt.password_file, "mqtt.password_file")
     Operators.read(loaded.http.token_file)
+    read_rules(loaded.alarms.rules_file)
     parse_policy_file(loaded.retention.policy_file, None)
     if loaded.influx.url is not None:
         influx_server(loaded.influx)

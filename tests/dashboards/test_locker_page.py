@@ -31,7 +31,7 @@ async def test_doors_without_a_layout_are_still_all_there(window: Open) -> None:
         page = await (await window(hub)).go(f"/lockers/{LOCKER}")
         await expect(page.get_by_text("layout of this cabinet is not entered")).to_be_visible()
         await page.locator("[data-door='16']").click()
-        await expect(page.get_by_role("dialog", name="Open door 16")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Door 16")).to_be_visible()
 
 
 async def test_a_diff_updates_a_door(window: Open) -> None:
@@ -58,6 +58,7 @@ async def test_opening_a_door_asks_first_and_then_shows_every_stage(window: Open
     async with fleet(3).serve() as hub:
         page = await (await window(hub)).go(f"/lockers/{LOCKER}")
         await page.locator("[data-door='3']").click()
+        await page.get_by_role("button", name="Open door 3…").click()
         dialog = page.get_by_role("dialog", name="Open door 3")
         await expect(dialog).to_contain_text(f"Hamburg, main station {LOCKER}")
         await expect(dialog.get_by_role("button", name="Open door 3")).not_to_be_focused()
@@ -82,8 +83,22 @@ async def test_opening_a_door_asks_first_and_then_shows_every_stage(window: Open
         await expect(rows.last).to_contain_text("240 ms")
         await page.keyboard.press("Escape")
         await expect(dialog).to_be_hidden()
-        await expect(page.locator("[data-door='3']")).to_be_focused()
+        await expect(page.get_by_role("button", name="Open door 3…")).to_be_focused()
         await expect(page.locator(".command-entry")).to_contain_text("hand-over")
+
+
+async def test_a_door_is_not_opened_without_a_reason(window: Open) -> None:
+    async with fleet(3).serve() as hub:
+        page = await (await window(hub)).go(f"/lockers/{LOCKER}?door=3")
+        # A door that is chosen already leads to the question at once.
+        await page.locator("[data-door='3']").click()
+        dialog = page.get_by_role("dialog", name="Open door 3")
+        for too_short in ("", "  x  "):
+            await dialog.get_by_label("Reason").fill(too_short)
+            await dialog.get_by_role("button", name="Open door 3").click()
+            await expect(dialog.get_by_role("alert")).to_have_text("Say why, in 3 letters or more.")
+            await expect(dialog.get_by_label("Reason")).to_be_focused()
+        assert hub.posted == []
 
 
 async def test_a_paused_page_still_shows_what_came_of_ones_own_command(window: Open) -> None:
@@ -110,6 +125,7 @@ async def test_a_refusal_is_shown_in_the_hubs_words(window: Open) -> None:
             await expect(alert).to_contain_text(part)
         hub.refusal = None
         await page.get_by_role("button", name="Try again").click()
+        await page.get_by_label("Reason").fill("once more")
         await page.get_by_role("dialog").get_by_role("button", name="Open door 3").click()
         await expect(page.get_by_text("Waiting for it to open")).to_be_visible()
         assert hub.posted[0][2] != hub.posted[1][2]
@@ -179,6 +195,8 @@ async def test_an_unknown_locker_is_said_to_be_unknown(window: Open) -> None:
 
 async def open_door(page: Page, number: int) -> None:
     await page.locator(f"[data-door='{number}']").click()
+    await page.get_by_role("button", name=f"Open door {number}…").click()
+    await page.get_by_label("Reason").fill("hand-over")
     await page.get_by_role("dialog").get_by_role("button", name=f"Open door {number}").click()
 
 

@@ -24,6 +24,9 @@ PAIRS = [
     ("critical-ink", "critical", TEXT),
     ("panel", "ink", TEXT),
     ("caution-fill", "cavity", MARK),
+    ("ink", "plot-normal", TEXT),
+    ("ink", "plot-spread", MARK),
+    ("plot-bar", "panel", MARK),
     *[("line-strong", ground, MARK) for ground in ("panel", "raised")],
 ]
 

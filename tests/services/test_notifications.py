@@ -18,9 +18,11 @@ from hub.cli.main import app
 from hub.config import Config
 from hub.core.alarms.transitions import What
 from hub.core.notify.notices import Message
+from hub.errors import ConfigError
 from hub.metrics import Metrics
 from hub.notify.notifier import Notifier
 from hub.notify.settings import Notify, WebhookChannel
+from hub.signing import make_key
 from hub.store.notifications import Delivery, NotificationStore
 from hub.store.timescale import Store
 from hub.tasks import tasks_beside
@@ -276,3 +278,16 @@ async def test_the_command_line(dsn: str, tmp_path: Path, monkeypatch: pytest.Mo
 def test_what_waits_is_read_as_it_was_written() -> None:
     told = Message(id=UUID(int=1), at=clock.wall(), channel="duty", notice=notice("acked", acked_by="anna"))
     assert msgspec.json.decode(msgspec.json.encode(told), type=Message) == told
+
+
+def test_the_check_of_the_configuration_reads_the_files_of_channels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_key(tmp_path / "key.pem")
+    monkeypatch.setenv("HUB_COMMANDS_KEY_FILE", str(tmp_path / "key.pem"))
+    monkeypatch.setenv("HUB_DATABASE_DSN", NOWHERE)
+    file = config_file(tmp_path, Hook(url="https://hooks.example.org/x"))
+    assert CliRunner().invoke(app, ["check-config", "--config", str(file)]).output == "the configuration is fine\n"
+    secret(tmp_path, "short")
+    with pytest.raises(ConfigError, match=r"notify\.channel hook-0: secret_file: 5 bytes are too few"):
+        CliRunner().invoke(app, ["check-config", "--config", str(file)], catch_exceptions=False)

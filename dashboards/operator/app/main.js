@@ -154,7 +154,7 @@ export class Operator {
 
   #routed() {
     this.#read();
-    if (this.access === "open") this.live.want(viewsOf(this.router.route, this.at !== null));
+    if (this.access === "open") this.live.want(viewsOf(this.router.route, this.at !== null, location.hash));
     this.#draw();
   }
 

@@ -67,13 +67,17 @@ export function routeOf(path) {
   return { name: "missing", id: "" };
 }
 
+/** Live views that a part of a page is drawn from while it is open. @type {Partial<Record<string, readonly string[]>>} */
+const PARTS = { "locker#messages": ["tail:*"] };
+
 /**
  * The live views that a route lives on.
- * @param {Route} route @param {boolean} [past] whether a moment of the past is shown @returns {string[]}
+ * @param {Route} route @param {boolean} [past] whether a moment of the past is shown @param {string} [hash] @returns {string[]}
  */
-export function viewsOf(route, past = false) {
+export function viewsOf(route, past = false, hash = "") {
   if (past && hasPast(route)) return ALWAYS_NOW;
-  return [...new Set([...ALWAYS, ...(VIEWS[route.name] ?? []).map((view) => view.replace("*", route.id))])];
+  const views = [...(VIEWS[route.name] ?? []), ...(PARTS[route.name + hash] ?? [])];
+  return [...new Set([...ALWAYS, ...views.map((view) => view.replace("*", route.id))])];
 }
 
 /** Whether a page can show the past. @param {Route} route */
@@ -132,6 +136,12 @@ export class Router {
     return this.at && !new URL(address, location.origin).searchParams.has("at") ? addressAt(address, this.at) : address;
   }
 
+  /** Turn to another part of the same page, without a step in the history. @param {string} hash with its #; "" is none */
+  turn(hash) {
+    history.replaceState(null, "", location.pathname + location.search + hash);
+    this.#follow();
+  }
+
   #follow() {
     this.route = routeOf(location.pathname);
     this.at = new URLSearchParams(location.search).get("at") ?? "";
@@ -142,9 +152,9 @@ export class Router {
   #click(event) {
     if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
-    if (!(link instanceof HTMLAnchorElement) || link.origin !== location.origin || link.target || link.download) return;
+    if (!(link instanceof HTMLAnchorElement) || link.origin !== location.origin || link.target || link.hasAttribute("download")) return;
     if (link.hash && link.pathname + link.search === location.pathname + location.search) return;
     event.preventDefault();
-    this.go(link.pathname + link.search);
+    this.go(link.pathname + link.search + link.hash);
   }
 }

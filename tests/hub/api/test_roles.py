@@ -14,8 +14,6 @@ from tests.hub.contract import Contract
 
 TOKENS = {Role.VIEWER: "vera's token", Role.OPERATOR: "otto's token", Role.ADMIN: "adam's token"}
 TABLE = """
--        GET    /  /lockers  /lockers/{}  /lockers/{}/label  /alarms  /alarms/{}  /maintenance
--        GET    /commands  /commands/{}  /jobs  /jobs/{}  /events  /audit  /statistics  /health  /wall
 -        GET    /static/{}  /favicon.ico  /healthz  /readyz  /openapi.json  /api/v1/session
 -        POST   /api/v1/session
 -        DELETE /api/v1/session

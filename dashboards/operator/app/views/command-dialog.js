@@ -15,6 +15,8 @@ import { waterfall } from "./waterfall.js";
 /** Where the live view is late or away, the command is asked for this often, and no longer than that. */
 const ASK_EVERY_MS = 2000;
 const ASK_TIMES_MAX = 15;
+/** A door is opened for a reason; fewer letters are none. */
+const REASON_LEAST = 3;
 
 /**
  * @typedef {{name: "ask"} | {name: "sending"} | {name: "refused", problem: Problem} | {name: "sent", command: Command}} Step
@@ -27,6 +29,7 @@ export class CommandDialog extends View {
     order: { state: true },
     step: { state: true },
     reason: { state: true },
+    isMissing: { state: true },
   };
 
   #key = "";
@@ -44,6 +47,8 @@ export class CommandDialog extends View {
     /** @type {Step} */
     this.step = { name: "ask" };
     this.reason = "";
+    /** Whether it was to be sent without a reason. */
+    this.isMissing = false;
   }
 
   disconnectedCallback() {
@@ -51,9 +56,10 @@ export class CommandDialog extends View {
     clearTimeout(this.#askTimer);
   }
 
-  /** Ask before a door is opened. @param {number} door */
-  async ask(door) {
+  /** Ask before a door is opened. @param {number} door @param {string} [reason] what is written there already */
+  async ask(door, reason = "") {
     await this.#show({ kind: "open", door });
+    this.reason = reason;
     this.querySelector("input")?.focus();
   }
 
@@ -95,11 +101,12 @@ export class CommandDialog extends View {
   #question(title, door) {
     const sending = this.step.name === "sending";
     if (this.order?.kind === "locate") return html`<p class="command-result" role="status">Asking the locker to show itself…</p>`;
-    return html`<form @submit=${this.#submit}>
+    return html`<form novalidate @submit=${this.#submit}>
       ${door ? this.#doorFacts(door) : nothing} ${this.#warnings(door)}
-      <label for="reason">Reason <span class="quiet">(optional, kept with the command)</span></label>
-      <input id="reason" maxlength="200" autocomplete="off" .value=${live(this.reason)} ?readonly=${sending}
-        @input=${(/** @type {Event} */ e) => (this.reason = /** @type {HTMLInputElement} */ (e.target).value)} @keydown=${noEnter} />
+      <label for="reason">Reason <span class="quiet">(kept with the command)</span></label>
+      <input id="reason" maxlength="200" autocomplete="off" required aria-invalid=${this.isMissing} aria-describedby="reason-missing" .value=${live(this.reason)} ?readonly=${sending}
+        @input=${this.#write} @keydown=${noEnter} />
+      <p id="reason-missing" class="serious" role="alert">${this.isMissing ? `Say why, in ${REASON_LEAST} letters or more.` : nothing}</p>
       <footer>
         <button class="button" type="button" @click=${this.#close}>Cancel</button>
         <button class="button button-strong" type="submit" ?disabled=${sending}>${sending ? "Opening…" : title}</button>
@@ -158,6 +165,7 @@ export class CommandDialog extends View {
     this.order = order;
     this.step = { name: "ask" };
     this.reason = "";
+    this.isMissing = false;
     this.#key = freshKey();
     await this.updateComplete;
     const dialog = this.querySelector("dialog");
@@ -167,7 +175,15 @@ export class CommandDialog extends View {
   /** @param {SubmitEvent} event */
   #submit(event) {
     event.preventDefault();
-    void this.#send();
+    this.isMissing = this.reason.trim().length < REASON_LEAST;
+    if (this.isMissing) this.querySelector("input")?.focus();
+    else void this.#send();
+  }
+
+  /** @param {Event} event */
+  #write(event) {
+    this.reason = /** @type {HTMLInputElement} */ (event.target).value;
+    if (this.reason.trim().length >= REASON_LEAST) this.isMissing = false;
   }
 
   async #send() {

@@ -38,11 +38,11 @@ export class Feed extends View {
     this.older = NOTHING_OLDER;
   }
 
-  /** @param {string} view @param {LockerEvent[]} events @param {boolean} named whether the locker is told */
+  /** @param {string} view "" where they are not live @param {LockerEvent[]} events @param {boolean} named whether the locker is told */
   entries(view, events, named) {
     const status = this.app.store.status(view);
-    if (status.phase === "failed") return notice("The hub does not show these events", status.detail, "failed");
-    if (status.phase === "loading" && events.length === 0) return notice("Loading events…", "", "loading");
+    if (view && status.phase === "failed") return notice("The hub does not show these events", status.detail, "failed");
+    if (view && status.phase === "loading" && events.length === 0) return notice("Loading events…", "", "loading");
     const found = this.narrowed(events);
     if (found.length === 0) {
       return events.length === 0
@@ -96,35 +96,44 @@ export class Feed extends View {
 
 /** The events of one locker, with its history behind a button. */
 export class LockerFeed extends Feed {
-  static properties = { lockerId: { attribute: false } };
+  static properties = { lockerId: { attribute: false }, past: { attribute: false } };
 
   constructor() {
     super();
     this.lockerId = "";
+    /** Another time than now, and the newest events before it. @type {{at: string, events: LockerEvent[]} | null} */
+    this.past = null;
   }
 
   /** @param {Map<string, unknown>} changed */
   willUpdate(changed) {
     super.willUpdate(changed);
-    if (changed.has("lockerId")) this.older = NOTHING_OLDER;
+    const before = /** @type {LockerFeed["past"] | undefined} */ (changed.get("past"));
+    if (changed.has("lockerId") || (changed.has("past") && before?.at !== this.past?.at)) this.older = NOTHING_OLDER;
   }
 
   render() {
     const view = `events:${this.lockerId}`;
-    const { events } = this.app.store.feed(view);
+    const events = this.past ? this.past.events : this.app.store.feed(view).events;
     const known = new Set(events.map(eventKey));
     const all = [...events, ...this.older.events.filter((event) => !known.has(eventKey(event)))];
     const { busy, done, problem } = this.older;
     return html`<section class="panel" aria-labelledby="feed-title">
-      <div class="panel-head"><h2 id="feed-title">Events</h2>${this.topics()}</div>
+      <div class="panel-head"><h2 id="feed-title">Events</h2><span class="feed-tools">${this.topics()}
+        <a href=${this.#file()} download>Save as a file</a></span></div>
       <div class="feed-box">
-        ${this.entries(view, all, false)}
+        ${this.entries(this.past ? "" : view, all, false)}
         ${problem ? html`<p class="feed-note" role="alert">${problem}</p>` : nothing}
         ${events.length > 0 && !done
           ? html`<button class="button feed-more" ?disabled=${busy} @click=${() => this.#more(all)}>${busy ? "Loading…" : "Older events"}</button>`
           : nothing}
       </div>
     </section>`;
+  }
+
+  #file() {
+    const query = new URLSearchParams({ locker: this.lockerId, ...(this.past ? { until: this.past.at } : {}) });
+    return `/api/v1/export/events?${query}`;
   }
 
   /** @param {LockerEvent[]} all */
