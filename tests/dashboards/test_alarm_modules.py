@@ -14,7 +14,8 @@ from tests.dashboards.test_modules import call
 pytestmark = pytest.mark.services
 
 ROWS = """({ rows, filterFrom }, [alarms, query, opened]) =>
-  rows(new Map(alarms.map((one) => [one.id, one])), filterFrom(new URLSearchParams(query)).filter, new Set(opened))"""
+  rows(new Map(alarms.map((one) => [one.id, one])), filterFrom(new URLSearchParams(query)).filter,
+    new Set(opened))"""
 
 
 async def test_rows_are_those_of_a_plain_model(window: Open) -> None:
@@ -77,7 +78,8 @@ async def test_counts_look_past_their_own_filter(window: Open) -> None:
     counted = await call(
         window,
         "alarm-select",
-        """({ count, filterFrom }, [alarms, query]) => count(alarms, filterFrom(new URLSearchParams(query)).filter)""",
+        """({ count, filterFrom }, [alarms, query]) =>
+          count(alarms, filterFrom(new URLSearchParams(query)).filter)""",
         [alarms, "severity=low"],
     )
     assert counted["severity"] == {"critical": 1, "high": 0, "medium": 0, "low": 2}
@@ -86,7 +88,8 @@ async def test_counts_look_past_their_own_filter(window: Open) -> None:
 
 
 async def test_results_are_told_with_what_was_left_out(window: Open) -> None:
-    tell = "({ resultWords }, all) => all.map(([act, done, why]) => resultWords(act, done, why.map((one) => ({ why: one }))))"
+    tell = """({ resultWords }, all) =>
+      all.map(([act, done, reasons]) => resultWords(act, done, reasons.map((why) => ({ why }))))"""
     said = await call(
         window,
         "alarm-words",
@@ -125,9 +128,13 @@ async def test_every_rule_that_comes_with_the_hub_has_its_sentence(window: Open)
 async def test_a_window_is_checked_field_by_field(window: Open) -> None:
     now = 1_767_261_600_000
     check = """({ check, fieldTime }, [changes, windows, now]) => changes.map((change) => {
-      const draft = { where: "site", name: "Berlin", door: "", from: fieldTime(now), to: fieldTime(now + 3600e3), why: "x" };
-      for (const name of ["from", "to"]) if (typeof change[name] === "number") change[name] = fieldTime(now + change[name] * 1000);
-      return check({ ...draft, ...change }, windows, now, { sites: ["Berlin"], lockers: new Map([["b-1", { door_counts: { total: 4 } }]]) });
+      const hour = { from: fieldTime(now), to: fieldTime(now + 3600e3) };
+      const draft = { where: "site", name: "Berlin", door: "", why: "x", ...hour, ...change };
+      for (const name of ["from", "to"]) {
+        if (typeof change[name] === "number") draft[name] = fieldTime(now + change[name] * 1000);
+      }
+      const lockers = new Map([["b-1", { door_counts: { total: 4 } }]]);
+      return check(draft, windows, now, { sites: ["Berlin"], lockers });
     })"""
     changes: list[Json] = [
         {},
@@ -143,8 +150,17 @@ async def test_a_window_is_checked_field_by_field(window: Open) -> None:
     ]
     found: list[Any] = await call(window, "windows", check, [changes, [], now])
     assert [sorted(one["wrong"]) for one in found] == [
-        [], ["from"], ["from", "to"], ["to"], ["name"], ["door"], ["door"], [], ["to"], ["why"],
-    ]  # fmt: skip
+        [],
+        ["from"],
+        ["from", "to"],
+        ["to"],
+        ["name"],
+        ["door"],
+        ["door"],
+        [],
+        ["to"],
+        ["why"],
+    ]
     assert found[0]["wanted"]["site"] == "Berlin"
     assert found[7]["wanted"]["door"] == 4
     assert found[1]["wanted"] is None

@@ -15,10 +15,20 @@ pytestmark = pytest.mark.services
 
 MARKUP = '<img src=x onerror="document.title=1"><b>note</b>'
 HOT = alarm(
-    "hot", ago_s=900, type="temperature.high", severity="high", door=None, value=52.44, limit=50, unit="°C", count=4,
-    what="It is too hot in the locker: 52 °C", consequence="Batteries age and may catch fire.", todo="Stop charging.",
+    "hot",
+    ago_s=900,
+    type="temperature.high",
+    severity="high",
+    door=None,
+    value=52.44,
+    limit=50,
+    unit="°C",
+    count=4,
+    what="It is too hot in the locker: 52 °C",
+    consequence="Batteries age and may catch fire.",
+    todo="Stop charging.",
     rule="temperature.high.level",
-)  # fmt: skip
+)
 STEPS = [
     {"at": stamp(-900), "who": None, "what": "raised", "note": None},
     {"at": stamp(-600), "who": None, "what": "again", "note": None},
@@ -28,25 +38,51 @@ RULES: Json = {
     "sha256": "35a351d7cfc8" + "0" * 52,
     "items": [
         {
-            "id": "temperature.high.level", "type": "temperature.high", "severity": "high",
-            "condition": {"kind": "level", "of": "temperature_c", "above": 45}, "on_delay_s": 60, "off_delay_s": 60,
-            "deadband": 3, "scope": {"site": MARKUP}, "enabled": True,
+            "id": "temperature.high.level",
+            "type": "temperature.high",
+            "severity": "high",
+            "condition": {"kind": "level", "of": "temperature_c", "above": 45},
+            "on_delay_s": 60,
+            "off_delay_s": 60,
+            "deadband": 3,
+            "scope": {"site": MARKUP},
+            "enabled": True,
         },
         {
-            "id": "door.forced", "type": "door.forced", "severity": "critical",
-            "condition": {"kind": "simple", "on": ["door.forced"], "off": ["door.closed"]}, "on_delay_s": 0,
-            "off_delay_s": 0, "deadband": 0, "scope": {}, "enabled": False,
+            "id": "door.forced",
+            "type": "door.forced",
+            "severity": "critical",
+            "condition": {"kind": "simple", "on": ["door.forced"], "off": ["door.closed"]},
+            "on_delay_s": 0,
+            "off_delay_s": 0,
+            "deadband": 0,
+            "scope": {},
+            "enabled": False,
         },
     ],
-}  # fmt: skip
+}
 DUTY: Json = {
-    "name": "duty", "kind": "email", "to": ["duty@example.org"], "severities": ["critical"], "sites": [], "queue": 0,
-    "last_ok_at": stamp(-60), "last_error": None, "last_error_at": None,
-}  # fmt: skip
+    "name": "duty",
+    "kind": "email",
+    "to": ["duty@example.org"],
+    "severities": ["critical"],
+    "sites": [],
+    "queue": 0,
+    "last_ok_at": stamp(-60),
+    "last_error": None,
+    "last_error_at": None,
+}
 HOOK: Json = {
-    "name": "tickets", "kind": "webhook", "to": "https://tickets.example.org/", "severities": [], "sites": ["Berlin"],
-    "queue": 4, "last_ok_at": stamp(-9000), "last_error": MARKUP, "last_error_at": stamp(-30),
-}  # fmt: skip
+    "name": "tickets",
+    "kind": "webhook",
+    "to": "https://tickets.example.org/",
+    "severities": [],
+    "sites": ["Berlin"],
+    "queue": 4,
+    "last_ok_at": stamp(-9000),
+    "last_error": MARKUP,
+    "last_error_at": stamp(-30),
+}
 
 
 def detailed(one: Json, *steps: Json) -> Json:
@@ -120,11 +156,16 @@ async def test_a_hub_that_cannot_answer_is_asked_again(window: Open) -> None:
 
 async def test_health_tells_rate_floods_sources_and_shares(window: Open) -> None:
     numbers = health(
-        rate_10min=12, peak_10min=14, flood=True, flood_since=stamp(-300), standing=1, stale=[HOT["id"]],
+        rate_10min=12,
+        peak_10min=14,
+        flood=True,
+        flood_since=stamp(-300),
+        standing=1,
+        stale=[HOT["id"]],
         chattering=["00000000-0000-4000-8000-000000000001"],
         top=[{"type": "temperature.high", "locker": MARKUP, "door": None, "count": 31}],
         suppressed={"shelved": 1, "maintenance": 2, "out_of_service": 3, "folded": 44},
-    )  # fmt: skip
+    )
     history = [{"at": stamp(-600 * (144 - n)), "raised": 14 if n == 80 else n % 2} for n in range(144)]
     hub = alarming(HOT, **numbers)
     hub.answers["GET /api/v1/alarms/health"] = {**numbers, "history": history}

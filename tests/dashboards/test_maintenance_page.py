@@ -1,5 +1,3 @@
-from typing import Any
-
 import pytest
 from aiohttp import web
 from playwright.async_api import Page, expect
@@ -13,11 +11,19 @@ pytestmark = pytest.mark.services
 MARKUP = '<img src=x onerror="document.title=1"><b>move</b>'
 
 
-def work(name: str, state: str, begins_s: float, ends_s: float, **more: Any) -> Json:
+def work(name: str, state: str, begins_s: float, ends_s: float, **more: object) -> Json:
     return {
-        "id": name, "site": "Berlin", "locker": None, "door": None, "starts_at": stamp(begins_s), "ends_at": stamp(ends_s),
-        "why": "network is moved", "by": "anna", "state": state, **more,
-    }  # fmt: skip
+        "id": name,
+        "site": "Berlin",
+        "locker": None,
+        "door": None,
+        "starts_at": stamp(begins_s),
+        "ends_at": stamp(ends_s),
+        "why": "network is moved",
+        "by": "anna",
+        "state": state,
+        **more,
+    }
 
 
 def working(*windows: Json) -> FakeHub:
