@@ -53,7 +53,7 @@ async def test_a_filter_is_in_the_address_and_in_the_file(window: Open) -> None:
         await page.get_by_role("button", name="7 days").click()
         await page.locator("select[name=bucket]").select_option("by week")
         await page.get_by_label("Site").fill(MARKUP)
-        await page.get_by_label("Locker").fill("koeln-02")
+        await page.get_by_role("textbox", name="Locker").fill("koeln-02")
         await page.keyboard.press("Enter")
         await hub.until(lambda hub: last(hub).get("locker") == ["koeln-02"])
         wanted = {"site": [MARKUP], "locker": ["koeln-02"], "bucket": ["week"]}
