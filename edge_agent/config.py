@@ -78,6 +78,15 @@ class Telemetry(_Section, frozen=True, kw_only=True):
     drain_samples_per_s: Annotated[int, Meta(ge=1, le=500)] = 50
 
 
+class Limits(_Section, frozen=True, kw_only=True):
+    """What of the locker's own measurements is still usual; what is not becomes an event."""
+
+    temperature_c_max: Annotated[float, Meta(ge=-40, le=150)] = 50.0
+    battery_pct_min: Annotated[float, Meta(ge=0, le=100)] = 20.0
+    supply_v_min: Annotated[float, Meta(ge=0, le=1000)] = 9.0
+    """Below it the locker lives on its battery."""
+
+
 class Outbox(_Section, frozen=True, kw_only=True):
     """How the ledger goes to the hub, and how long it stays here afterwards."""
 
@@ -87,6 +96,8 @@ class Outbox(_Section, frozen=True, kw_only=True):
     keep_acked_events_max: Annotated[int, Meta(ge=0, le=10_000_000)] = 200_000
     unacked_events_max: Annotated[int, Meta(ge=1_000, le=100_000_000)] = 1_000_000
     drain_s: Annotated[float, Meta(ge=0, le=600)] = 5.0
+    snapshot_s: Annotated[float, Meta(ge=1, le=21_600)] = 21_600.0
+    """How often all doors are told anew while nothing else asks for it: the hub reads the past back so far."""
 
 
 class Beacon(_Section, frozen=True, kw_only=True):
@@ -113,6 +124,7 @@ class Config(_Section, frozen=True, kw_only=True):
     mqtt: Mqtt = Mqtt()
     doors: Doors = Doors()
     telemetry: Telemetry = Telemetry()
+    limits: Limits = Limits()
     outbox: Outbox = Outbox()
     beacon: Beacon = Beacon()
     log: Log = Log()

@@ -174,6 +174,7 @@ class Uplink:
                     self._config.telemetry.drain_samples_per_s,
                 ),
                 "presence": self._repeat_presence(link),
+                "snapshot": self._repeat_snapshot(),
                 "replies": self._pay_replies(link),
             }
             tasks = [group.create_task(work, name=f"{locker} {name}") for name, work in works.items()]
@@ -230,6 +231,11 @@ class Uplink:
             await self._presence_due.wait()
             self._presence_due.clear()
             await link.publish(self._topics[Channel.PRESENCE], encode(self._presence(online=True)), retain=True)
+
+    async def _repeat_snapshot(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.outbox.snapshot_s)
+            self.snapshot()
 
     async def _pay_replies(self, link: mqtt.Connection) -> None:
         while self._owed:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from hub.errors import ConfigError
+from hub.notify.settings import Notify, check_notify
 
 ENVIRONMENT_PREFIX: Final = "HUB_"
 
@@ -251,6 +252,17 @@ class People(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How soon a restriction reaches the commands, and the metrics what is due."""
 
 
+class Alarms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What people have to be told of."""
+
+    rules_file: str | None = None
+    """What raises them, if it is not what comes with the hub."""
+    open_max: Annotated[int, Meta(ge=100, le=100_000)] = 10_000
+    """How many are open at once; at the limit no further one is opened, and that is counted."""
+    follow_s: Seconds = 2.0
+    """How soon what command lines and other hubs did to them is seen."""
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Logs go to standard error."""
 
@@ -274,6 +286,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     people: People = People()
     influx: Influx = Influx()
     exports: Exports = Exports()
+    notify: Notify = Notify()
+    alarms: Alarms = Alarms()
     log: Log = Log()
 
     def dsn(self) -> str:
@@ -382,6 +396,7 @@ def _check_sense(config: Config) -> None:
         raise ConfigError("commands.durable_pause_ms_max must not be below commands.durable_pause_ms_min")
     _check_public_url(config.http.public_url)
     _check_influx(config)
+    check_notify(config.notify)
 
 
 def _check_public_url(url: str | None) -> None:

@@ -13,9 +13,11 @@ from uuid import UUID
 
 import orjson
 
+from hub.core.alarms.alarm import Alarm
 from hub.core.delimited import BOM, csv_lines
 from hub.core.spans import Span
 from hub.core.statistics import COLLECT_BOUNDS_S
+from hub.store.alarms import AlarmFilter, AlarmStore
 from hub.store.commands import CommandsQuery, CommandStore
 from hub.store.history import EventFilter, History, pages
 from hub.store.rows import ReadingsQuery
@@ -69,6 +71,11 @@ _DOOR_HOUR: Final = (
 _COMMAND: Final = (
     "id", "class", "locker", "kind", "door", "actor", "by", "reason", "args", "accepted_at", "deadline_ms",
     "expires_at", "state", "detail", "outcome", "late", "cancel_requested", "attempts", "stages_ms",
+)  # fmt: skip
+_ALARM: Final = (
+    "id", "type", "severity", "tenant", "site", "locker", "door", "where", "state", "began_at", "raised_at",
+    "last_at", "cleared_at", "closed_at", "count", "value", "limit", "unit", "acked_at", "acked_by", "ack_note",
+    "shelved_by", "shelved_why", "shelved_until", "suppressed", "parent", "rule", "what",
 )  # fmt: skip
 _QUARANTINE: Final = (
     "id", "received_at", "topic", "reason", "detail", "payload_bytes", "locker", "epoch", "seq",
@@ -147,6 +154,23 @@ def commands_sheet(commands: CommandStore, within: Span, locker: str | None, sta
         return [{**row, "args": None} if row["kind"] == CommandKind.FORGET else row for row in rows]
 
     return Sheet("commands", _COMMAND, lambda page_rows: pages(page, page_rows))
+
+
+def alarms_sheet(alarms: AlarmStore, wanted: AlarmFilter) -> Sheet:
+    """Return alarms, open and closed, newest raised first."""
+
+    async def page(limit: int, last: Row | None) -> list[dict[str, Any]]:
+        after = None if last is None else (last["raised_at"], last["id"])
+        return [_alarm_row(alarm) for alarm in await alarms.page(wanted, limit, after)]
+
+    return Sheet("alarms", _ALARM, lambda page_rows: pages(page, page_rows))
+
+
+def _alarm_row(alarm: Alarm) -> dict[str, Any]:
+    shelf = alarm.shelved
+    row = {name: getattr(alarm, name) for name in _ALARM if not name.startswith("shelved")}
+    row |= {"shelved_by": shelf and shelf.by, "shelved_why": shelf and shelf.why}
+    return {**row, "shelved_until": shelf and shelf.until}
 
 
 def quarantine_sheet(history: History, within: Span, locker: str | None) -> Sheet:

@@ -1,6 +1,7 @@
 """Two histories under one name: say so to everyone who has to know, and keep what shows it."""
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from hub import clock
@@ -25,10 +26,13 @@ class Forks:
     people; a locker that sends on and on fills neither the table nor the log.
     """
 
-    def __init__(self, quarantine: Quarantine, receipts: Receipts, metrics: Metrics) -> None:
+    def __init__(
+        self, quarantine: Quarantine, receipts: Receipts, metrics: Metrics, tell: Callable[[Key], None]
+    ) -> None:
         self._quarantine = quarantine
         self._receipts = receipts
         self._count = metrics.ledger_forks
+        self._tell = tell
         self._limits: Limits[Key] = Limits(_COPIES_PER_MINUTE, _COPIES_AT_ONCE, _LEDGERS_MAX)
 
     def found(self, key: Key, fork: Fork, topic: str, payload: bytes, received_ms: int) -> None:
@@ -37,6 +41,7 @@ class Forks:
         self._receipts.fork(key)
         if not self._limits.pass_one(key, clock.now_ms()):
             return
+        self._tell(key)
         detail = f"at number {fork.at} the chain is {fork.theirs}, where the hub has {fork.ours}"
         _log.error(
             "Two lockers write one ledger: a copied disk, or a file that was put back",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hub import clock
+from hub.alarms.engine import Alarms
 from hub.core.accounting import Accounts, Outcome, Tally
 from hub.core.clocks import Clocks
 from hub.core.fairness import Limit, Shares
@@ -24,6 +25,7 @@ from hub.receipts import Receipts
 from hub.store.batch import Batcher, Lane
 from hub.store.binary import event_rows
 from hub.store.rows import EventUnit, Quarantined
+from hub.tail import DEFERRED, DUPLICATE, IGNORED, TAKEN, Tail
 from wire.errors import WireError
 from wire.messages import (
     Event,
@@ -42,7 +44,7 @@ _TOPICS_KNOWN_MAX: Final = 200_000
 _NONE_SPOILED: Final[Mapping[int, Spoiled]] = {}
 
 
-_Take = Callable[[str, str, bytes, bool, int], None]
+_Take = Callable[[str, str, bytes, bool, int], str]
 _Route = tuple[str, Channel, Callable[[], None], _Take | None]
 """What a topic means: locker, channel, the counter of its messages, and who takes them."""
 
@@ -62,6 +64,8 @@ class IntakeParts:
     receipts: Receipts
     dispatch: Dispatch
     live: Live
+    tail: Tail
+    alarms: Alarms
     metrics: Metrics
     backlog_age_ms: float
 
@@ -83,30 +87,38 @@ class Intake:
 
     def receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the link's signature
         """Take one message."""
+        verdict = self._receive(topic, payload, retained)
+        tail = self._parts.tail
+        if tail.watched:
+            tail.note("in", topic, payload, verdict, retained=retained)
+
+    def _receive(self, topic: str, payload: bytes, retained: bool) -> str:  # noqa: FBT001
+        """Take one message; return what became of it, as far as that is known at once."""
         received_ms = clock.wall_ms()
         parts = self._parts
         try:
             locker, channel, count, take = self._topics.get(topic) or self._parse(topic)
             count()
             if take is None:
-                return
+                return IGNORED
             if locker not in parts.fleet.lockers:
                 tally = _tally(parts.accounts, channel)
                 detail = f"no locker {locker!r} in the registry; `hub locker add {locker}` adds it"
                 parts.quarantine.keep(topic, payload, "locker_unknown", detail, received_ms, tally)
-                return
+                return "quarantined:locker_unknown"
             if channel is Channel.EVENTS:
                 limit = parts.shares.admit(locker, now_ms := clock.now_ms())
                 if limit is not None:
                     self._defer(locker, limit, now_ms)
-                    return
-            take(topic, locker, payload, retained, received_ms)
+                    return DEFERRED
+            return take(topic, locker, payload, retained, received_ms)
         except WireError as error:
             known = self._topics.get(topic)
             if known is None:
                 self._other_messages.inc()
             tally = None if known is None else _tally(parts.accounts, known[1])
             parts.quarantine.keep(topic, payload, error.reason.value, error.detail, received_ms, tally)
+            return f"quarantined:{error.reason.value}"
 
     def _parse(self, topic: str) -> _Route:
         locker, channel = parse(topic)
@@ -128,7 +140,7 @@ class Intake:
                 extra={"locker": locker, "limit": limit.value},
             )
 
-    def _events(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> None:  # noqa: FBT001
+    def _events(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> str:  # noqa: FBT001
         parts = self._parts
         try:
             batch, spoiled = decode_events(payload), _NONE_SPOILED
@@ -144,29 +156,33 @@ class Intake:
         parts.shares.charge(locker, count, now_ms)
         key = (locker, batch.epoch)
         occurred = [occurred_ms(batch, event, received_ms) for event in batch.events]
+        parts.alarms.batch(locker, batch, occurred[-1], received_ms)
         lane = parts.events.room(count, key=locker, old=occurred[-1] < received_ms - parts.backlog_age_ms)
         if lane is None:
             # The locker keeps what was not receipted and sends it again.
             tally.settle(Outcome.DEFERRED, count)
-            return
+            return DEFERRED
         verdict = parts.ledger.take(key, batch.first, count, batch.oldest, batch.prev, batch.chain)
         match verdict:
             case AllSeen(upto, chain):
                 tally.settle(Outcome.DUPLICATE, count)
                 if upto:
                     parts.receipts.upto(key, upto, chain)
+                return DUPLICATE
             case Gap(expected):
                 tally.settle(Outcome.DEFERRED, count)
                 self._gaps.inc()
                 parts.receipts.expected(key, expected)
+                return DEFERRED
             case Take(skip, gap):
                 if skip:
                     tally.settle(Outcome.DUPLICATE, skip)
-                self._take(topic, key, payload, batch, spoiled, skip, gap, received_ms, occurred, lane)
+                return self._take(topic, key, payload, batch, spoiled, skip, gap, received_ms, occurred, lane)
             case Fork():
                 # The locker still has them, and sends them again as a new epoch.
                 tally.settle(Outcome.DEFERRED, count)
                 parts.forks.found(key, verdict, topic, payload, received_ms)
+                return "quarantined:ledger_fork"
 
     def _take(
         self,
@@ -180,7 +196,7 @@ class Intake:
         received_ms: int,
         occurred: list[int],
         lane: Lane[EventUnit],
-    ) -> None:
+    ) -> str:
         parts = self._parts
         locker = key[0]
         first, events = batch.first, batch.events
@@ -212,10 +228,13 @@ class Intake:
             ),
             locker,
         )  # fmt: skip
+        if gap is not None:
+            parts.alarms.gap(locker)
         for place in range(skip, len(events)):
             if spoiled and place in spoiled:
                 continue
             self._tell(locker, batch, place, events[place], occurred[place], received_ms)
+        return f"quarantined:{next(iter(spoiled.values())).error.reason.value}" if spoiled else TAKEN
 
     def _tell(self, locker: str, batch: Events, place: int, event: Event, occurred: int, received_ms: int) -> None:
         parts = self._parts
@@ -223,16 +242,20 @@ class Intake:
         parts.fleet.event(locker, event, at=at)
         if event.command is not None:
             parts.dispatch.heard_of(locker, event, at)
+        if event.kind in parts.alarms.kinds:
+            parts.alarms.event(locker, batch, place, event, at)
         parts.live.event(locker, batch, place, occurred, received_ms)
 
-    def _presence(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> None:  # noqa: FBT001
+    def _presence(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> str:  # noqa: FBT001
         del topic
         presence = decode_presence(payload)
         fleet = self._parts.fleet
         current = fleet.presence(locker, presence, at=clock.from_ms(received_ms))
         if presence.online and current and not retained:
             self._heard(locker, presence, clock.now_ms())
+            self._parts.alarms.presence(locker, presence)
         self._parts.live.wake()
+        return TAKEN if current else IGNORED
 
     def _heard(self, locker: str, message: Up, now_ms: float) -> None:
         self._parts.clocks.observe(locker, message.boot, message.t, now_ms)

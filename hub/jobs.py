@@ -10,6 +10,7 @@ The database is the truth. After any trouble with it the runner forgets what it 
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 from uuid import UUID
@@ -35,6 +36,7 @@ _log = logging.getLogger(__name__)
 _TICK_S: Final = 0.1
 _POLL_MS: Final = 1000.0
 """How often the database is asked for jobs, and for results that this hub does not have in its own book."""
+_OPENINGS_REMEMBERED: Final = 10_000
 _RELEASE_S: Final = 2.0
 _LOOK_AT: Final = 500
 """How many targets are looked at in a turn to find some that can be sent; the others are left out."""
@@ -83,6 +85,7 @@ class JobRunner:
         self._runs: dict[UUID, Run] = {}
         self._ceiling = Ceiling(config.openings_per_minute_max)
         self._hand_over_ms = config.lease_s * 1000 * _HAND_OVER_SHARE
+        self._openings: OrderedDict[UUID, None] = OrderedDict()
         self._leads = False
         self._resting = False
         self._polled_ms = float("-inf")
@@ -96,6 +99,10 @@ class JobRunner:
         """Look at the database now: a person has changed something."""
         self._polled_ms = float("-inf")
         self._wake.set()
+
+    def has_asked(self, command: UUID) -> bool:
+        """Say whether a command is an opening of a job that this hub runs; the newest ten thousand are known."""
+        return command in self._openings
 
     def rest(self) -> None:
         """Send nothing more; what is under way is still written down."""
@@ -343,6 +350,10 @@ class JobRunner:
             if run.row.expires_at is not None:
                 left_s = max(left_s, (run.row.expires_at - clock.wall()).total_seconds())
             return await self._durable.submit(flight.command, flight.order, left_s)
+        if run.opens:
+            self._openings[flight.command] = None
+            if len(self._openings) > _OPENINGS_REMEMBERED:
+                self._openings.popitem(last=False)
         result = self._dispatch.submit(flight.command, flight.order)
         if run.opens and isinstance(result, Accepted) and not result.repeated:
             self._ceiling.add(clock.now_ms())

@@ -20,7 +20,14 @@ LINES_MAX = 450
 # Where each third-party library may be imported; `msgspec` and `orjson` are everywhere's.
 HOMES = {
     # The client of InfluxDB raises its errors.
-    "aiohttp": ("hub/api/", "hub/app.py", "hub/store/influx.py", "edge_agent/hub_client.py"),
+    "aiohttp": (
+        "hub/api/",
+        "hub/app.py",
+        "hub/store/influx.py",
+        "hub/notify/webhook.py",
+        "edge_agent/hub_client.py",
+    ),
+    "aiosmtplib": ("hub/notify/mail.py",),
     "aiomqtt": ("edge_agent/mqtt.py",),
     "amqtt": ("hub/embedded/broker.py",),
     "cryptography": ("hub/signing.py", "edge_agent/signature.py"),

@@ -4,17 +4,21 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Annotated, Final
 
 import msgspec
 from aiohttp import HttpVersion11, web
 from msgspec import Meta
 
+from hub.api.alarms import AlarmFields, chosen
 from hub.api.history import EventFields, HistoryRoutes, fleet_filter
+from hub.api.past import PastRoutes
 from hub.api.problems import Problem
 from hub.api.routes import Route, read_query
 from hub.api.spans import Time, asked_span
 from hub.api.statistics import StatisticsRoutes, statistics_lockers, whole_hours
+from hub.config import Config
 from hub.config import Exports as ExportsConfig
 from hub.core.commands import State
 from hub.core.fleet import Fleet
@@ -25,6 +29,7 @@ from hub.exports import (
     Form,
     Sheet,
     Written,
+    alarms_sheet,
     commands_sheet,
     events_sheet,
     quarantine_sheet,
@@ -33,6 +38,7 @@ from hub.exports import (
     written,
 )
 from hub.metrics import Metrics
+from hub.store.alarms import AlarmStore
 from hub.store.commands import CommandStore
 from hub.store.history import History
 from hub.store.statistics import StatisticsStore
@@ -88,6 +94,14 @@ class QuarantineFile(_File, frozen=True, forbid_unknown_fields=True):
     locker: LockerId | None = None
 
 
+class AlarmsFile(AlarmFields, frozen=True, forbid_unknown_fields=True):
+    """Alarms, open and closed, filtered as `GET /api/v1/alarms` does."""
+
+    format: Form = Form.CSV
+    bom: bool = False
+    rows_max: Rows | None = None
+
+
 class ExportRoutes:
     """The routes of files. So many at once as the configuration says; a file that breaks off shows it."""
 
@@ -96,6 +110,7 @@ class ExportRoutes:
         self._history = History(store)
         self._statistics = StatisticsStore(store)
         self._commands = CommandStore(store)
+        self._alarms = AlarmStore(store)
         self._config = config
         self._metrics = metrics
         self._running = 0
@@ -118,6 +133,10 @@ class ExportRoutes:
             Route(
                 "GET", "/api/v1/export/commands", "Commands as a file", self._command_rows,
                 query=CommandsFile, answers={200: None}, codes=_CODES,
+            ),
+            Route(
+                "GET", "/api/v1/export/alarms", "Alarms as a file", self._alarm_rows,
+                query=AlarmsFile, answers={200: None}, codes=_CODES,
             ),
             Route(
                 "GET", "/api/v1/export/quarantine", "What was not acceptable as a file", self._quarantine,
@@ -147,13 +166,19 @@ class ExportRoutes:
         sheet = commands_sheet(self._commands, within, wanted.locker, wanted.state)
         return await self._send(request, sheet, wanted, within)
 
+    async def _alarm_rows(self, request: web.Request) -> web.StreamResponse:
+        wanted = read_query(request, AlarmsFile)
+        within = asked_span(wanted.since, wanted.until, back=EVER)
+        asked = replace(chosen(wanted), since=within[0], until=within[1])
+        return await self._send(request, alarms_sheet(self._alarms, asked), wanted, within)
+
     async def _quarantine(self, request: web.Request) -> web.StreamResponse:
         wanted = read_query(request, QuarantineFile)
         within = asked_span(wanted.since, wanted.until, back=EVER)
         return await self._send(request, quarantine_sheet(self._history, within, wanted.locker), wanted, within)
 
     async def _send(
-        self, request: web.Request, sheet: Sheet, wanted: EventsFile | _File, within: Span
+        self, request: web.Request, sheet: Sheet, wanted: EventsFile | AlarmsFile | _File, within: Span
     ) -> web.StreamResponse:
         if request.version < HttpVersion11:
             raise Problem(
@@ -173,7 +198,7 @@ class ExportRoutes:
             self._metrics.exports_running.set(self._running)
 
     async def _write(
-        self, request: web.Request, sheet: Sheet, wanted: EventsFile | _File, within: Span
+        self, request: web.Request, sheet: Sheet, wanted: EventsFile | AlarmsFile | _File, within: Span
     ) -> web.StreamResponse:
         rows_max = min(wanted.rows_max or self._config.rows_max, self._config.rows_max)
         state = Written()
@@ -213,12 +238,14 @@ class ExportRoutes:
             await response.write(piece)
 
 
-def past_routes(fleet: Fleet, store: Store, config: ExportsConfig, metrics: Metrics) -> list[Route]:
-    """Return all routes that read the past: views, statistics, files."""
+def past_routes(fleet: Fleet, store: Store, config: Config, metrics: Metrics) -> list[Route]:
+    """Return all routes that read the past: views, moments, statistics, files."""
+    silent_after_s = config.intake.silent_after_s
     return [
         *HistoryRoutes(fleet, store).routes(),
+        *PastRoutes(fleet, store, config.commands, silent_after_s=silent_after_s).routes(),
         *StatisticsRoutes(fleet, store).routes(),
-        *ExportRoutes(fleet, store, config, metrics).routes(),
+        *ExportRoutes(fleet, store, config.exports, metrics).routes(),
     ]
 
 

@@ -20,6 +20,7 @@ _TEXT = {
     "job": "A job's id.",
     "id": "A hold's id.",
     "number": "The number of a run.",
+    "channel": "The name of a channel.",
     "account": "The account's id.",
     "badge": "The badge's id.",
     "request": "The id of what a person asked for.",

@@ -37,7 +37,7 @@ class DoorCounts:
 
 @dataclass(frozen=True, slots=True)
 class AlarmCounts:
-    """Open alarms by severity."""
+    """Open alarms that people are to see, by severity."""
 
     critical: int
     high: int
@@ -60,7 +60,7 @@ class LockerView:
     last_heard: datetime | None
     agent: str | None
     session: int | None
-    boards: BoardsView
+    boards: BoardsView | None
     door_counts: DoorCounts
     alarms: AlarmCounts
     maintenance: bool
@@ -211,7 +211,7 @@ def locker_view(locker: Locker) -> LockerView:
         session=locker.session or None,
         boards=BoardsView(locker.boards_total, locker.boards_online if locker.reachable else 0),
         door_counts=DoorCounts(**locker.door_counts()),
-        alarms=AlarmCounts(**locker.alarms),
+        alarms=AlarmCounts(*locker.alarms),
         maintenance=locker.maintenance,
     )
 

@@ -19,7 +19,9 @@ import typer
 
 from hub import config as settings
 from hub import logs
+from hub.alarms.rules_file import read_rules
 from hub.app import run as run_hub
+from hub.cli.alarms import alarm_app
 from hub.cli.audit import audit_app
 from hub.cli.doctor import doctor
 from hub.cli.export import export_app
@@ -29,6 +31,7 @@ from hub.cli.jobs import job_app
 from hub.cli.ledger import ledger_app
 from hub.cli.lockers import locker_app
 from hub.cli.move import move_to_timescaledb
+from hub.cli.notify import notify_app
 from hub.cli.options import ConfigOption, JsonOption
 from hub.cli.options import fail as _fail
 from hub.cli.options import load as _load
@@ -40,6 +43,7 @@ from hub.cli.rights import rights_app
 from hub.cli.tenant import tenant_app
 from hub.errors import ConfigError, HubError
 from hub.influx.sink import server as influx_server
+from hub.notify.notifier import sender_of
 from hub.operators import Operators
 from hub.reconcile import decode_truth, reconcile_events
 from hub.retention.run import parse_file as parse_policy_file
@@ -65,8 +69,10 @@ app.command("restore-check")(restore_check)
 app.add_typer(job_app, name="job")
 app.add_typer(export_app, name="export")
 app.add_typer(hold_app, name="hold")
+app.add_typer(alarm_app, name="alarm")
 app.add_typer(retention_app, name="retention")
 app.add_typer(influx_app, name="influx")
+app.add_typer(notify_app, name="notify")
 app.command()(doctor)
 app.command("move-to-timescaledb")(move_to_timescaledb)
 
@@ -117,6 +123,9 @@ def demo(
         float, typer.Option(min=0.1, max=10_000, help="How fast people arrive; 1 is a real day.")
     ] = 60,
     folder: Annotated[Path, typer.Option("--data", help="Where the demo keeps its data.")] = Path(".demo"),
+    troubles: Annotated[
+        float, typer.Option(min=0, max=1, help="How much goes wrong: forced doors, silent boards, lost power …")
+    ] = 0.3,
 ) -> None:
     """Start a database, a broker, the hub and a simulated fleet; the page is on http://127.0.0.1:8080."""
     try:
@@ -128,7 +137,7 @@ def demo(
             f"{error.name} is not installed: the demo needs the extras, lockerhub[edge,embedded]"
         ) from None
     logs.configure("info", "auto")
-    options = DemoOptions(lockers, seconds, port, seed, speed, folder.absolute())
+    options = DemoOptions(lockers, seconds, port, seed, speed, folder.absolute(), troubles)
     _calm_garbage_collector()
     account = asyncio.run(_until_signal(lambda stop: run_demo(options, stop)))
     if as_json:
@@ -161,9 +170,12 @@ def check_config(config: ConfigOption = None) -> None:
     if loaded.mqtt.password_file is not None:
         settings.read_secret(loaded.mqtt.password_file, "mqtt.password_file")
     Operators.read(loaded.http.token_file)
+    read_rules(loaded.alarms.rules_file)
     parse_policy_file(loaded.retention.policy_file, None)
     if loaded.influx.url is not None:
         influx_server(loaded.influx)
+    for channel in loaded.notify.channel:
+        sender_of(channel, loaded.http.public_url)
     typer.echo("the configuration is fine")
 
 

@@ -13,6 +13,7 @@ import typer
 from hub import clock
 from hub.cli.options import ConfigOption, JsonOption, fail, load, with_store
 from hub.config import Config
+from hub.core.retention.periods import YEARS_MAX
 from hub.core.retention.policy import Category
 from hub.core.retention.proof import Proof
 from hub.errors import HubError
@@ -48,6 +49,8 @@ def retention_plan(
 ) -> None:
     """Show what a run would delete, and change nothing."""
     at = clock.wall() if now is None else now.replace(tzinfo=clock.wall().tzinfo)
+    if at.year <= YEARS_MAX:
+        fail(f"--now is of the year {at.year}, and a period may reach {YEARS_MAX} years back", status=2)
     loaded = load(config)
 
     async def look(retention: Retention, _: Store) -> dict[str, Any]:

@@ -5,11 +5,10 @@ What is shown is derived, never a stored flag: a locker is online while its sess
 otherwise. Times: `now_ms` is the hub's monotonic clock, `at` the wall clock.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
 from uuid import UUID
 
 from wire.messages import Event, EventKind, Presence
@@ -59,7 +58,6 @@ class LockerSpec:
     tags: tuple[str, ...] = ()
 
 
-SEVERITIES: Final = ("critical", "high", "medium", "low")
 """Of alarms, worst first."""
 
 
@@ -97,10 +95,10 @@ class Locker:
     agent: str | None = None
     boards_total: int = 0
     boards_online: int = 0
-    alarms: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SEVERITIES, 0))
-    """Open alarms that are annunciated, by severity (`mark`)."""
+    alarms: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Open alarms that people are to see: critical, high, medium, low."""
     maintenance: bool = False
-    """Somebody works on it (`mark`)."""
+    """Somebody works at it, as planned."""
 
     @property
     def state(self) -> LockerState:
@@ -246,28 +244,19 @@ class Fleet:
             for number in _doors_of(event):
                 self._see(locker, number, DoorState.UNKNOWN, at)
 
+    def mark(self, locker_id: str, *, alarms: tuple[int, int, int, int], maintenance: bool) -> None:
+        """Note how many alarms a locker has, and whether somebody works at it. An unknown locker is ignored."""
+        locker = self.lockers.get(locker_id)
+        if locker is not None and (locker.alarms, locker.maintenance) != (alarms, maintenance):
+            locker.alarms, locker.maintenance = alarms, maintenance
+            self._touch(locker_id)
+
     def sweep(self, *, now_ms: float, at: datetime) -> None:
         """Turn lockers that have been silent for too long unreachable. Call it once a second or so."""
         for locker in self.lockers.values():
             silent = locker.heard_ms is None or now_ms - locker.heard_ms > self._silent_after_ms
             if locker.reachable and silent:
                 self._set_reachable(locker, reachable=False, at=at)
-
-    def mark(
-        self, locker_id: str, *, alarms: Mapping[str, int] | None = None, maintenance: bool | None = None
-    ) -> None:
-        """Note a locker's open alarms by severity (one left out has none), or whether it is in maintenance.
-
-        None leaves it as it is; what is the same already is no change. A locker that is not there has nothing.
-        """
-        locker = self.lockers.get(locker_id)
-        if locker is None:
-            return
-        counts = locker.alarms if alarms is None else {one: alarms.get(one, 0) for one in SEVERITIES}
-        works = locker.maintenance if maintenance is None else maintenance
-        if (counts, works) != (locker.alarms, locker.maintenance):
-            locker.alarms, locker.maintenance = counts, works
-            self._touch(locker_id)
 
     def take_changes(self) -> Changes:
         """Return what changed since the last call."""

@@ -5,12 +5,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from operator import itemgetter
 from typing import Any, Final
 
 from hub.core.line_protocol import Precision, Value, line, timestamp
+from hub.core.retry_after import asked_s
 
 READING: Final = "lockerhub_reading"
 """The measurement of telemetry: tag `locker`, a field for each value that was measured."""
@@ -99,7 +99,7 @@ def pause_s(attempt: int, retry_after: str | None, now: datetime, jitter: float,
         pause_s_max: the longest, whatever the server asks for.
     """
     own_s = min(pause_s_max, 0.25 * 2.0 ** min(attempt, 30)) * (0.5 + jitter / 2)
-    return min(pause_s_max, max(own_s, _asked_s(retry_after, now)))
+    return min(pause_s_max, max(own_s, asked_s(retry_after, now)))
 
 
 class Slice:
@@ -162,20 +162,6 @@ def _left_out(text: str) -> int | None:
     except (ValueError, KeyError, TypeError):
         return None
     return len(listed) if isinstance(listed, list) else None
-
-
-def _asked_s(retry_after: str | None, now: datetime) -> float:
-    if retry_after is None:
-        return 0.0
-    text = retry_after.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return 0.0
-    # A date without a zone is UTC, as every date of HTTP is.
-    return (at.replace(tzinfo=at.tzinfo or now.tzinfo) - now).total_seconds()
 
 
 def _float(value: float) -> float | None:

@@ -34,6 +34,16 @@ def span(since: datetime | None, until: datetime | None, *, now: datetime, back:
     return start, end
 
 
+def past_moment(at: datetime, *, now: datetime) -> datetime:
+    """Return a moment of the past in UTC. Raises BadSpan for one that is still to come, or that nobody has seen."""
+    moment = _utc(at)
+    if moment > now:
+        raise BadSpan(f"`at` ({_shown(moment)}) is still to come; it is {_shown(now.replace(microsecond=0))}.")
+    if moment < _EARLIEST:
+        raise BadSpan(f"`at` ({_shown(moment)}) is before the year 2000; no locker is so old.")
+    return moment
+
+
 def read_time(text: str) -> datetime:
     """Read a time with its offset, as `2026-11-20T08:00:00Z`. Raises BadSpan."""
     try:

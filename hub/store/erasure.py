@@ -130,13 +130,16 @@ class ErasureStore:
 
     async def person_held(self, person: Person) -> bool:
         """Say whether a hold names the person as such."""
-        (row,) = await self._store.fetch("erasure_person_held", person.values())
-        return bool(row["held"])
+        async with self._store.transaction() as conn:
+            return await _is_held(conn, person)
 
-    async def delete(self, person: Person, steps: Sequence[Step]) -> None:
-        """Take steps in one transaction, and count what is gone by them."""
+    async def delete(self, person: Person, steps: Sequence[Step], *, unless_held: bool = False) -> None:
+        """Take steps in one transaction, and count what is gone by them; none if the person as such is held."""
         async with self._store.transaction() as conn:
             await _be_patient(conn)
+            await _stop_holds(conn)
+            if unless_held and await _is_held(conn, person):
+                return
             for step, table in steps:
                 done = await conn.execute(step, person.values())
                 await _count_up(conn, person, table, done.rowcount)
@@ -145,6 +148,7 @@ class ErasureStore:
         """Take what names the person out of the texts of commands that were accepted in `since` <= … < `until`."""
         async with self._store.transaction() as conn:
             await _be_patient(conn)
+            await _stop_holds(conn)
             values = {**person.values(), "since": since, "until": until}
             done = await conn.execute(statement("erase_command_texts"), values)
             await _count_up(conn, person, "command_text", done.rowcount)
@@ -165,6 +169,7 @@ class ErasureStore:
         where = {**person.values(), "locker": locker, "after": after, "limit": _WINDOW_ROWS}
         async with self._store.transaction() as conn:
             await _be_patient(conn)
+            await _stop_holds(conn)
             shown = await (await conn.execute(statement("erasure_events_next"), where)).fetchall()
             if not shown:
                 return None
@@ -200,10 +205,13 @@ class ErasureStore:
             await conn.execute(statement("erasure_ledger_let_go"), values)
 
     async def forget_account(self, person: Person) -> None:
-        """Cut what points to the person, and delete the account, unless transactions of theirs have to stay."""
+        """Cut what points to the person, and delete the account, unless it or its transactions have to stay."""
         values = person.values()
         async with self._store.transaction() as conn:
             await _be_patient(conn)
+            await _stop_holds(conn)
+            if await _is_held(conn, person):
+                return
             # Whoever writes about the account waits for this, and then finds none.
             await conn.execute(statement("erasure_subject"), values)
             kept = await (await conn.execute(statement("erasure_left_transactions"), values)).fetchone()
@@ -289,6 +297,16 @@ class ErasureStore:
 
 async def _be_patient(conn: Connection) -> None:
     await conn.execute(statement("erasure_patience"), {"timeout": f"{_TIMEOUT_MS}ms"})
+
+
+async def _stop_holds(conn: Connection) -> None:
+    """A hold is there before this looks for holds, or it comes after the commit: never between."""
+    await conn.execute(statement("retention_hold_lock"))
+
+
+async def _is_held(conn: Connection, person: Person) -> bool:
+    row = await (await conn.execute(statement("erasure_person_held"), person.values())).fetchone()
+    return row is not None and bool(row["held"])
 
 
 async def _count_up(conn: Connection, person: Person, table: str, rows: int) -> None:

@@ -59,6 +59,7 @@ class Holds:
             "transaction": order.transaction,
         }  # fmt: skip
         async with self._store.transaction() as conn:
+            await conn.execute(statement("hold_begin"))
             row = await (await conn.execute(statement("hold_found"), named)).fetchone()
             assert row is not None, "it has one row"  # noqa: S101
             found = Found(row["tenant"], row["locker"], row["actor"] is not None, row["transaction"])

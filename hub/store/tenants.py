@@ -43,6 +43,9 @@ async def set_tenant(store: Store, change: TenantChange, by: By, *, delete_store
     """
     wanted = {"badges": change.badges, "codes": change.codes, "transactions": change.transactions}
     async with store.transaction() as conn:
+        if delete_stored:
+            # Before the tenant's row, which whoever places a hold takes second.
+            await conn.execute(statement("retention_hold_lock"))
         await conn.execute(statement("tenant_locked"), {"tenant": TENANT})
         stored = await (await conn.execute(statement("tenant_stored"), {"tenant": TENANT})).fetchone()
         assert stored is not None, "three numbers, always"  # noqa: S101

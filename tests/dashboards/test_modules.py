@@ -101,7 +101,8 @@ async def test_feeds_and_commands_are_bounded(window: Open) -> None:
 
 async def test_an_address_keeps_the_whole_filter(window: Open) -> None:
     steps = """({ addressOf, filterFrom, NO_FILTER }) => {
-      const all = { q: "a b&c", state: "open", site: "Köln #1", sort: "heard", grouped: true };
+      const all = { q: "a b&c", state: "open", site: "Köln #1", tag: "x=y", alarms: "high", maintenance: true, out: true,
+        sort: "heard", grouped: true };
       const back = (filter) => filterFrom(new URL(addressOf(filter), location.origin).searchParams);
       return [back(all), all, back(NO_FILTER), { ...NO_FILTER }, filterFrom(new URLSearchParams("state=x&sort=y"))];
     }"""

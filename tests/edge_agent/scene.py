@@ -140,6 +140,7 @@ class Machine:
     def __init__(self, directory: Path, port: int, thread: ThreadPoolExecutor) -> None:
         self.board = SimulatedCu16(0, 4, Random(1))
         self.directory = directory
+        self.snapshot_s = 21_600.0
         self._port = port
         self._thread = thread
         self._terminal = BoardTerminal(lambda data: self.board.receive(data, self.now_ms()))
@@ -161,7 +162,7 @@ class Machine:
             mqtt=Mqtt(host="127.0.0.1", port=self._port, keepalive_s=5, reconnect_cap_s=0.5),
             doors=Doors(poll_ms=20, open_detect_ms=600),
             telemetry=Telemetry(period_s=0.2),
-            outbox=Outbox(ack_timeout_ms=200, drain_s=1.0),
+            outbox=Outbox(ack_timeout_ms=200, drain_s=1.0, snapshot_s=self.snapshot_s),
         )
         parts = Parts(
             clock=LockerClock(UUID(int=boot)),

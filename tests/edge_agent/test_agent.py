@@ -198,6 +198,16 @@ async def test_a_new_hub_gets_presence_and_a_snapshot_at_once(
             await until(lambda: hub.kinds().count("snapshot") > snapshots)
 
 
+async def test_all_doors_are_told_anew_from_time_to_time(
+    broker: "Broker", hub: HubStandIn, machine: Machine, until: "Until"
+) -> None:
+    machine.snapshot_s = 1.0
+    async with hub.on_duty(broker.port), machine.agent():
+        await until(lambda: "board.online" in hub.kinds() and hub.beacon)
+        known = hub.kinds().count("snapshot")
+        await until(lambda: hub.kinds().count("snapshot") >= known + 2)
+
+
 async def test_a_board_that_falls_silent_takes_its_doors_from_sight(
     broker: "Broker", hub: HubStandIn, machine: Machine, until: "Until"
 ) -> None:

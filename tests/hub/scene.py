@@ -156,11 +156,12 @@ async def scene(
     *,
     lockers: Iterable[str] = LOCKERS,
     forget: bool = True,
+    file: Path | None = None,
     **settings: object,
 ) -> AsyncIterator[Scene]:
     """Run a hub; afterwards the broker forgets what it keeps for one.
 
-    `settings` are those of the environment, without their prefix and in lower case.
+    `file` is a configuration file; `settings` are those of the environment, without their prefix and in lower case.
     """
     key_file = folder / "command_key.pem"
     if not key_file.exists():
@@ -178,7 +179,7 @@ async def scene(
         "service_registry_poll_s": 0.05,
         **settings,
     }
-    config = load(None, {f"HUB_{name.upper()}": str(value) for name, value in wanted.items()})
+    config = load(file, {f"HUB_{name.upper()}": str(value) for name, value in wanted.items()})
     try:
         async with (
             running(config) as hub,

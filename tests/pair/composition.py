@@ -36,6 +36,8 @@ import hub.store.timescale
 import hub.upkeep
 from edge_agent import signature
 from edge_agent.cabinet import Cabinet
+from hub.alarms.engine import Alarms
+from hub.alarms.records import Records
 from hub.core.accounting import Accounts
 from hub.people.watch import PeopleWatch
 from hub.retention.service import RetentionService
@@ -115,6 +117,10 @@ def _replacements(world: World) -> list[tuple[object, str, object]]:
         (hub.app, "start", _no_http),
         # What goes by the calendar is not modelled.
         *((place, "run", _never) for place in (hub.upkeep.Upkeep, RetentionService, PeopleWatch)),
+        # Alarms are raised for real, and stay in memory: their table is not modelled.
+        (Alarms, "load", _load_places),
+        (Records, "run", _at_once),
+        (Records, "follow", _never),
         (hub.app._Build, "application", _remember),  # noqa: SLF001 - the composition root's own parts are run as they are
         (edge_agent.clock, "time", _Like(time, clock_gettime_ns=_boot_ns, time_ns=_wall_ns)),
         (edge_agent.disk, "sqlite3", _Like(sqlite3, connect=_open_file)),
@@ -181,7 +187,15 @@ def _remember(build: Any) -> None:  # noqa: ANN401 - hub.app's own
     builds[running().name] = build
 
 
-async def _never(_: object) -> None:
+async def _load_places(alarms: Alarms) -> None:
+    alarms.follow_registry()
+
+
+async def _at_once(_: object) -> None:
+    """Write nothing, and have all written."""
+
+
+async def _never(*_: object) -> None:
     await asyncio.Event().wait()
 
 

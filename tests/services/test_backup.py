@@ -19,23 +19,39 @@ from hub.retention.build import build_retention
 from hub.retention.verification import verify
 from hub.store.binary import event_rows
 from hub.store.ledgers import Ledgers
+from hub.store.migrate import check, migrate
 from hub.store.people import By, People
 from hub.store.rows import EventUnit
 from tests.hub.scene import Scene, agent, eventually, fresh_database, online, rows, scene
-from tests.services.conftest import ROOT, Cluster, MosquittoBroker, postgres_programs
+from tests.services.conftest import (
+    ROOT,
+    Cluster,
+    MosquittoBroker,
+    cluster,
+    give_away,
+    postgres_programs,
+    served,
+)
 from wire.messages import Clock, Event, Events
 
 pytestmark = pytest.mark.services
 
 DOCUMENT = (ROOT / "docs" / "backup.md").read_text()
+BACKUPS = "/var/backups/lockerhub"
 FORMS = {"plain_postgres": "restore-plain", "timescaledb": "restore-timescaledb"}
 
 
-def commands(name: str) -> str:
+def commands(name: str, language: str = "sh") -> str:
     """Return a block of the document."""
-    found = re.findall(rf"^( *)```sh {name}\n(.*?)^ *```$", DOCUMENT, re.DOTALL | re.MULTILINE)
-    assert len(found) == 1, f"docs/backup.md has one block `sh {name}`"
+    found = re.findall(rf"^( *)```{language} {name}\n(.*?)^ *```$", DOCUMENT, re.DOTALL | re.MULTILINE)
+    assert len(found) == 1, f"docs/backup.md has one block `{language} {name}`"
     return dedent(found[0][1])
+
+
+def settings_in(name: str, folder: Path) -> dict[str, str]:
+    """Return the settings of a block, with a folder of the test's in place of the document's."""
+    lines = [line.partition(" = ") for line in commands(name, "ini").splitlines()]
+    return {key: value.strip("'").replace(BACKUPS, str(folder)) for key, _, value in lines}
 
 
 async def shell(script: str, settings: dict[str, str]) -> str:
@@ -88,11 +104,11 @@ def events_of(dsn: str, actor: UUID) -> int:
 async def test_yesterdays_copy(
     form: str, mosquitto_broker: MosquittoBroker, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    cluster: Cluster = request.getfixturevalue(form)
+    database: Cluster = request.getfixturevalue(form)
     backup = tmp_path / "backup"
     backup.mkdir()
     by = By("ada", clock.wall())
-    with fresh_database(cluster) as dsn, fresh_database(cluster) as other:
+    with fresh_database(database) as dsn, fresh_database(database) as other:
         async with scene(mosquitto_broker, dsn, tmp_path) as hub, online(hub) as locker:
             await eventually(lambda: retained(dsn), "the first run of retention")
             person = await People(hub.hub.store).create("ada@example.com", "Ada", by)
@@ -110,7 +126,7 @@ async def test_yesterdays_copy(
             assert [done["removed"] for done in proof["done"]] == [1]
         # The disaster: `other` is what the next one is called.
         restored = settings_of(hub, other, backup)
-        rows(cluster.dsn("postgres"), f"DROP DATABASE {restored['DATABASE']} WITH (FORCE)")
+        rows(database.dsn("postgres"), f"DROP DATABASE {restored['DATABASE']} WITH (FORCE)")
         await shell(commands(FORMS[form]), restored)
         assert events_of(other, person["actor"]) == 2
         assert "proof 2 is only a file" in await shell(commands("check"), restored)
@@ -130,3 +146,52 @@ async def test_yesterdays_copy(
             key = await retention.key()
             assert (await verify(hub.hub.store, retention, [key.public])).findings == []
         await shell(commands("verify"), restored)
+
+
+async def test_a_moment_before_a_mistake(timescaledb: Cluster, open_dir: Path) -> None:
+    assert timescaledb.port, "it is installed"
+    programs = postgres_programs()
+    extension = {"shared_preload_libraries": "timescaledb", "timescaledb.telemetry_level": "off"}
+    backups, data = open_dir / "backups", open_dir / "again" / "data"
+    for folder in (backups / "wal", data):
+        folder.mkdir(parents=True)
+    give_away(backups)
+
+    def insert(dsn: str, seq: int) -> None:
+        rows(dsn, "INSERT INTO event (occurred_at, received_at, tenant_id, locker_id, epoch, seq, kind, clock,"
+             " stamped_at) VALUES (now() - %s * interval '100 days', now(), 'default', 'berlin-01',"
+             " '00000000-0000-0000-0000-000000000007', %s, 'door.opened', 'synced', now())", seq, seq)  # fmt: skip
+
+    with cluster(programs, {**extension, **settings_in("archive", backups)}) as running:
+        dsn = running.dsn("postgres")
+        migrate(dsn)
+        insert(dsn, 1)
+        insert(dsn, 2)
+        rows(dsn, "SELECT compress_chunk(c) FROM show_chunks('event') c")
+        where = {"PGHOST": "127.0.0.1", "PGPORT": str(running.port), "PGUSER": "lockerhub"}
+        await shell(commands("base-backup").replace(BACKUPS, str(backups)), where)
+        insert(dsn, 3)
+        ((before,),) = rows(dsn, "SELECT clock_timestamp()")
+        rows(dsn, "DELETE FROM event")
+        ((last,),) = rows(dsn, "SELECT pg_walfile_name(pg_switch_wal())")
+
+        async def archived() -> bool:
+            return await asyncio.to_thread((backups / "wal" / last).exists)
+
+        await eventually(archived, "the last WAL in the archive")
+    (base,) = backups.glob("base-*/base.tar.gz")
+    await shell(f"tar -xzf {base} -C {data}", {})
+    (data / "recovery.signal").touch()
+    give_away(data.parent)
+    data.chmod(0o700)
+    recover = {**settings_in("recover", backups), "recovery_target_time": before.isoformat()}
+    with served(programs, data.parent, {**extension, **recover}) as running:
+        dsn = running.dsn("postgres")
+
+        async def open_again() -> bool:
+            return await asyncio.to_thread(rows, dsn, "SELECT pg_is_in_recovery()") == [(False,)]
+
+        await eventually(open_again, "the end of the recovery")
+        assert rows(dsn, "SELECT seq FROM event ORDER BY seq") == [(1,), (2,), (3,)]
+        assert (migrate(dsn).applied, check(dsn)) == ((), 0)
+        insert(dsn, 4)

@@ -11,8 +11,10 @@ import psycopg
 import pytest
 
 from hub.core.people.erasing import Cause
+from hub.core.retention.holds import HoldOrder
 from hub.errors import ErasureIncomplete, PeopleError
 from hub.store.audit import verify_audit
+from hub.store.holds import Holds
 from hub.store.people import People
 from hub.store.statistics import recount
 from hub.store.timescale import Store
@@ -26,7 +28,7 @@ from tests.hub.people.persons import (
     person,
     switch_on,
 )
-from tests.hub.scene import fresh_database, register, rows
+from tests.hub.scene import eventually, fresh_database, register, rows
 from tests.services.conftest import Cluster
 
 KNOWN_BY_ID = ("erasure",)
@@ -238,6 +240,62 @@ async def test_a_hold_on_a_person_keeps_them_closed_and_whole(plain: Store, plai
     with pytest.raises(PeopleError) as refused:
         await People(plain).reactivate(berta.account, BY)
     assert refused.value.code == "being_erased"
+
+
+async def test_a_hold_that_comes_in_the_middle_keeps_what_is_still_there(
+    plain: Store, plain_dsn: str, tmp_path: Path
+) -> None:
+    await switch_on(plain)
+    berta = await person(plain)
+    add_events(plain_dsn, "berlin-01", [berta.actor, None])
+
+    def pass_(step: str) -> None:
+        if step == "rating":
+            hold(plain_dsn, account_id=berta.account, actor_id=berta.actor)
+
+    eraser = eraser_of(plain, tmp_path, passed=pass_)
+    erased = await eraser.erase(berta.account, cause=Cause.REQUEST, by="anna", now=NOW, request=berta.request)
+    assert erased.partly
+    assert (erased.kept["account"], erased.kept["rights_request"]) == (1, 1)
+    assert "account" not in erased.deleted
+
+
+async def somebody_waits(dsn: str) -> bool:
+    waits = "SELECT 1 FROM pg_locks WHERE relation = 'legal_hold'::regclass AND NOT granted"
+    return bool(await asyncio.to_thread(rows, dsn, waits))
+
+
+async def test_a_hold_that_is_being_placed_is_waited_for(store: Store, dsn: str, tmp_path: Path) -> None:
+    await switch_on(store)
+    berta = await person(store)
+    add_events(dsn, "berlin-01", [berta.actor, None])
+    async with await psycopg.AsyncConnection.connect(dsn) as placing:
+        await placing.execute(
+            "INSERT INTO legal_hold (id, tenant_id, account_id, actor_id, why, placed_by, placed_at)"
+            " VALUES (gen_random_uuid(), 'default', %s, %s, 'a lawsuit', 'anna', now())",
+            (berta.account, berta.actor),
+        )
+        eraser = eraser_of(store, tmp_path)
+        erasing = asyncio.create_task(
+            eraser.erase(berta.account, cause=Cause.REQUEST, by="anna", now=NOW), name="erasing"
+        )
+        await eventually(lambda: somebody_waits(dsn), "the erasure waits for the hold")
+        await placing.commit()
+        erased = await erasing
+    assert erased.kept["account"] == erased.kept["credential"] == erased.kept["event"] == 1
+
+
+async def test_nobody_is_held_who_is_gone_by_the_time_that_the_hold_is_there(store: Store, dsn: str) -> None:
+    berta = (await People(store).create("berta@example.org", "Berta", BY))["id"]
+    async with await psycopg.AsyncConnection.connect(dsn) as erasing:
+        await erasing.execute("LOCK TABLE legal_hold IN SHARE MODE")
+        await erasing.execute("DELETE FROM account")
+        order = HoldOrder("a lawsuit", account=berta)
+        placing = asyncio.create_task(Holds(store).place(uuid4(), order, by="anna", now=NOW), name="placing")
+        await eventually(lambda: somebody_waits(dsn), "the hold waits for the erasure")
+        await erasing.commit()
+        assert await placing == f"There is no account {berta}."
+    assert rows(dsn, "SELECT count(*) FROM legal_hold") == [(0,)]
 
 
 async def test_a_hold_on_a_transaction_keeps_it_and_whose_it_is(

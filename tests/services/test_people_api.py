@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import aiohttp
+import psycopg
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -33,7 +34,7 @@ from hub.store.transactions import Transactions
 from tests.hub.api.serving import Served, locker, served
 from tests.hub.contract import Contract
 from tests.hub.people.persons import BY, EMAIL, NAME, PASSWORD, add_events, found_in, person, switch_on
-from tests.hub.scene import fresh_database, register, rows
+from tests.hub.scene import eventually, fresh_database, register, rows
 from tests.services.conftest import Cluster
 
 TOKENS = "anna:anna-has-a-token\nmachine.kiosk:kiosk-has-a-token\n"
@@ -417,3 +418,24 @@ async def test_a_feature_goes_off_with_what_is_stored_of_it(store: Store, dsn: s
     assert done["stored"] == {"badges": 0, "codes": 0, "transactions": 0}
     assert done["codes"] is True
     assert rows(dsn, "SELECT count(*) FROM rating") == [(0,)]
+
+
+async def test_a_feature_that_goes_off_waits_for_a_hold_that_is_being_placed(store: Store, dsn: str) -> None:
+    await switch_on(store)
+    berta = await person(store)
+    waits = "SELECT 1 FROM pg_locks WHERE relation = 'legal_hold'::regclass AND NOT granted"
+
+    async def waiting() -> bool:
+        return bool(await asyncio.to_thread(rows, dsn, waits))
+
+    async with await psycopg.AsyncConnection.connect(dsn) as placing:
+        await placing.execute(
+            "INSERT INTO legal_hold (id, tenant_id, account_id, actor_id, why, placed_by, placed_at)"
+            " VALUES (gen_random_uuid(), 'default', %s, %s, 'a lawsuit', 'anna', now())",
+            (berta.account, berta.actor),
+        )
+        going = asyncio.create_task(set_tenant(store, TenantChange(badges=False), BY, delete_stored=True))
+        await eventually(waiting, "the end of the feature waits for the hold")
+        await placing.commit()
+        await going
+    assert rows(dsn, "SELECT count(*) FROM badge") == [(1,)]

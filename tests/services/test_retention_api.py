@@ -225,6 +225,7 @@ def test_the_command_line_plans_runs_verifies_and_shows(dsn: str, tmp_path: Path
 
     assert "2 rows would go" in hub("retention", "plan")
     assert json.loads(hub("retention", "plan", "--json", "--now", "2000-01-01"))["due"] == []
+    assert "--now is of the year 3, and" in hub("retention", "plan", "--now", "0003-01-01", status=2)
     hold = hub("hold", "add", "--why", "Theft", "--locker", "berlin-01", "--before", f"{OLD:%Y-%m-%d}").strip()
     assert "before" in hub("hold", "list")
     assert f"released {hold}" in hub("hold", "release", hold, "--why", "Settled")

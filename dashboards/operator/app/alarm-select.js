@@ -237,6 +237,23 @@ function grouped(order, by) {
   return [...groups];
 }
 
+/** The first line of a file of alarms. */
+export const CSV_NAMES = [
+  ...["id", "type", "severity", "state", "site", "locker", "door", "what", "began_at", "raised_at", "cleared_at", "last_at", "count"],
+  ...["value", "limit", "unit", "acked_at", "acked_by", "ack_note", "suppressed", "shelved_until", "shelved_by", "shelved_why", "rule"],
+];
+
+/** @param {Alarm} alarm @returns {(string | number | null)[]} */
+export function csvRow(alarm) {
+  const { shelved } = alarm;
+  return [
+    ...[alarm.id, alarm.type, alarm.severity, alarm.state, alarm.site, alarm.locker, alarm.door, alarm.what],
+    ...[alarm.began_at, alarm.raised_at, alarm.cleared_at, alarm.last_at, alarm.count, alarm.value, alarm.limit, alarm.unit],
+    ...[alarm.acked_at, alarm.acked_by, alarm.ack_note, alarm.suppressed],
+    ...[shelved?.until ?? null, shelved?.by ?? null, shelved?.why ?? null, alarm.rule],
+  ];
+}
+
 /** @type {WeakMap<Alarm, string>} */
 const haystacks = new WeakMap();
 

@@ -35,6 +35,7 @@ const VIEWS = {
   overview: ["fleet"],
   lockers: ["fleet"],
   locker: ["locker:*", "events:*", "alarms:*"],
+  maintenance: ["fleet"],
   commands: ["commands"],
   jobs: ["jobs"],
   "job-new": ["fleet"],

@@ -1,3 +1,7 @@
+-- hold_begin --
+-- Whoever deletes is through with it, or waits from here on: what is found now is still there when the hold is.
+LOCK TABLE legal_hold IN ROW EXCLUSIVE MODE
+
 -- hold_found --
 -- A locker that has left the registry still has its ledgers, and a transaction its events.
 SELECT EXISTS (SELECT FROM tenant WHERE id = %(tenant)s) AS tenant,

@@ -387,26 +387,24 @@ def test_marks_are_news_only_where_they_differ() -> None:
     fleet.load([spec("berlin-01", doors=1)])
     fleet.take_changes()
     locker = fleet.lockers["berlin-01"]
-    assert (locker.alarms, locker.maintenance) == ({"critical": 0, "high": 0, "medium": 0, "low": 0}, False)
-    fleet.mark("berlin-01", alarms={"low": 0}, maintenance=False)
+    assert (locker.alarms, locker.maintenance) == ((0, 0, 0, 0), False)
+    fleet.mark("berlin-01", alarms=(0, 0, 0, 0), maintenance=False)
     assert not fleet.take_changes()
-    fleet.mark("berlin-01", alarms={"high": 2})
+    fleet.mark("berlin-01", alarms=(0, 2, 0, 0), maintenance=False)
     assert fleet.take_changes().lockers == {"berlin-01"}
-    assert (locker.alarms, locker.maintenance) == ({"critical": 0, "high": 2, "medium": 0, "low": 0}, False)
-    fleet.mark("berlin-01", maintenance=True)
+    fleet.mark("berlin-01", alarms=(0, 2, 0, 0), maintenance=True)
     assert fleet.take_changes().lockers == {"berlin-01"}
-    assert (locker.alarms["high"], locker.maintenance) == (2, True)
-    fleet.mark("berlin-01", alarms={"high": 2}, maintenance=True)
-    fleet.mark("paris-02", alarms={"high": 2}, maintenance=True)
+    fleet.mark("berlin-01", alarms=(0, 2, 0, 0), maintenance=True)
+    fleet.mark("paris-02", alarms=(0, 2, 0, 0), maintenance=True)
     assert not fleet.take_changes()
 
 
 def test_marks_outlive_a_change_of_the_registry() -> None:
     fleet = Fleet(silent_after_ms=1000)
     fleet.load([spec("berlin-01", doors=1)])
-    fleet.mark("berlin-01", alarms={"low": 1}, maintenance=True)
+    fleet.mark("berlin-01", alarms=(0, 0, 0, 1), maintenance=True)
     fleet.load([replace(spec("berlin-01", doors=1), site="Bonn")])
-    assert (fleet.lockers["berlin-01"].alarms["low"], fleet.lockers["berlin-01"].maintenance) == (1, True)
+    assert (fleet.lockers["berlin-01"].alarms[3], fleet.lockers["berlin-01"].maintenance) == (1, True)
 
 
 @pytest.mark.parametrize(

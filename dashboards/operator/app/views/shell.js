@@ -11,12 +11,15 @@ import { isSerious, isUnseen } from "./announcer.js";
 import { Help } from "./help.js";
 import { icon, logo, severityMark, toneMark } from "./marks.js";
 import { notice } from "./notice.js";
-import { DRAWN, PAGES, TITLES } from "./pages.js";
+import { DRAWN, PAGES, TITLES, loadParts, part } from "./pages.js";
 import { Palette } from "./palette.js";
 import "./past-bar.js";
 import "./sign-in.js";
 
 /** @import {Phase} from "../live.js" */
+
+/** The first view has the line for itself for so long. */
+const REST_AFTER_MS = 3000;
 
 /** How far back the first step into the past goes. */
 const FIRST_STEP_MS = 3_600_000;
@@ -117,12 +120,17 @@ export class Shell extends View {
       this.#routed = route;
       for (const open of this.querySelectorAll("[popover]:popover-open")) /** @type {HTMLElement} */ (open).hidePopover();
     }
+    if (!this.#loadingParts && this.app.access === "open" && this.app.live.phase === "live") {
+      this.#loadingParts = true;
+      setTimeout(() => void loadParts(), REST_AFTER_MS);
+    }
     const title = this.#title();
     if (document.title !== title) document.title = title;
   }
 
   /** @type {unknown} */
   #routed = null;
+  #loadingParts = false;
 
   #title() {
     const { app } = this;
@@ -239,6 +247,11 @@ export class Shell extends View {
     const { app } = this;
     const { route } = app.router;
     const draw = DRAWN[route.name];
+    const state = part(route.name, () => this.requestUpdate());
+    if (state === "failed") {
+      return notice("This part of the page did not load", html`<button class="button" @click=${() => location.reload()}>Load the page again</button>`, "failed");
+    }
+    if (state === "loading") return notice("Loading…", "", "loading");
     if (draw) return draw(app, route.id);
     return notice("There is no such page", html`<a href="/">Go to the fleet</a>`, "failed");
   }

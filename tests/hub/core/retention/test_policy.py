@@ -31,6 +31,7 @@ def test_the_default_is_the_privacy_notices() -> None:
         Category.EVENT: "7 years", Category.ACCOUNT: "3 years", Category.CODE: AT_ONCE,
         Category.READING: "13 months", Category.READING_ROLLUP: "7 years", Category.COMMAND: "7 years",
         Category.JOB: "7 years", Category.AUDIT: "7 years", Category.QUARANTINE: "30 days",
+        Category.ALARM: "7 years",
         Category.RIGHTS: "3 years", Category.PROOF: "always",
     }  # fmt: skip
     assert policy.exceptions == ()

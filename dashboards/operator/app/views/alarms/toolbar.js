@@ -36,12 +36,12 @@ export function typeChips(filter, counts) {
   const known = new Map(counts.types);
   const types = [...counts.types, ...filter.type.filter((type) => !known.has(type)).map((type) => /** @type {[string, number]} */ ([type, 0]))];
   if (types.length === 0) return nothing;
-  return html`<nav class="chips" aria-label="Alarms by type">
+  return html`<nav class="alarm-chips" aria-label="Alarms by type">
     ${types.map(([type, n]) => {
       const chosen = filter.type.includes(type);
       const next = chosen ? filter.type.filter((one) => one !== type) : [...filter.type, type];
-      return html`<a class="chip" href=${addressOf({ ...filter, type: next })} aria-current=${chosen ? "true" : "false"}>${typeWords(type)}
-        <span class="chip-count">${number(n)}</span>${chosen ? icon("close") : nothing}</a>`;
+      return html`<a class="alarm-chip" href=${addressOf({ ...filter, type: next })} aria-current=${chosen ? "true" : "false"}>${typeWords(type)}
+        <span class="alarm-chip-count">${number(n)}</span>${chosen ? icon("close") : nothing}</a>`;
     })}
   </nav>`;
 }
@@ -85,7 +85,7 @@ export function filterFields(filter, sites, change) {
           <label class="check"><input type="checkbox" .checked=${filter.suppressed}
             @change=${(/** @type {Event} */ e) => change.go({ suppressed: /** @type {HTMLInputElement} */ (e.target).checked })} /> Suppressed</label>`}
     ${filter.locker
-      ? html`<a class="chip" href=${addressOf({ ...filter, locker: "" })} aria-current="true">Locker ${filter.locker}${icon("close")}<span class="unseen">, show all lockers</span></a>`
+      ? html`<a class="alarm-chip" href=${addressOf({ ...filter, locker: "" })} aria-current="true">Locker ${filter.locker}${icon("close")}<span class="unseen">, show all lockers</span></a>`
       : nothing}
     <a class="button history-link" href=${addressOf({ ...filter, closed: !filter.closed, state: [], since: "", until: "", group: "" })}>${filter.closed ? "Open alarms" : "History"}</a>
   `;

@@ -1,0 +1,154 @@
+"""Notifications: the channels, what became of messages, and a test."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Final, Literal
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from hub import clock
+from hub.api.cursors import read_cursor, write_cursor
+from hub.api.problems import Problem
+from hub.api.routes import Route, answer, read_query
+from hub.core.notify.tries import Verdict
+from hub.core.rates import TokenBucket
+from hub.notify.channel import Channel
+from hub.notify.notifier import Notifier
+
+_TESTS_PER_MINUTE: Final = 6
+
+
+class NotificationsParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which messages: of a channel."""
+
+    channel: Annotated[str, Meta(max_length=32)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelView:
+    """A channel. Empty lists mean all of them; `to` has no secret in it."""
+
+    name: str
+    kind: Literal["email", "webhook"]
+    to: str
+    severities: list[str]
+    sites: list[str]
+    queue: int
+    last_ok_at: datetime | None
+    last_error: str | None
+    last_error_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelList:
+    """All channels, as configured."""
+
+    items: list[ChannelView]
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """What a test came to."""
+
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationView:
+    """A message. `alarm` is null of a digest and of a test; `error` is what its newest try came to."""
+
+    id: UUID
+    at: datetime
+    channel: str
+    alarm: UUID | None
+    transition: Literal["raised", "cleared", "acked", "digest", "test"]
+    state: Literal["waiting", "sent", "failed", "dropped"]
+    tries: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationPage:
+    """Messages, newest first, and where to go on."""
+
+    items: list[NotificationView]
+    next: str | None
+
+
+def channel_views(notifier: Notifier) -> list[ChannelView]:
+    """Show the channels."""
+    return [_shown(notifier, channel) for channel in notifier.channels()]
+
+
+class NotificationRoutes:
+    """The routes of notifications."""
+
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+        self._tests = TokenBucket(_TESTS_PER_MINUTE, _TESTS_PER_MINUTE)
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        path = "/api/v1/notifications"
+        return [
+            Route(
+                "GET", path, "Messages, newest first", self._list,
+                query=NotificationsParameters, answers={200: NotificationPage}, codes=("database_unavailable",),
+            ),
+            Route(
+                "GET", f"{path}/channels", "Who is told of alarms", self._channels, answers={200: ChannelList},
+            ),
+            Route(
+                "POST", f"{path}/channels/{{channel}}/test", "Send a test over a channel now", self._test,
+                answers={200: TestResult}, codes=("channel_unknown", "too_many_tests"),
+            ),
+        ]  # fmt: skip
+
+    async def _list(self, request: web.Request) -> web.Response:
+        wanted = read_query(request, NotificationsParameters)
+        rows = await self._notifier.page(
+            channel=wanted.channel,
+            before=read_cursor(wanted.cursor, tuple[datetime, UUID]),
+            limit=wanted.limit + 1,
+        )
+        page = rows[: wanted.limit]
+        following = write_cursor((page[-1]["at"], page[-1]["id"])) if len(rows) > len(page) else None
+        return answer(NotificationPage([NotificationView(**row) for row in page], following))
+
+    async def _channels(self, _: web.Request) -> web.Response:
+        return answer(ChannelList(channel_views(self._notifier)))
+
+    async def _test(self, request: web.Request) -> web.Response:
+        name = request.match_info["channel"]
+        if name not in self._notifier.settings:
+            known = ", ".join(self._notifier.settings) or "none is configured"
+            raise Problem("channel_unknown", f"There is no channel {name[:40]!r}; known: {known}.")
+        wait_ms = self._tests.take(clock.now_ms())
+        if wait_ms:
+            raise Problem(
+                "too_many_tests", f"{_TESTS_PER_MINUTE} in a minute are the limit.", retry_after_s=wait_ms / 1000
+            )
+        outcome = await self._notifier.test(name)
+        return answer(TestResult(outcome.verdict is Verdict.SENT, outcome.detail))
+
+
+def _shown(notifier: Notifier, channel: Channel) -> ChannelView:
+    settings = notifier.settings[channel.name]
+    kind: Literal["email", "webhook"] = "email" if settings.__struct_config__.tag == "email" else "webhook"
+    return ChannelView(
+        name=channel.name,
+        kind=kind,
+        to=channel.sender.to,
+        severities=list(settings.severities),
+        sites=list(settings.sites),
+        queue=channel.queued,
+        last_ok_at=channel.stand.ok_at,
+        last_error=channel.stand.error,
+        last_error_at=channel.stand.error_at,
+    )

@@ -1,0 +1,408 @@
+"""The whole of the alarms without their surroundings: what is seen goes in, alarms come out.
+
+It knows the registry as far as alarms need it (where lockers are, which doors are in service), turns what is seen
+into events and measures for the detector, and what the detector says into alarms of the book: suppressed where
+somebody works, folded where a larger alarm says it already.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from hub.core.alarms.alarm import Alarm, Key, Mark, Occurrence, Spot, Suppression
+from hub.core.alarms.book import Book
+from hub.core.alarms.detect import Detector, Seen, Where
+from hub.core.alarms.health import Health, Source
+from hub.core.alarms.maintenance import Window, Windows
+from hub.core.alarms.outages import Outages, Site, needed
+from hub.core.alarms.rules import (
+    BOARDS_COMPLETE,
+    BOARDS_MISSING,
+    CLOCK_SET,
+    CLOCK_UNSET,
+    EVENT_AGE,
+    SAMPLED,
+    Level,
+    NoData,
+    Rules,
+)
+from hub.core.alarms.transitions import Transition, What
+from wire.messages import EventKind, Sample
+
+LOCKER_OFFLINE: Final = "locker.offline"
+SITE_OFFLINE: Final = "site.offline"
+_SOURCES_EACH: Final = 4
+"""Conditions that are followed, for each alarm that may be open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A locker as the registry has it, as far as alarms need it. `doors`: whether each is in service."""
+
+    tenant: str
+    site: str
+    name: str
+    doors: Mapping[int, bool] = field(default_factory=dict)
+
+
+class Watch:
+    """All of it. Times: `now` is the wall clock, `now_ms` the monotonic one, for delays.
+
+    Args:
+        rules: what raises and clears.
+        new_id: makes ids.
+        open_max: the most alarms that are open at once; at the limit no further one is opened, and that is counted.
+    """
+
+    def __init__(self, rules: Rules, new_id: Callable[[], UUID], *, open_max: int) -> None:
+        self.book = Book(new_id, self._tell, open_max=open_max)
+        self.detector = Detector(rules, self._raise, self._clear, sources_max=_SOURCES_EACH * open_max)
+        self.health = Health()
+        self.rules = rules
+        self.listeners: list[Callable[[Transition], None]] = []
+        self.places: dict[str, Place] = {}
+        self._outages = Outages()
+        self._windows = Windows()
+        self._sizes: dict[Site, int] = {}
+        self._dark: set[Site] = set()
+        """Sites whose outage is followed, or stands as an alarm."""
+        self._boards: dict[str, set[str]] = {}
+        """By locker: its boards that do not answer; an empty set where only its presence says so."""
+        self._clockless: set[str] = set()
+        self._aged: set[str] = set()
+        self._measures = tuple(of for of in SAMPLED if of in rules.measured)
+        levels = [
+            (rule.condition.limit, rule.condition.limit - rule.deadband)
+            for rule in rules.every
+            if isinstance(rule.condition, Level) and rule.condition.of == EVENT_AGE
+        ]
+        self._old_s = min((limit for limit, _ in levels), default=float("inf"))
+        self._young_s = min((normal for _, normal in levels), default=float("inf"))
+        self._now = datetime.max.replace(tzinfo=UTC)
+        self.touched: set[str] = set()
+        """Lockers whose alarms or maintenance are others than before; for whoever shows them, who empties it."""
+
+    # The surroundings.
+
+    def load(self, alarms: Iterable[Alarm], *, now: datetime, now_ms: float) -> None:
+        """Take over the alarms of the hub before. Those that no rule raises any more are cleared."""
+        self._now = now
+        self.book.load(alarms)
+        for alarm in list(self.book.alarms.values()):
+            if alarm.locker is not None:
+                self.touched.add(alarm.locker)
+                self._remember(alarm.type, alarm.locker)
+            if alarm.active and not self.detector.restore(alarm, now_ms):
+                self.book.cleared(alarm.key, now, note="no rule raises it any more")
+            elif alarm.type == SITE_OFFLINE:
+                self._dark.add((alarm.tenant, alarm.site or ""))
+            elif alarm.type == LOCKER_OFFLINE and alarm.active and alarm.locker is not None:
+                # Until they are heard: else the outage of their site would seem to be over.
+                self._outages.lost((alarm.tenant, alarm.site or ""), alarm.locker, alarm.began_at)
+        for alarm in list(self.book.alarms.values()):
+            if alarm.type == SITE_OFFLINE:
+                self._count_children(alarm.id)
+        self._refresh(now)
+
+    def follow(self, places: Mapping[str, Place], now: datetime) -> None:
+        """Follow the registry. Alarms of what is no longer there are cleared, with a note."""
+        self._now = now
+        before, self.places = self.places, dict(places)
+        self._sizes.clear()
+        for place in self.places.values():
+            site = (place.tenant, place.site)
+            self._sizes[site] = self._sizes.get(site, 0) + 1
+        for locker, place in before.items():
+            new = self.places.get(locker)
+            if new is None or (new.tenant, new.site) != (place.tenant, place.site):
+                self._outages.back((place.tenant, place.site), locker)
+        for alarm in list(self.book.alarms.values()):
+            if alarm.active and not self._is_there(alarm):
+                self.detector.drop(alarm.key)
+                self.book.cleared(alarm.key, now, note="it is no longer in the registry")
+        self._refresh(now)
+
+    def plan(self, windows: Iterable[Window], now: datetime) -> None:
+        """Take over the maintenance windows as they stand."""
+        self._now = now
+        self._windows.load(windows)
+        self._see_windows(now)
+
+    def in_maintenance(self, locker: str) -> bool:
+        """Say whether somebody works at all of a locker."""
+        place = self.places.get(locker)
+        return place is not None and self._windows.cover(place.site, locker, None)
+
+    # What is seen.
+
+    def interests(self, kind: str) -> bool:
+        """Say whether any rule looks at events of a kind."""
+        return kind in self.detector.rules.raising or kind in self.detector.rules.clearing
+
+    def event(
+        self,
+        locker: str,
+        kind: str,
+        at: datetime,
+        *,
+        now: datetime,
+        now_ms: float,
+        door: int | None = None,
+        mark: Mark | None = None,
+        closed_s: float | None = None,
+        of_job: bool = False,
+        board: str | None = None,
+    ) -> None:
+        """Take an event of a locker.
+
+        Args:
+            locker: whose.
+            kind: which.
+            at: when it happened.
+            now: the time.
+            now_ms: the time.
+            door: at which door.
+            mark: its place in the ledger.
+            closed_s: for how long the door had been closed, where that is known.
+            of_job: whether a job has asked for it.
+            board: which lock board, where it says so.
+        """
+        place = self.places.get(locker)
+        if place is None:
+            return
+        self._now = now
+        if kind == EventKind.BOARD_OFFLINE:
+            self._boards.setdefault(locker, set()).add(board or "")
+        elif kind == EventKind.BOARD_ONLINE:
+            missing = self._boards.get(locker, set())
+            missing.discard(board or "")
+            if missing:
+                # Another one is still away.
+                return
+            self._boards.pop(locker, None)
+        where = Where(place.tenant, place.site, locker, door)
+        self.detector.occurred(where, Seen(kind, at, mark, closed_s, of_job), now=now, now_ms=now_ms)
+
+    def snapshot(self, locker: str, closed: Iterable[int], at: datetime, *, now: datetime, now_ms: float) -> None:
+        """Take that doors are closed, which nobody saw them become: what a closing clears is cleared."""
+        for one in list(self.book.of_locker.get(locker, ())):
+            alarm = self.book.alarms[one]
+            if alarm.active and alarm.door is not None and alarm.door in closed:
+                self.event(locker, EventKind.DOOR_CLOSED, at, door=alarm.door, now=now, now_ms=now_ms)
+
+    def boards(self, locker: str, *, complete: bool, now: datetime, now_ms: float) -> None:
+        """Take what a locker says of all of its boards."""
+        if complete == (locker not in self._boards):
+            return
+        if complete:
+            del self._boards[locker]
+        else:
+            self._boards[locker] = set()
+        self.event(locker, BOARDS_COMPLETE if complete else BOARDS_MISSING, now, now=now, now_ms=now_ms)
+
+    def clock(self, locker: str, *, unset: bool, now: datetime, now_ms: float) -> None:
+        """Take whether a locker knows what time it is. Costs nothing where that is as before."""
+        if unset != (locker in self._clockless):
+            (self._clockless.add if unset else self._clockless.discard)(locker)
+            self.event(locker, CLOCK_UNSET if unset else CLOCK_SET, now, now=now, now_ms=now_ms)
+
+    def event_age(self, locker: str, age_s: float, *, now: datetime, now_ms: float) -> None:
+        """Take how old events were when they came. Costs nothing where they were fresh and are fresh."""
+        if age_s <= self._old_s and locker not in self._aged:
+            return
+        place = self.places.get(locker)
+        if place is None:
+            return
+        self._now = now
+        if age_s > self._young_s:
+            self._aged.add(locker)
+        else:
+            self._aged.discard(locker)
+        where = Where(place.tenant, place.site, locker)
+        self.detector.measured(where, EVENT_AGE, age_s, now=now, now_ms=now_ms)
+
+    def sample(self, locker: str, sample: Sample, *, now: datetime, now_ms: float) -> None:
+        """Take a reading that tells how it is now."""
+        place = self.places.get(locker)
+        if place is None:
+            return
+        self._now = now
+        where = Where(place.tenant, place.site, locker)
+        for of in self._measures:
+            value = getattr(sample, of)
+            if value is not None:
+                self.detector.measured(where, of, value, now=now, now_ms=now_ms)
+
+    def reachable(self, locker: str, *, online: bool, since: datetime, now: datetime, now_ms: float) -> None:
+        """Take that a locker can be reached, or cannot since a time."""
+        place = self.places.get(locker)
+        if place is None:
+            return
+        self._now = now
+        key = (LOCKER_OFFLINE, Spot(place.tenant, None, locker))
+        site = (place.tenant, place.site)
+        if online:
+            self._outages.back(site, locker)
+            self.detector.heard(key, now=now, now_ms=now_ms)
+        else:
+            self._outages.lost(site, locker, since)
+            self.detector.silent(key, place.site, at=since, value=None, now=now, now_ms=now_ms)
+
+    def tick(self, *, now: datetime, now_ms: float) -> None:
+        """Let time pass. Call it once a second or so."""
+        self._now = now
+        # A site first: what is folded into its alarm is then told once.
+        self._judge_sites(now, now_ms)
+        self.detector.tick(now_ms)
+        self._see_windows(now)
+        self.book.tick(now)
+        self.health.tick(now)
+
+    # What operators and other hubs did.
+
+    def acted(self, theirs: Alarm, what: What, now: datetime) -> None:
+        """Take over an operator's act from its row."""
+        self._now = now
+        self.book.acted(theirs, what, now)
+        self._after(theirs)
+
+    def adopt(self, theirs: Alarm, now: datetime, now_ms: float) -> None:
+        """Take over a row that another hub, or a command line, has written."""
+        self._now = now
+        self.book.adopt(theirs)
+        known = self.book.alarms.get(theirs.id)
+        if known is not None and known.active and not self.detector.raises(known.key):
+            # The other hub saw it first; whoever sees its end clears it.
+            self.detector.restore(known, now_ms)
+        self._after(theirs)
+
+    def _after(self, alarm: Alarm) -> None:
+        if alarm.locker is not None:
+            self.touched.add(alarm.locker)
+
+    # From the detector to the book.
+
+    def _raise(self, seen: Occurrence) -> None:
+        _, spot = seen.key
+        place = None if spot.locker is None else self.places.get(spot.locker)
+        if spot.locker is not None and place is None:
+            self.detector.drop(seen.key)
+            return
+        site = spot.site if place is None else place.site or None
+        parent = self._parent(seen.key, site)
+        alarm = self.book.raised(
+            seen, site=site, where=_where(spot, place), now=self._now,
+            context=self._context(site, spot.locker, spot.door), parent=None if parent is None else parent.id,
+        )  # fmt: skip
+        if alarm is None:
+            return
+        if parent is not None:
+            self._count_children(parent.id)
+        elif alarm.type == SITE_OFFLINE:
+            for child in self._lost_lockers(spot):
+                self.book.fold(child.id, alarm.id, self._now)
+            self._count_children(alarm.id)
+
+    def _clear(self, key: Key, mark: Mark | None) -> None:
+        known = self.book.find(key)
+        self.book.cleared(key, self._now, mark)
+        if known is None:
+            return
+        if known.type == SITE_OFFLINE:
+            for child in [one for one in self.book.alarms.values() if one.parent == known.id]:
+                self.book.fold(child.id, None, self._now)
+            self._count_children(known.id)
+        elif known.parent is not None:
+            self._count_children(known.parent)
+
+    def _parent(self, key: Key, site: str | None) -> Alarm | None:
+        if key[0] != LOCKER_OFFLINE or site is None:
+            return None
+        found = self.book.find((SITE_OFFLINE, Spot(key[1].tenant, site)))
+        return found if found is not None and found.active else None
+
+    def _lost_lockers(self, spot: Spot) -> list[Alarm]:
+        return [
+            one
+            for one in self.book.alarms.values()
+            if one.type == LOCKER_OFFLINE and one.active and (one.tenant, one.site) == (spot.tenant, spot.site)
+        ]
+
+    def _count_children(self, parent: UUID) -> None:
+        if parent in self.book.alarms:
+            self.book.set_children(parent, self.book.children[parent])
+
+    def _judge_sites(self, now: datetime, now_ms: float) -> None:
+        for site in sorted({*self._outages.sites(), *self._dark}):
+            tenant, name = site
+            key = (SITE_OFFLINE, Spot(tenant, name))
+            rule = self.rules.at(SITE_OFFLINE, "no_data", key[1], name)
+            if not name or rule is None or not isinstance(rule.condition, NoData):
+                continue
+            lockers = self._sizes.get(site, 0)
+            if self.detector.follows(key):
+                self._dark.add(site)
+                if self._outages.missing(site) < needed(rule.condition, lockers):
+                    self.detector.heard(key, now=now, now_ms=now_ms)
+                continue
+            self._dark.discard(site)
+            began = self._outages.began(site, rule.condition, lockers)
+            if began is not None:
+                self._dark.add(site)
+                value = float(self._outages.missing(site))
+                self.detector.silent(key, name, at=began, value=value, now=now, now_ms=now_ms)
+
+    # Suppression by place.
+
+    def _context(self, site: str | None, locker: str | None, door: int | None) -> Suppression | None:
+        if self._windows.cover(site, locker, door):
+            return Suppression.MAINTENANCE
+        place = self.places.get(locker or "")
+        if place is not None and door is not None and not place.doors.get(door, True):
+            return Suppression.OUT_OF_SERVICE
+        return None
+
+    def _see_windows(self, now: datetime) -> None:
+        if self._windows.tick(now):
+            self._refresh(now)
+            self.touched.update(self.places)
+
+    def _refresh(self, now: datetime) -> None:
+        for alarm in list(self.book.alarms.values()):
+            self.book.set_context(alarm.id, self._context(alarm.site, alarm.locker, alarm.door), now)
+            self._after(alarm)
+
+    def _is_there(self, alarm: Alarm) -> bool:
+        if alarm.locker is None:
+            return (alarm.tenant, alarm.site or "") in self._sizes
+        place = self.places.get(alarm.locker)
+        return place is not None and (alarm.door is None or not place.doors or alarm.door in place.doors)
+
+    def _remember(self, alarm_type: str, locker: str) -> None:
+        """Know again what an open alarm says of its locker."""
+        if alarm_type == "clock.unset":
+            self._clockless.add(locker)
+        elif alarm_type == "board.offline":
+            self._boards.setdefault(locker, set())
+        elif alarm_type == "outbox.age":
+            self._aged.add(locker)
+
+    def _tell(self, transition: Transition) -> None:
+        alarm = transition.alarm
+        self._after(alarm)
+        if transition.what == "raised" and alarm.suppressed is None:
+            self.health.raised(transition.at, alarm.severity, Source(alarm.type, alarm.locker, alarm.door))
+        for listener in self.listeners:
+            listener(transition)
+
+
+def _where(spot: Spot, place: Place | None) -> str:
+    """Return a place in words: site, locker, door."""
+    parts = [spot.site or "the whole fleet"] if place is None else [place.site, f"{place.name} ({spot.locker})"]
+    if place is not None and place.name == spot.locker:
+        parts[1] = place.name
+    if spot.door is not None:
+        parts.append(f"door {spot.door}")
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,208 @@
+"""One channel: a bounded queue, and one message after another to one receiver.
+
+Messages go out in their order. One that the receiver cannot take now is tried again, seven times, with growing
+pauses; what comes meanwhile waits behind it, so that nothing overtakes what it is about. Where the queue is full
+its oldest message is dropped, and counted: what is new matters more.
+"""
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from hub import clock
+from hub.core.notify.notices import Message
+from hub.core.notify.tries import RETRIES_MAX, Outcome, Verdict, pause_s
+from hub.metrics import Metrics
+from hub.store.notifications import Delivery, State
+
+_log = logging.getLogger(__name__)
+
+_ERROR_CHARACTERS_MAX: Final = 300
+_WARN_EVERY_MS: Final = 60_000.0
+
+
+class Sender(Protocol):
+    """The way out: `hub.notify.mail.Mail`, `hub.notify.webhook.Webhook`."""
+
+    @property
+    def to(self) -> str:
+        """Where it leads, without what is secret."""
+        ...
+
+    async def send(self, message: Message) -> Outcome:
+        """Try once. Never raises for what network or receiver do."""
+        ...
+
+
+Pause = Callable[[int, str | None, datetime, float], float]
+"""Says how long to wait, as `hub.core.notify.tries.pause_s`."""
+
+
+@dataclass(slots=True)
+class Stand:
+    """How a channel has done of late."""
+
+    ok_at: datetime | None = None
+    error: str | None = None
+    error_at: datetime | None = None
+
+
+class Channel:
+    """The queue and the task of one channel. `note` is told how each message stands, and never waits."""
+
+    def __init__(
+        self,
+        name: str,
+        sender: Sender,
+        note: Callable[[Delivery], None],
+        metrics: Metrics,
+        queue_max: int,
+        pause: Pause = pause_s,
+    ) -> None:
+        self.name = name
+        self.sender = sender
+        self.stand = Stand()
+        self._note = note
+        self._pause_s = pause
+        self._queue_max = queue_max
+        self._waiting: deque[tuple[Message, int]] = deque()
+        self._wake = asyncio.Event()
+        self._resting = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._current = 0
+        self._warned_ms: float | None = None
+        self._unlogged = 0
+        self._results = {
+            result: metrics.notifications.labels(name, result) for result in ("sent", "failed", "dropped")
+        }
+        self._retries = metrics.notify_retries.labels(name)
+        self._last_success = metrics.notify_last_success.labels(name)
+        self._failing = metrics.notify_failing.labels(name)
+        metrics.notify_queue.labels(name).set_function(lambda: self.queued)
+
+    @property
+    def queued(self) -> int:
+        """How many messages wait, with the one that is being tried."""
+        return len(self._waiting) + self._current
+
+    def put(self, message: Message) -> None:
+        """Take a new message."""
+        self._note(Delivery(message, "waiting", 0, None, clock.wall()))
+        self.restore(message, 0)
+
+    def restore(self, message: Message, tries: int) -> None:
+        """Take a message that is known as waiting already. The oldest is dropped where there is no room."""
+        self._waiting.append((message, tries))
+        while len(self._waiting) > self._queue_max:
+            dropped, tried = self._waiting.popleft()
+            self._settle(dropped, "dropped", tried, f"more than {self._queue_max} messages waited")
+        self._wake.set()
+
+    def recall(self, stand: Stand) -> None:
+        """Take over how the channel did before this hub started."""
+        self.stand = stand
+        if stand.ok_at is not None:
+            self._last_success.set(stand.ok_at.timestamp())
+        if stand.error_at is not None:
+            self._failing.set(stand.ok_at is None or stand.ok_at < stand.error_at)
+
+    async def run(self) -> None:
+        """Send until cancelled. What is not settled then is still known as waiting."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting and not self._resting.is_set():
+                message, tries = self._waiting.popleft()
+                self._current = 1
+                try:
+                    await self._deliver(message, tries)
+                finally:
+                    self._current = 0
+
+    async def rest(self, grace_s: float) -> None:
+        """Begin no more tries, and wait so long for one that is under way."""
+        self._resting.set()
+        try:
+            async with asyncio.timeout(grace_s):
+                await self._idle.wait()
+        except TimeoutError:
+            _log.warning(
+                "A notification is cut off; it goes out again at the next start", extra={"channel": self.name}
+            )
+
+    async def once(self, message: Message, timeout_s: float) -> Outcome:
+        """Send a message past the queue, in one try."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                outcome = await self.sender.send(message)
+        except TimeoutError:
+            outcome = Outcome(Verdict.LATER, f"no answer within {timeout_s:g} s")
+        self._settle(message, "sent" if outcome.verdict is Verdict.SENT else "failed", 1, outcome.detail)
+        return outcome
+
+    async def _deliver(self, message: Message, tries: int) -> None:
+        while not self._resting.is_set():
+            outcome = await self._try(message)
+            tries += 1
+            if outcome.verdict is Verdict.SENT:
+                self._settle(message, "sent", tries, outcome.detail)
+                return
+            if outcome.verdict is Verdict.FAILED or tries > RETRIES_MAX:
+                self._settle(message, "failed", tries, outcome.detail)
+                return
+            self._failed(outcome.detail, clock.wall())
+            self._retries.inc()
+            self._note(Delivery(message, "waiting", tries, _short(outcome.detail), clock.wall()))
+            await self._pause(self._pause_s(tries, outcome.retry_after, clock.wall(), random.random()))  # noqa: S311 - jitter
+
+    async def _try(self, message: Message) -> Outcome:
+        self._idle.clear()
+        try:
+            return await self.sender.send(message)
+        finally:
+            self._idle.set()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._resting.wait()
+        except TimeoutError:
+            return
+
+    def _settle(self, message: Message, state: State, tries: int, detail: str) -> None:
+        self._results[state].inc()
+        now = clock.wall()
+        if state == "sent":
+            self.stand.ok_at = now
+            self._last_success.set(now.timestamp())
+            self._failing.set(0)
+        else:
+            self._warn(state, detail)
+        if state == "failed":
+            self._failed(detail, now)
+        error = None if state == "sent" else _short(detail)
+        self._note(Delivery(message, state, tries, error, now))
+
+    def _warn(self, state: State, detail: str) -> None:
+        self._unlogged += 1
+        now_ms = clock.now_ms()
+        if self._warned_ms is None or now_ms - self._warned_ms >= _WARN_EVERY_MS:
+            _log.warning(
+                "Notifications are not delivered",
+                extra={"channel": self.name, "state": state, "error": _short(detail), "messages": self._unlogged},
+            )
+            self._warned_ms, self._unlogged = now_ms, 0
+
+    def _failed(self, detail: str, now: datetime) -> None:
+        self.stand.error, self.stand.error_at = _short(detail), now
+        self._failing.set(1)
+
+
+def _short(text: str) -> str:
+    return text[:_ERROR_CHARACTERS_MAX]

@@ -1,0 +1,87 @@
+"""What was told, to whom, and what became of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from psycopg.rows import DictRow
+
+from hub import clock
+from hub.core.notify.notices import Message
+from hub.store.statements import statement
+from hub.store.timescale import Store
+
+State = Literal["waiting", "sent", "failed", "dropped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a message stands."""
+
+    message: Message
+    state: State
+    tries: int
+    error: str | None
+    at: datetime
+    """When it came to stand so."""
+    count: int = 1
+
+
+class NotificationStore:
+    """The table. Errors are StoreUnavailable or StoreRejected."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def write(self, batch: Sequence[Delivery]) -> None:
+        """Write how messages stand, all or nothing; what a message is told with is kept while it waits."""
+        async with self._store.transaction() as conn, conn.cursor() as cursor:
+            await cursor.executemany(statement("notification_put"), [_values(one) for one in batch])
+
+    async def waiting(self, channels: Sequence[str], limit: int) -> list[tuple[Message, int]]:
+        """Return what waits for these channels, the oldest first, each with its tries."""
+        rows = await self._store.fetch("notifications_waiting", {"channels": list(channels), "limit": limit})
+        return [(msgspec.json.decode(row["message"], type=Message), row["tries"]) for row in rows]
+
+    async def drop_others(self, channels: Sequence[str], error: str) -> None:
+        """Drop what waits for channels that are not among these."""
+        async with self._store.transaction() as conn:
+            values = {"channels": list(channels), "error": error, "at": clock.wall()}
+            await conn.execute(statement("notifications_drop_waiting"), values)
+
+    async def last(self, channels: Sequence[str]) -> list[DictRow]:
+        """Return of each channel that was ever tried: `ok_at`, `error`, `error_at`."""
+        return await self._store.fetch("notifications_last", {"channels": list(channels)})
+
+    async def page(self, *, channel: str | None, before: tuple[datetime, UUID] | None, limit: int) -> list[DictRow]:
+        """Return messages, newest first."""
+        at, before_id = before or (None, None)
+        return await self._store.fetch(
+            "notifications_page",
+            {"channel": channel, "before_at": at, "before_id": before_id, "limit": limit},
+        )
+
+    async def prune(self, *, before: datetime, kept_max: int) -> int:
+        """Delete what is settled and older, or beyond so many; return how many rows."""
+        async with self._store.transaction() as conn:
+            done = await conn.execute(statement("notifications_prune"), {"before": before, "kept_max": kept_max})
+        return done.rowcount
+
+
+def _values(delivery: Delivery) -> dict[str, Any]:
+    message = delivery.message
+    return {
+        "id": message.id,
+        "at": message.at,
+        "channel": message.channel,
+        "alarm": None if message.notice is None else message.notice.alarm,
+        "transition": message.transition,
+        "state": delivery.state,
+        "tries": delivery.tries,
+        "error": delivery.error,
+        "message": msgspec.json.encode(message).decode() if delivery.state == "waiting" else None,
+        "updated_at": delivery.at,
+    }

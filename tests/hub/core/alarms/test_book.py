@@ -1,0 +1,519 @@
+"""The book of open alarms: by a plain model, and each of its promises for itself."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import count
+from uuid import UUID
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from hub.core.alarms.alarm import (
+    Alarm,
+    Key,
+    Mark,
+    Occurrence,
+    Severity,
+    Shelf,
+    Skip,
+    Spot,
+    State,
+    Suppression,
+    acknowledged,
+    put_away,
+    taken_back,
+    unacknowledged,
+)
+from hub.core.alarms.book import Book
+from hub.core.alarms.transitions import Transition
+from tests.hub.core.alarms.scene import BERLIN, EPOCH, NOON
+
+KEYS: list[Key] = [
+    ("door.forced", Spot("default", None, BERLIN, 1)),
+    ("door.forced", Spot("default", None, BERLIN, 2)),
+    ("tamper", Spot("default", None, BERLIN, None)),
+    ("site.offline", Spot("default", "Berlin", None, None)),
+    ("site.offline", Spot("default", "Paris", None, None)),
+]
+OPEN_MAX = 4
+
+
+def seen(key: Key, at: datetime = NOON, mark: Mark | None = None) -> Occurrence:
+    return Occurrence(key=key, rule=key[0], severity=Severity.HIGH, at=at, mark=mark)
+
+
+def shelf(now: datetime, minutes: float = 30) -> Shelf:
+    return Shelf("anna", "known", now, now + timedelta(minutes=minutes))
+
+
+class Told:
+    """A book that remembers what it told, with a table beside it that is written to."""
+
+    def __init__(self, open_max: int = OPEN_MAX, ids: Iterator[int] | None = None, **limits: int) -> None:
+        ids = count(1) if ids is None else ids
+        self.transitions: list[Transition] = []
+        self.book = Book(lambda: UUID(int=next(ids)), self.transitions.append, open_max=open_max, **limits)
+        self.now = NOON
+
+    @property
+    def what(self) -> list[str]:
+        return [one.what for one in self.transitions]
+
+    def raised(self, key: Key, mark: Mark | None = None) -> Alarm | None:
+        return self.book.raised(
+            seen(key, self.now, mark), site=key[1].site or "Berlin", where="Berlin", now=self.now
+        )
+
+    def one(self, key: Key) -> Alarm:
+        found = self.book.find(key)
+        assert found is not None
+        return found
+
+
+class Model(RuleBasedStateMachine):
+    """Every key has at most one open alarm: whether its condition holds, whether it was seen, how often it came."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.ids = count(1)
+        self.told = Told(ids=self.ids)
+        self.model: dict[Key, dict[str, object]] = {}
+        self.rows: dict[UUID, Alarm] = {}
+        self.refused = 0
+        self.closed: set[UUID] = set()
+
+    @property
+    def book(self) -> Book:
+        return self.told.book
+
+    @rule(seconds=st.sampled_from([1, 30, 600, 90_000]))
+    def time(self, seconds: int) -> None:
+        self.told.now += timedelta(seconds=seconds)
+        self.book.tick(self.told.now)
+        for one in self.model.values():
+            until = one["until"]
+            if isinstance(until, datetime) and until <= self.told.now:
+                one["until"] = None
+
+    @rule(key=st.sampled_from(KEYS))
+    def raise_(self, key: Key) -> None:
+        alarm = self.told.raised(key)
+        known = self.model.get(key)
+        if known is None:
+            if len(self.model) >= OPEN_MAX:
+                self.refused += 1
+                assert alarm is None
+                return
+            self.model[key] = {"active": True, "acked": False, "count": 1, "until": None, "id": None}
+            assert alarm is not None
+            self.model[key]["id"] = alarm.id
+        else:
+            known["count"] = int(str(known["count"])) + 1
+            if not known["active"]:
+                known |= {"active": True, "acked": False}
+
+    @rule(key=st.sampled_from(KEYS))
+    def clear(self, key: Key) -> None:
+        self.book.cleared(key, self.told.now)
+        known = self.model.get(key)
+        if known is not None and known["active"]:
+            known["active"] = False
+            self._maybe_over(key)
+
+    @rule(key=st.sampled_from(KEYS))
+    def acknowledge(self, key: Key) -> None:
+        known = self.model.get(key)
+        alarm = self.book.find(key)
+        if known is None or alarm is None:
+            return
+        then = acknowledged(alarm, "anna", "seen", self.told.now)
+        if known["acked"]:
+            assert then is Skip.ALREADY_ACKED
+            return
+        assert isinstance(then, Alarm)
+        self.book.acted(then, "acked", self.told.now)
+        known["acked"] = True
+        self._maybe_over(key)
+
+    @rule(key=st.sampled_from(KEYS))
+    def unacknowledge(self, key: Key) -> None:
+        known, alarm = self.model.get(key), self.book.find(key)
+        if known is None or alarm is None:
+            return
+        then = unacknowledged(alarm)
+        if not known["acked"]:
+            assert then is Skip.NOT_ACKED
+            return
+        assert isinstance(then, Alarm)
+        self.book.acted(then, "unacked", self.told.now)
+        known["acked"] = False
+
+    @rule(key=st.sampled_from(KEYS), minutes=st.sampled_from([1, 1440]))
+    def shelve(self, key: Key, minutes: int) -> None:
+        known, alarm = self.model.get(key), self.book.find(key)
+        if known is None or alarm is None:
+            return
+        then = put_away(alarm, shelf(self.told.now, minutes))
+        assert isinstance(then, Alarm)
+        self.book.acted(then, "shelved", self.told.now)
+        known["until"] = self.told.now + timedelta(minutes=minutes)
+
+    @rule(key=st.sampled_from(KEYS))
+    def unshelve(self, key: Key) -> None:
+        known, alarm = self.model.get(key), self.book.find(key)
+        if known is None or alarm is None:
+            return
+        then = taken_back(alarm)
+        if known["until"] is None:
+            assert then is Skip.NOT_SHELVED
+            return
+        assert isinstance(then, Alarm)
+        self.book.acted(then, "unshelved", self.told.now)
+        known["until"] = None
+
+    @rule()
+    def write(self) -> None:
+        for one in self.book.take_unwritten(100):
+            self.rows[one.alarm.id] = replace(one.alarm, version=one.alarm.version + 1)
+            self.book.written(one.alarm.id, one.alarm.version + 1)
+
+    @rule()
+    def restart(self) -> None:
+        self.write()
+        before = {one.key: (one.id, one.state, one.count, one.shelved) for one in self.book.alarms.values()}
+        now, refused = self.told.now, self.book.refused
+        # What operators did is in the rows at once.
+        rows = [*self.book.alarms.values()]
+        self.told = Told(ids=self.ids)
+        self.told.now = now
+        self.book.load(rows)
+        self.book.refused = refused
+        after = {one.key: (one.id, one.state, one.count, one.shelved) for one in self.book.alarms.values()}
+        assert after == before
+
+    def _maybe_over(self, key: Key) -> None:
+        known = self.model[key]
+        if known["acked"] and not known["active"]:
+            self.closed.add(UUID(str(known["id"])))
+            del self.model[key]
+
+    @invariant()
+    def it_is_as_the_model_says(self) -> None:
+        if not hasattr(self, "told"):
+            return
+        names = {
+            (True, False): State.ACTIVE_UNACKED, (True, True): State.ACTIVE_ACKED,
+            (False, False): State.CLEARED_UNACKED,
+        }  # fmt: skip
+        found = {
+            one.key: (one.state, one.count, None if one.shelved is None else one.shelved.until, one.id)
+            for one in self.book.alarms.values()
+        }
+        assert found == {
+            key: (names[bool(one["active"]), bool(one["acked"])], one["count"], one["until"], one["id"])
+            for key, one in self.model.items()
+        }
+        assert self.book.refused == self.refused
+        assert set(self.book.by_key) == set(self.model)
+        by_locker = {one.id for one in self.book.alarms.values() if one.locker == BERLIN}
+        assert self.book.of_locker.get(BERLIN, set()) == by_locker
+        for one in self.book.alarms.values():
+            assert (one.acked_by is not None) == (one.state is State.ACTIVE_ACKED)
+            assert one.stale <= one.active
+
+
+TestModel = Model.TestCase
+TestModel.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+def test_an_alarm_goes_through_all_four_states() -> None:
+    told = Told()
+    told.raised(KEYS[0])
+    told.book.acted(told_ack(told), "acked", told.now)
+    told.book.cleared(KEYS[0], told.now)
+    assert told.what == ["raised", "acked", "cleared", "closed"]
+    assert told.book.alarms == {}
+    assert told.transitions[-1].alarm.closed_at == NOON
+    told.raised(KEYS[0])
+    assert told.one(KEYS[0]).count == 1, "what was closed is over: this is another one"
+    told.book.cleared(KEYS[0], told.now)
+    told.book.acted(told_ack(told), "acked", told.now)
+    assert told.what[4:] == ["raised", "cleared", "acked", "closed"]
+
+
+def told_ack(told: Told, key: Key = KEYS[0], note: str | None = None) -> Alarm:
+    then = acknowledged(told.one(key), "anna", note, told.now)
+    assert isinstance(then, Alarm)
+    return then
+
+
+def test_acts_on_what_is_closed_do_not_apply() -> None:
+    told = Told()
+    told.raised(KEYS[0])
+    told.book.cleared(KEYS[0], told.now)
+    closed = told_ack(told)
+    assert closed.state is State.NORMAL
+    assert {
+        acknowledged(closed, "b", None, NOON), unacknowledged(closed), put_away(closed, shelf(NOON)),
+        taken_back(closed),
+    } == {Skip.NOT_OPEN}  # fmt: skip
+
+
+@pytest.mark.parametrize("minutes", [0, -1, 1440.1])
+def test_nobody_shelves_for_more_than_a_day_or_for_nothing(minutes: float) -> None:
+    told = Told()
+    told.raised(KEYS[0])
+    with pytest.raises(ValueError, match="at most 24 hours"):
+        put_away(told.one(KEYS[0]), shelf(NOON, minutes))
+
+
+def test_what_a_ledger_tells_twice_is_taken_once_also_after_the_alarm_is_over() -> None:
+    told = Told()
+    told.raised(KEYS[0], (EPOCH, 5))
+    assert told.raised(KEYS[0], (EPOCH, 5)) is None
+    told.book.cleared(KEYS[0], told.now, (EPOCH, 6))
+    assert told.raised(KEYS[0], (EPOCH, 5)) is None
+    assert told.book.cleared(KEYS[0], told.now, (EPOCH, 6)) is None
+    told.raised(KEYS[0], (EPOCH, 7))
+    assert told.book.cleared(KEYS[0], told.now, (EPOCH, 6)) is None
+    assert told.one(KEYS[0]).active
+    told.book.cleared(KEYS[0], told.now, (EPOCH, 8))
+    over = told_ack(told)
+    told.book.acted(over, "acked", told.now)
+    assert told.raised(KEYS[0], (EPOCH, 8)) is None
+    again = Told()
+    again.book.load([over])
+    assert again.raised(KEYS[0], (EPOCH, 7)) is None, "the hub after it knows as well"
+    assert again.book.alarms == {}
+    assert again.raised(KEYS[0], (UUID(int=8), 1)) is not None, "another ledger begins anew"
+
+
+def test_marks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.core.alarms.book.MARKS_MAX", 1)
+    told = Told()
+    told.raised(KEYS[0], (EPOCH, 5))
+    told.raised(KEYS[1], (EPOCH, 6))
+    assert told.raised(KEYS[0], (EPOCH, 5)) is not None
+
+
+def test_three_raises_in_a_minute_chatter_until_it_is_calm() -> None:
+    told = Told()
+    for _ in range(3):
+        assert not told.book.alarms or not told.one(KEYS[0]).chattering
+        told.raised(KEYS[0])
+        told.now += timedelta(seconds=30)
+    assert told.one(KEYS[0]).chattering
+    told.now += timedelta(seconds=570)
+    told.book.tick(told.now)
+    assert told.one(KEYS[0]).chattering
+    told.now += timedelta(seconds=1)
+    told.book.tick(told.now)
+    assert not told.one(KEYS[0]).chattering
+    slow = Told()
+    for _ in range(3):
+        slow.raised(KEYS[0])
+        slow.now += timedelta(seconds=31)
+    assert not slow.one(KEYS[0]).chattering
+
+
+def test_what_is_active_for_more_than_a_day_is_stale() -> None:
+    told = Told()
+    told.raised(KEYS[0])
+    told.book.tick(NOON + timedelta(hours=24))
+    assert not told.one(KEYS[0]).stale
+    told.book.tick(NOON + timedelta(hours=24, seconds=1))
+    assert told.one(KEYS[0]).stale
+    told.book.tick(NOON + timedelta(hours=25))
+    told.book.cleared(KEYS[0], NOON + timedelta(hours=26))
+    assert not told.one(KEYS[0]).stale
+
+
+def test_a_repetition_is_counted_and_written_down_once_a_minute() -> None:
+    told = Told()
+    told.raised(KEYS[0])
+    for _ in range(10):
+        told.raised(KEYS[0])
+    (waiting,) = told.book.take_unwritten(10)
+    assert (waiting.alarm.count, [one.what for one in waiting.steps]) == (11, ["raised", "again"])
+    told.now += timedelta(seconds=60)
+    told.raised(KEYS[0])
+    assert told.book.take_unwritten(10)[0].steps[0].note == "seen 12 times"
+    assert told.what == ["raised"]
+
+
+def test_steps_that_cannot_be_written_are_bounded() -> None:
+    told = Told(steps_max=3)
+    told.raised(KEYS[0])
+    for _ in range(3):
+        told.book.cleared(KEYS[0], told.now)
+        told.raised(KEYS[0])
+    assert told.book.dropped == 4
+    assert len(told.book.take_unwritten(1)[0].steps) == 3
+
+
+def test_of_what_waits_for_the_database_the_oldest_that_is_over_is_given_up() -> None:
+    told = Told(unwritten_max=2)
+    first = told.raised(KEYS[3])
+    for _ in range(3):
+        told.raised(KEYS[0])
+        told.book.cleared(KEYS[0], told.now)
+        told.book.acted(told_ack(told), "acked", told.now)
+        told.book._write(told.transitions[-1].alarm)  # noqa: SLF001 - an outage has kept it
+    assert told.book.dropped > 0
+    assert first is not None
+    assert first.id in told.book.unwritten
+    assert len(told.book.unwritten) == 2
+    crowded = Told(unwritten_max=1)
+    crowded.raised(KEYS[0])
+    crowded.raised(KEYS[1])
+    assert (len(crowded.book.unwritten), crowded.book.dropped) == (2, 0), "what is open is never given up"
+
+
+def test_what_comes_while_it_is_being_written_is_written_next() -> None:
+    told = Told()
+    told.raised(KEYS[0])
+    told.raised(KEYS[1])
+    taken = told.book.take_unwritten(10)
+    told.book.cleared(KEYS[0], told.now)
+    told.book.give_back(taken)
+    waiting = told.book.take_unwritten(10)
+    assert [len(one.steps) for one in waiting] == [2, 1]
+    assert waiting[0].alarm.state is State.CLEARED_UNACKED
+    told.book.cleared(KEYS[1], told.now)
+    told.book.written(waiting[1].alarm.id, 1)
+    assert told.book.unwritten[waiting[1].alarm.id].alarm.version == 1
+    assert told.one(KEYS[1]).version == 1
+    told.book.written(UUID(int=99), 1)
+
+
+def test_changes_are_told_once() -> None:
+    told = Told()
+    alarm = told.raised(KEYS[0])
+    assert alarm is not None
+    assert told.book.take_changes() == ({alarm.id}, set())
+    assert told.book.take_changes() == (set(), set())
+    told.book.cleared(KEYS[0], told.now)
+    told.book.acted(told_ack(told), "acked", told.now)
+    assert told.book.take_changes() == (set(), {alarm.id})
+
+
+def test_suppression_tells_when_it_is_over_and_closes_what_nobody_was_to_see() -> None:
+    told = Told()
+    alarm = told.raised(KEYS[0])
+    assert alarm is not None
+    told.book.set_context(alarm.id, Suppression.MAINTENANCE, told.now)
+    told.book.set_context(alarm.id, Suppression.MAINTENANCE, told.now)
+    assert told.one(KEYS[0]).suppressed is Suppression.MAINTENANCE
+    assert told.book.counts(BERLIN)[Severity.HIGH] == 0
+    told.book.set_context(alarm.id, None, told.now)
+    assert told.what == ["raised", "raised"]
+    assert told.book.counts(BERLIN)[Severity.HIGH] == 1
+    told.book.set_context(alarm.id, Suppression.OUT_OF_SERVICE, told.now)
+    told.book.cleared(KEYS[0], told.now)
+    assert told.what[2:] == ["cleared", "closed"]
+    shelved = told.raised(KEYS[1])
+    assert shelved is not None
+    then = put_away(shelved, shelf(told.now))
+    assert isinstance(then, Alarm)
+    told.book.acted(then, "shelved", told.now)
+    told.book.cleared(KEYS[1], told.now)
+    assert told.one(KEYS[1]).state is State.CLEARED_UNACKED, "somebody has put it away to look at it later"
+    told.book.tick(NOON + timedelta(minutes=30))
+    assert told.what[-1] == "unshelved"
+
+
+def test_children_are_counted() -> None:
+    told = Told()
+    parent, child = told.raised(KEYS[3]), told.raised(KEYS[0])
+    assert parent is not None
+    assert child is not None
+    told.book.fold(child.id, parent.id, told.now)
+    told.book.fold(child.id, parent.id, told.now)
+    told.book.set_children(parent.id, told.book.children[parent.id])
+    told.book.set_children(parent.id, 1)
+    assert (told.one(KEYS[3]).children, told.one(KEYS[0]).suppressed) == (1, Suppression.FOLDED)
+    second = told.raised(KEYS[1])
+    assert second is not None
+    told.book.fold(second.id, parent.id, told.now)
+    told.book.fold(second.id, None, told.now)
+    assert told.book.children[parent.id] == 1
+    told.book.fold(child.id, None, told.now)
+    assert not told.book.children
+
+
+# Other hubs.
+
+
+def other(alarm: Alarm, **values: object) -> Alarm:
+    return replace(alarm, version=alarm.version + 1, **values)  # type: ignore[arg-type]
+
+
+def test_of_two_hubs_that_raise_at_once_the_later_takes_over_the_row() -> None:
+    told = Told()
+    ours, child = told.raised(KEYS[3]), told.raised(KEYS[0])
+    assert ours is not None
+    assert child is not None
+    told.book.fold(child.id, ours.id, told.now)
+    theirs = replace(ours, id=UUID(int=77), version=1)
+    told.book.adopt(theirs)
+    assert told.one(KEYS[3]).id == theirs.id
+    assert told.one(KEYS[0]).parent == theirs.id
+    assert ours.id in told.book.take_changes()[1]
+    assert [one.alarm.id for one in told.book.take_unwritten(10)] == [child.id, theirs.id]
+    assert told.book.take_unwritten(10) == []
+
+
+def test_an_alarm_that_only_the_other_hub_knows_is_taken_over() -> None:
+    told = Told()
+    theirs = told.raised(KEYS[0])
+    assert theirs is not None
+    fresh = Told()
+    fresh.book.adopt(replace(theirs, version=3))
+    assert fresh.one(KEYS[0]).version == 3
+    fresh.book.adopt(other(fresh.one(KEYS[0]), state=State.NORMAL, closed_at=NOON))
+    assert fresh.book.alarms == {}
+    fresh.book.adopt(replace(theirs, state=State.NORMAL, closed_at=NOON))
+    assert fresh.book.alarms == {}
+
+
+@pytest.mark.parametrize(
+    ("ours", "acked", "state"),
+    [
+        ("active", False, State.ACTIVE_UNACKED), ("active", True, State.ACTIVE_ACKED),
+        ("cleared", False, State.CLEARED_UNACKED), ("cleared", True, State.NORMAL),
+        ("raised since", True, State.ACTIVE_UNACKED),
+    ],
+)  # fmt: skip
+def test_what_people_did_and_what_the_locker_did_come_together(ours: str, *, acked: bool, state: State) -> None:
+    told = Told()
+    alarm = told.raised(KEYS[0])
+    assert alarm is not None
+    told.book.take_unwritten(10)
+    acked_at = NOON + timedelta(seconds=1)
+    changed = {"acked_at": acked_at, "acked_by": "anna", "state": State.ACTIVE_ACKED} if acked else {}
+    theirs = other(alarm, **changed)
+    told.now += timedelta(seconds=2)
+    if ours == "active":
+        told.raised(KEYS[0])
+    else:
+        told.book.cleared(KEYS[0], told.now)
+    if ours == "raised since":
+        told.raised(KEYS[0])
+    told.book.adopt(theirs)
+    (waiting,) = told.book.take_unwritten(10)
+    assert (waiting.alarm.state, waiting.alarm.version) == (state, 1)
+    assert (waiting.alarm.acked_by is not None) == (state in {State.ACTIVE_ACKED, State.NORMAL})
+    assert (waiting.alarm.closed_at is not None) == (state is State.NORMAL)
+    assert waiting.steps, "the journal goes on"
+
+
+def test_an_act_on_an_alarm_that_this_hub_does_not_know_is_told_all_the_same() -> None:
+    told = Told()
+    alarm = told.raised(KEYS[0])
+    assert alarm is not None
+    fresh = Told()
+    fresh.book.acted(replace(alarm, state=State.NORMAL, closed_at=NOON), "acked", NOON)
+    assert fresh.what == ["acked"]

@@ -1,0 +1,431 @@
+"""The whole of the alarms: registry, maintenance, folding, what a new hub takes over, limits."""
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from hub.core.alarms.alarm import Alarm, Severity, State, Suppression, acknowledged
+from hub.core.alarms.health import Source
+from hub.core.alarms.maintenance import Window, Windows
+from hub.core.alarms.outages import Outages
+from hub.core.alarms.rules import parse_rules
+from hub.core.alarms.watch import Place
+from tests.hub.core.alarms.scene import BERLIN, DEFAULT, NOON, PARIS, PLACES, Scene
+from tests.hub.core.alarms.test_rules import rule
+
+HOUR = timedelta(hours=1)
+
+
+def window(**values: object) -> Window:
+    given: dict[str, object] = {
+        "id": UUID(int=1), "site": None, "locker": None, "door": None, "starts_at": NOON, "ends_at": NOON + HOUR,
+        "why": "cables", "by": "anna", **values,
+    }  # fmt: skip
+    return Window(**given)  # type: ignore[arg-type]
+
+
+def saved(scene: Scene) -> list[Alarm]:
+    """The rows that a hub leaves behind."""
+    return [replace(one, version=1, chattering=False, children=0) for one in scene.watch.book.alarms.values()]
+
+
+def test_windows_run_from_their_start_to_their_end() -> None:
+    one = window(locker=BERLIN)
+    second = timedelta(seconds=1)
+    states = [one.state(at) for at in (NOON - second, NOON, NOON + HOUR - second, NOON + HOUR)]
+    assert states == ["planned", "running", "running", "over"]
+    assert replace(one, ended_at=NOON).state(NOON) == "ended"
+    assert one.covers("Berlin", BERLIN, 3)
+    assert not one.covers("Berlin", PARIS, 3)
+    assert not one.covers("Berlin", None, None)
+    assert window(site="Berlin").covers("Berlin", None, None)
+    assert not window(site="Berlin").covers(None, None, None)
+    assert window(locker=BERLIN, door=3).covers("Berlin", BERLIN, 3)
+    assert not window(locker=BERLIN, door=3).covers("Berlin", BERLIN, None)
+    windows = Windows()
+    windows.load([one])
+    assert [windows.tick(NOON - second), windows.tick(NOON), windows.tick(NOON), windows.tick(NOON + HOUR)] == [
+        False, True, False, True,
+    ]  # fmt: skip
+
+
+def test_maintenance_keeps_alarms_from_people_and_its_end_tells_what_is_left() -> None:
+    scene = Scene()
+    scene.event("door.forced", 1)
+    scene.watch.touched.clear()
+    scene.watch.plan([window(locker=BERLIN)], scene.now)
+    assert scene.one("door.forced").suppressed is Suppression.MAINTENANCE
+    assert scene.watch.in_maintenance(BERLIN)
+    assert not scene.watch.in_maintenance(PARIS)
+    assert not scene.watch.in_maintenance("gone-01")
+    assert scene.watch.touched >= {BERLIN, PARIS}
+    scene.event("door.forced", 2)
+    scene.event("door.closed", 1)
+    assert [one.door for one in scene.open()] == [2]
+    assert scene.watch.health.rate(scene.now) == 1
+    before = len(scene.told)
+    scene.later(3600)
+    assert scene.told[before:] == [("raised", "door.forced")]
+    assert scene.one("door.forced").suppressed is None
+    assert scene.watch.health.rate(scene.now) == 1
+
+
+def test_alarms_of_a_door_that_is_out_of_service() -> None:
+    scene = Scene()
+    scene.event("door.forced", 3)
+    out = replace(PLACES[BERLIN], doors={1: True, 2: True, 3: False})
+    scene.watch.follow({**PLACES, BERLIN: out}, scene.now)
+    assert scene.one("door.forced").suppressed is Suppression.OUT_OF_SERVICE
+    scene.watch.follow(PLACES, scene.now)
+    assert scene.one("door.forced").suppressed is None
+
+
+def test_what_is_gone_from_the_registry_is_cleared() -> None:
+    scene = Scene()
+    scene.event("door.forced", 3)
+    scene.event("tamper.on", locker=PARIS)
+    scene.event("power.lost", locker=PARIS)
+    scene.watch.follow({BERLIN: replace(PLACES[BERLIN], doors={1: True})}, scene.now)
+    assert set(scene.states().values()) == {"cleared_unacked"}
+    assert scene.watch.book.unwritten[scene.one("tamper").id].steps[-1].note == "it is no longer in the registry"
+    scene.later(20)
+    assert not scene.open("power.lost"), "what was about to be raised there is not"
+    scene.event("tamper.on", locker=PARIS)
+    scene.sample(PARIS, temperature_c=90)
+    scene.reach(PARIS, online=False)
+    scene.age(9000, PARIS)
+    assert {one.state for one in scene.open()} == {State.CLEARED_UNACKED}
+
+
+def test_a_locker_that_moves_takes_its_alarms_along() -> None:
+    scene = Scene()
+    scene.event("door.forced", 3)
+    scene.watch.follow({**PLACES, BERLIN: replace(PLACES[BERLIN], site="Hamburg")}, scene.now)
+    scene.event("door.forced", 3)
+    assert scene.one("door.forced").count == 2
+
+
+def test_a_snapshot_says_what_nobody_saw() -> None:
+    scene = Scene()
+    scene.event("door.forced", 1)
+    scene.event("door.left_open", 2)
+    scene.event("tamper.on")
+    scene.event("door.forced", 3)
+    scene.event("door.closed", 3)
+    scene.watch.snapshot(BERLIN, [1, 3], scene.now, now=scene.now, now_ms=scene.now_ms)
+    assert {(one.door, one.state.value) for one in scene.open()} == {
+        (1, "cleared_unacked"), (2, "active_unacked"), (None, "active_unacked"), (3, "cleared_unacked"),
+    }  # fmt: skip
+
+
+def test_a_new_hub_takes_over_and_raises_nothing_twice() -> None:
+    scene = Scene()
+    scene.event("door.forced", 1)
+    scene.clock(unset=True)
+    scene.event("board.offline", board="0")
+    scene.age(2000)
+    for _ in range(5):
+        scene.event("access.denied", 2)
+    scene.sample(temperature_c=60)
+    scene.later(400)
+    new = Scene()
+    new.now, new.seq = scene.now, scene.seq
+    new.watch.load(saved(scene), now=new.now, now_ms=0)
+    assert new.states() == scene.states()
+    new.event("door.forced", 1, seq=1)
+    assert new.one("door.forced").count == 1
+    assert new.told == []
+    new.event("door.closed", 1)
+    new.clock(unset=False)
+    new.boards(complete=True)
+    new.age(0)
+    new.sample(temperature_c=20)
+    new.later(900)
+    assert set(new.states().values()) == {"cleared_unacked"}
+    assert "raised" not in {what for what, _ in new.told}
+
+
+def test_a_rule_that_is_gone_clears_its_alarms() -> None:
+    scene = Scene()
+    scene.event("tamper.on")
+    scene.event("door.forced", 1)
+    new = Scene(rule())
+    new.watch.load([replace(one, rule="r" if one.type == "tamper" else one.rule) for one in saved(scene)],
+                   now=new.now, now_ms=0)  # fmt: skip
+    assert new.states() == {"tamper": "active_unacked", "door.forced": "cleared_unacked"}
+    other = Scene(rule() + rule(name="s", scope="{ site = 'Berlin' }"))
+    other.watch.load([replace(one, rule="r") for one in saved(scene)], now=other.now, now_ms=0)
+    assert other.states()["tamper"] == "cleared_unacked", "another rule counts there"
+
+
+def dark_site() -> Scene:
+    places = {f"b-{number}": Place("default", "Berlin", "b") for number in range(4)}
+    scene = Scene(places=places)
+    for number in range(3):
+        scene.reach(f"b-{number}", online=False)
+    scene.later(31)
+    scene.later(30)
+    return scene
+
+
+def test_a_new_hub_knows_the_outage_of_a_site() -> None:
+    scene = dark_site()
+    new = Scene(places=dict(scene.watch.places))
+    new.now = scene.now
+    new.watch.load(saved(scene), now=new.now, now_ms=0)
+    assert (new.one("site.offline").children, new.told) == (3, [])
+    new.later(1)
+    for number in range(3):
+        new.reach(f"b-{number}", online=True)
+    new.later(5)
+    new.later(5)
+    assert new.states() == {"site.offline": "cleared_unacked"}
+
+
+def test_lockers_that_go_one_by_one_are_no_outage_and_neither_are_those_of_no_site() -> None:
+    scene = Scene(places={f"b-{number}": Place("default", "Berlin", "b") for number in range(4)})
+    for number in range(4):
+        scene.reach(f"b-{number}", online=False)
+        scene.later(31)
+    scene.later(60)
+    assert {one.type for one in scene.open()} == {"locker.offline"}
+    nowhere = Scene(places={f"x-{number}": Place("default", "", "x") for number in range(4)})
+    for number in range(4):
+        nowhere.reach(f"x-{number}", online=False)
+    nowhere.later(60)
+    nowhere.later(60)
+    assert {one.type for one in nowhere.open()} == {"locker.offline"}
+    assert nowhere.open()[0].where == "x (x-0)"
+
+
+def test_an_outage_that_is_over_before_its_delay_is_none() -> None:
+    scene = Scene(places={f"b-{number}": Place("default", "Berlin", "b") for number in range(4)})
+    for number in range(4):
+        scene.reach(f"b-{number}", online=False)
+    scene.later(1)
+    scene.later(10)
+    for number in range(4):
+        scene.reach(f"b-{number}", online=True)
+    scene.later(1)
+    scene.later(60)
+    assert scene.open() == []
+
+
+def test_an_acknowledged_outage_closes_and_leaves_what_is_still_away() -> None:
+    scene = dark_site()
+    then = acknowledged(scene.one("site.offline"), "anna", None, scene.now)
+    assert isinstance(then, Alarm)
+    scene.watch.acted(then, "acked", scene.now)
+    scene.reach("b-0", online=True)
+    scene.later(1)
+    scene.later(5)
+    scene.later(5)
+    assert scene.states() == {"locker.offline": "active_unacked"}
+    assert [one.suppressed for one in scene.open()] == [None, None]
+
+
+def test_a_locker_that_leaves_the_registry_leaves_the_outage() -> None:
+    scene = dark_site()
+    scene.watch.follow({"b-3": Place("default", "Berlin", "b")}, scene.now)
+    scene.later(5)
+    scene.later(5)
+    assert set(scene.states().values()) == {"cleared_unacked"}
+
+
+def test_a_site_without_lockers_is_gone() -> None:
+    scene = dark_site()
+    scene.watch.follow({}, scene.now)
+    assert scene.one("site.offline").state is State.CLEARED_UNACKED
+
+
+def test_outages_forget_who_is_back() -> None:
+    outages = Outages()
+    outages.back(("t", "s"), "l")
+    outages.lost(("t", "s"), "l", NOON)
+    outages.lost(("t", "s"), "m", NOON)
+    outages.back(("t", "s"), "l")
+    assert (outages.sites(), outages.missing(("t", "s"))) == ([("t", "s")], 1)
+    outages.back(("t", "s"), "m")
+    assert (outages.sites(), outages.missing(("t", "s"))) == ([], 0)
+
+
+def test_without_a_rule_for_sites_nothing_is_folded() -> None:
+    text = DEFAULT.read_text().replace('id = "site.offline"', 'id = "site.offline"\nenabled = false')
+    scene = Scene(text.split('version = "2026.1"')[1], places=dict(dark_site().watch.places))
+    for number in range(4):
+        scene.reach(f"b-{number}", online=False)
+    scene.later(31)
+    scene.later(60)
+    assert {one.suppressed for one in scene.open()} == {None}
+
+
+def test_at_the_limit_no_further_alarm_is_opened() -> None:
+    scene = Scene(open_max=2)
+    for door in (1, 2, 3):
+        scene.event("door.forced", door)
+    assert (len(scene.open()), scene.watch.book.refused) == (2, 1)
+    for door in range(4, 20):
+        scene.event("door.forced", door)
+    assert (scene.watch.detector.sources, scene.watch.detector.skipped) == (8, 11)
+    scene.event("door.closed", 4)
+    assert len(scene.open()) == 2
+
+
+def test_the_alarm_of_an_outage_that_found_no_room() -> None:
+    places = {f"b-{number}": Place("default", "Berlin", "b") for number in range(4)}
+    scene = Scene(places=places, open_max=1)
+    scene.event("tamper.on", locker="b-0")
+    for number in range(4):
+        scene.reach(f"b-{number}", online=False)
+    scene.later(31)
+    scene.later(30)
+    for number in range(4):
+        scene.reach(f"b-{number}", online=True)
+    scene.later(5)
+    scene.later(5)
+    assert scene.states() == {"tamper": "active_unacked"}
+
+
+def test_timers_that_count_no_more_are_thrown_away() -> None:
+    scene = Scene(open_max=2)
+    for _ in range(500):
+        scene.event("power.lost")
+        scene.event("power.restored")
+    assert len(scene.watch.detector._timers) <= 3 * 4 * 2 + 1  # noqa: SLF001 - what is bounded is inside
+    scene.event("power.lost")
+    scene.later(10)
+    assert scene.one("power.lost").active
+
+
+def test_windows_of_repetitions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.core.alarms.detect.WINDOWS_MAX", 2)
+    scene = Scene()
+    for door in (1, 2, 3, 1, 2, 3):
+        for _ in range(2):
+            scene.event("door.open_not_detected", door)
+    assert not scene.open("door.jammed")
+
+
+def test_duration_by_events_of_ones_own() -> None:
+    scene = Scene(
+        rule(
+            '{ kind = "duration", on = ["door.opened"], off = ["door.closed"], for_s = 120 }',
+            kind="door.left_open",
+            on_delay_s="10",
+        )
+    )
+    assert scene.watch.interests("door.opened")
+    assert scene.watch.interests("door.closed")
+    assert not scene.watch.interests("door.forced")
+    scene.event("door.opened", 1)
+    scene.later(129)
+    scene.event("door.opened", 1)
+    assert scene.open() == []
+    scene.later(1)
+    scene.event("door.opened", 1)
+    assert scene.one("door.left_open").count == 1
+    scene.event("door.closed", 1)
+    assert scene.states() == {"door.left_open": "cleared_unacked"}
+
+
+def test_a_kind_that_only_another_places_rule_names() -> None:
+    scene = Scene(
+        rule()
+        + rule('{ kind = "simple", on = ["x.y"], off = ["x.z"] }', name="s", scope="{ locker = 'paris-02' }")
+        + rule('{ kind = "level", of = "humidity_pct", above = 90 }', name="h", scope="{ locker = 'paris-02' }")
+    )
+    scene.event("x.y")
+    scene.sample(humidity_pct=99)
+    assert scene.open() == []
+    scene.event("tamper.on")
+    scene.event("x.z")
+    assert scene.one("tamper").active
+    scene.event("x.y", locker=PARIS)
+    assert len(scene.open()) == 2
+
+
+def test_a_pending_level_that_falls_into_its_deadband_is_not_raised() -> None:
+    scene = Scene()
+    scene.sample(temperature_c=51)
+    scene.sample(temperature_c=49)
+    scene.later(61)
+    assert scene.open() == []
+    scene.sample(temperature_c=49)
+    assert scene.open() == []
+
+
+def test_another_hubs_alarms_are_cleared_by_whoever_sees_the_end() -> None:
+    first, second = Scene(), Scene()
+    first.event("door.forced", 1)
+    (row,) = saved(first)
+    second.watch.adopt(row, second.now, second.now_ms)
+    second.watch.adopt(row, second.now, second.now_ms)
+    second.event("door.closed", 1)
+    assert second.states() == {"door.forced": "cleared_unacked"}
+    second.watch.adopt(
+        replace(row, id=UUID(int=9), version=9, locker=None, site="Berlin", type="site.offline", door=None),
+        second.now,
+        0,
+    )
+    assert len(second.open()) == 2
+
+
+def test_only_what_people_see_counts_for_the_health() -> None:
+    scene = dark_site()
+    assert scene.watch.health.top(scene.now) == [(Source("site.offline", None, None), 1)]
+    assert scene.watch.health.shares(scene.now)[Severity.CRITICAL] == 1.0
+
+
+def test_rules_without_an_age_cost_nothing() -> None:
+    scene = Scene(rule())
+    scene.age(1e9)
+    assert scene.open() == []
+    assert parse_rules(DEFAULT.read_bytes()).measured.keys() >= {"event_age_s"}
+
+
+def test_a_reading_ends_only_what_no_event_does() -> None:
+    level = '{ kind = "level", of = "temperature_c", above = 50 }'
+    scene = Scene(rule() + rule(level, name="l"))
+    scene.event("tamper.on")
+    scene.sample(temperature_c=20)
+    assert scene.one("tamper").active
+    scene.event("tamper.off")
+    assert not scene.one("tamper").active
+
+
+def test_without_a_rule_for_lockers_nobody_misses_them() -> None:
+    scene = Scene(rule())
+    scene.reach(BERLIN, online=False)
+    scene.later(999)
+    assert scene.open() == []
+
+
+def test_an_alarm_says_what_to_do() -> None:
+    scene = Scene()
+    scene.event("tamper.on")
+    assert scene.one("tamper").consequence.startswith("Somebody works at the cabinet")
+    assert scene.one("tamper").todo.startswith("Look at the site at once")
+
+
+def test_repetitions_without_a_word_of_quiet_are_over_after_their_own_time() -> None:
+    scene = Scene(rule('{ kind = "repeating", on = ["a.b"], count = 2, within_s = 60 }'))
+    scene.event("a.b")
+    scene.event("a.b")
+    scene.later(59)
+    assert scene.one("tamper").active
+    scene.later(1)
+    assert not scene.one("tamper").active
+
+
+def test_a_locker_that_was_gone_before_is_folded_into_the_outage_as_well() -> None:
+    scene = Scene(places={f"b-{number}": Place("default", "Berlin", "b") for number in range(4)})
+    scene.reach("b-0", online=False)
+    scene.later(120)
+    assert scene.one("locker.offline").annunciated
+    for number in (1, 2, 3):
+        scene.reach(f"b-{number}", online=False)
+    scene.later(31)
+    assert scene.one("locker.offline").parent == scene.one("site.offline").id
+    assert scene.one("site.offline").children == 1
