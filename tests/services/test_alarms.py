@@ -16,10 +16,12 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
+from hub.core.alarms.transitions import Transition
 from tests.hub.scene import Agent, Scene, boot_ms, eventually, fresh_database, online, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker
 from tests.services.locked import locked
-from wire.messages import Event, Sample
+from wire.messages import Event, Events, Sample, encode
+from wire.topics import Channel
 
 pytestmark = pytest.mark.services
 BERLIN = "berlin-01"
@@ -326,3 +328,40 @@ async def test_the_command_line_lists_and_acknowledges_and_the_hub_follows(
         again = await asyncio.to_thread(hub_says, "ack", alarm["id"], "--by", "anna", status=1)
         assert again["skipped"] == [{"id": alarm["id"], "why": "already_acked"}]
         assert (await asyncio.to_thread(hub_says, "rules"))["version"] == "2026.1"
+
+
+async def test_a_locker_that_goes_and_comes_and_one_whose_ledger_has_a_gap(
+    mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
+) -> None:
+    own = tmp_path / "rules.toml"
+    own.write_text(
+        'version = "mine"\n'
+        '[[rule]]\nid = "gone"\ntype = "locker.offline"\nseverity = "high"\n'
+        'condition = { kind = "no_data", of = "locker" }\n'
+        '[[rule]]\nid = "gap"\ntype = "ledger.gap"\nseverity = "high"\n'
+        'condition = { kind = "simple", on = ["hub.ledger_gap"], quiet_s = 3600 }\n'
+        '[[rule]]\nid = "cloned"\ntype = "ledger.cloned"\nseverity = "critical"\n'
+        'condition = { kind = "simple", on = ["hub.ledger_fork"], quiet_s = 3600 }\n'
+    )
+    heard: list[str] = []
+
+    def broken(transition: Transition) -> None:
+        heard.append(transition.what)
+        raise RuntimeError("a defect")
+
+    async with scene(mosquitto_broker, dsn, tmp_path, alarms_rules_file=own) as hub, online(hub) as locker:
+        hub.hub.alarms.listen(broken)
+        await locker.presence(online=False)
+        gone = await one(hub, "locker.offline")
+        assert (gone["door"], gone["state"], heard) == (None, "active_unacked", ["raised"])
+        await locker.presence(session=2)
+        await one(hub, "locker.offline", state="cleared_unacked")
+        await locker.events(5, [event("door.opened", 1)], oldest=5)
+        assert (await one(hub, "ledger.gap"))["what"] == "The locker has lost events for good"
+        assert (await hub.metrics())['lockerhub_alarms_dropped_total{what="listener"}'] == len(heard) == 3
+        for chain in ("a" * 16, "b" * 16):
+            message = Events(
+                **locker.up(), epoch=locker.epoch, first=6, events=[event("door.closed", 1)], chain=chain
+            )
+            await locker.publish(Channel.EVENTS, encode(message))
+        await one(hub, "ledger.cloned")
