@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from bench import command, history, ingest
+from bench import command, history, ingest, live
 from bench.processes import BenchError
 
 
@@ -60,7 +60,14 @@ def _parser() -> argparse.ArgumentParser:
             events=given.events, stores=[given.store] if given.store else list(history.STORES), seed=given.seed
         )
     )
-    for benchmark in (one, other, third):
+    fourth = benchmarks.add_parser("live", help="what viewers cost the hub, and how soon they see")
+    fourth.add_argument("--seconds", type=float, default=15.0, help="of each phase (default: 15)")
+    fourth.add_argument("--lockers", type=int, default=5000, help="connections (default: 5000)")
+    fourth.add_argument("--rate", type=float, default=500, help="door events a second, of all (default: 500)")
+    fourth.set_defaults(
+        measure=lambda given: live.measure(seconds=given.seconds, lockers=given.lockers, rate_per_s=given.rate)
+    )
+    for benchmark in (one, other, third, fourth):
         benchmark.add_argument("--json", action="store_true", help="print one JSON object, last on standard output")
     return parser
 

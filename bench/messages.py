@@ -11,7 +11,7 @@ _DOORS: Final = 16
 
 
 def events_around_first(
-    *, epoch: UUID, boot: UUID, t: int, at_ms: int, events: int, door: int = 1
+    *, epoch: UUID, boot: UUID, t: int, at_ms: int, events: int, door: int = 1, shuts: bool = False
 ) -> tuple[bytes, bytes]:
     """Return an Events message of so many door events, before and after the number of its first one.
 
@@ -22,12 +22,13 @@ def events_around_first(
         at_ms: its wall clock, in Unix milliseconds.
         events: how many; doors open and shut in turn.
         door: the door that the first event is of.
+        shuts: whether that one shuts instead of opening.
     """
     kinds = ("door.opened", "door.closed")
     said = Events(
         v=PROTOCOL, boot=boot, t=t, at=at_ms, clock=Clock.SYNCED, epoch=epoch, first=_SEQ_HOLE,
         events=[
-            Event(t=t, at=at_ms, kind=kinds[place % 2], door=(door - 1 + place // 2) % _DOORS + 1)
+            Event(t=t, at=at_ms, kind=kinds[(place + shuts) % 2], door=(door - 1 + place // 2) % _DOORS + 1)
             for place in range(events)
         ],
     )  # fmt: skip

@@ -8,7 +8,6 @@ import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -22,10 +21,11 @@ from hub.api.auth import Auth
 from hub.api.barred import refusing_barred
 from hub.api.commands import Commands
 from hub.api.exports import past_routes
+from hub.api.health import health_routes
 from hub.api.jobs import Jobs
 from hub.api.ledger import LedgerRoutes
 from hub.api.lockers import Lockers
-from hub.api.notifications import NotificationRoutes
+from hub.api.notifications import NotificationRoutes, channel_views
 from hub.api.openapi import document
 from hub.api.page import Page, folder
 from hub.api.people import people_routes
@@ -34,7 +34,6 @@ from hub.api.retention import retention_routes
 from hub.api.server import application, start
 from hub.api.service import Service
 from hub.api.socket import Socket
-from hub.api.views import EventView
 from hub.commanding import Commanding
 from hub.config import Config
 from hub.core.accounting import Accounts
@@ -44,8 +43,8 @@ from hub.core.fleet import Fleet
 from hub.core.ledger import Ledger
 from hub.core.samples import Seen
 from hub.dispatch import Dispatch
-from hub.errors import StoreUnavailable
 from hub.forks import Forks
+from hub.health import HealthParts
 from hub.influx.sink import influx_tasks
 from hub.intake import Intake, IntakeParts
 from hub.jobs import JobRunner
@@ -66,20 +65,18 @@ from hub.sinks import EventSink
 from hub.statistics import statistics_chores
 from hub.store.batch import Batcher
 from hub.store.ledgers import Ledgers
-from hub.store.rows import EventsQuery, EventUnit, Quarantined, ReadingUnit
+from hub.store.rows import EventUnit, Quarantined, ReadingUnit
 from hub.store.timescale import Store
+from hub.tail import Tail
 from hub.tasks import tasks_beside
 from hub.telemetry import ReadingSink, Telemetry, TelemetryParts, newest_stored
 from hub.upkeep import Upkeep
+from hub.watching import Watching
 from wire import __version__
 
 _log = logging.getLogger(__name__)
 
 _SWEEP_S: Final = 1.0
-_LAG_PROBE_S: Final = 0.25
-_EVENTS_SHOWN: Final = 100
-_EVENTS_BACK: Final = timedelta(days=90)
-_EVENTS_AHEAD: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +159,8 @@ class _Build:
             payload_bytes_max=intake.quarantine_payload_bytes_max,
             per_topic_per_minute=intake.quarantine_per_locker_per_minute,
         )  # fmt: skip
-        self.receipts = Receipts(metrics)
+        self.tail = Tail(metrics)
+        self.receipts = Receipts(metrics, self.tail)
         self.alarms = Alarms(
             config.alarms, UUID(self.id), self.store, self.fleet, metrics,
             listening=lambda: self.links.ingest.connected,
@@ -188,9 +186,10 @@ class _Build:
             **limits,
         )
         self.live = Live(config.live, config.commands, self.fleet, metrics)
-        self.live.load_with(self._events_of)
+        self.watching = Watching(self.live, self.tail, config, self.store)
+        self.live.show_alarms(self.alarms)
         self.commanding = Commanding(
-            config, key, self.store, self.fleet, self.clocks, self.live, self.quarantine, metrics
+            config, key, self.store, self.fleet, self.clocks, self.live, self.quarantine, self.tail, metrics
         )
         self.dispatch = self.commanding.dispatch
         self.intake = Intake(
@@ -206,6 +205,7 @@ class _Build:
                 receipts=self.receipts,
                 dispatch=self.dispatch,
                 live=self.live,
+                tail=self.tail,
                 alarms=self.alarms,
                 metrics=metrics,
                 backlog_age_ms=intake.backlog_age_s * 1000,
@@ -222,6 +222,7 @@ class _Build:
                 shares=self._shares(),
                 seen=self.seen,
                 alarms=self.alarms,
+                tail=self.tail,
                 silent_after_ms=intake.silent_after_s * 1000,
                 metrics=metrics,
             )
@@ -250,8 +251,16 @@ class _Build:
         chores += self.notifier.chores()
         self.alarms.listen(self.notifier.hear)
         self.upkeep = Upkeep(self.store, metrics, chores)
-        self.socket = Socket(self.live, config.live, __version__, self.id)
-        metrics.count_accounts(self.accounts, lambda: (self.events.in_flight, self.readings.in_flight))
+        self.auth = Auth(config.http)
+        self.socket = Socket(self.live, self.auth, config.live, __version__, self.id, metrics)
+        metrics.count_accounts(self.accounts, self._in_flight)
+        self.checks = {"database": self.store.ping, "broker": self.links.check}
+        self.health = self.watching.show_health(
+            HealthParts(
+                __version__, self.id, self.checks, self.live, self.accounts, self._in_flight, self.store, metrics,
+                lambda: channel_views(self.notifier),
+            )
+        )  # fmt: skip
         for state in ("online", "offline", "never_seen"):
             metrics.lockers.labels(state)
 
@@ -260,15 +269,16 @@ class _Build:
         self.ledger.load(await self.ledgers.stands())
         await self.registry.refresh()
         self.seen.load(await newest_stored(self.store))
+        # What waits to be told since the last hub goes before what this one finds now.
+        await self.notifier.load()
         await self.alarms.load()
         await self.commanding.load()
-        await self.notifier.load()
-        self.live.start([EventView(**row) for row in await self.store.events_newest(_EVENTS_SHOWN)])
+        await self.watching.load()
 
     def application(self) -> web.Application:
         """Return the HTTP application."""
         config = self.config
-        auth = Auth(config.http)
+        auth = self.auth
         lockers = Lockers(self.fleet, self.store, self.commanding.store, self.live, config.commands)
         routes = [
             *auth.routes(),
@@ -286,10 +296,10 @@ class _Build:
             *NotificationRoutes(self.notifier).routes(),
             *alarm_routes(self.alarms, self.fleet),
             *self.socket.routes(),
+            *health_routes(self.health),
             *Page(folder()).routes(),
         ]
-        checks = {"database": self.store.ping, "broker": self.links.check}
-        service = Service(self.metrics, checks, lambda: document(routes, __version__), __version__)
+        service = Service(self.metrics, self.checks, lambda: document(routes, __version__), __version__)
         routes += service.routes()
         return application(routes, auth, self.metrics, config.http)
 
@@ -311,10 +321,11 @@ class _Build:
             **self.commanding.tasks(),
             **self.alarms.tasks(),
             "jobs": self.jobs.run(),
-            "live.diffs": self.live.run(),
+            "live": self.live.run(),
+            "live.pings": self.socket.run(),
             "fleet.sweep": self._sweep(),
             "registry.follow": self.registry.run(),
-            "loop.lag": self._probe_lag(),
+            "loop.lag": self.health.probe(),
             "upkeep": self.upkeep.run(),
             "retention": self.retention.run(),
             **influx_tasks(self.config, self.store, self.metrics),
@@ -328,6 +339,9 @@ class _Build:
         self.jobs.rest()
         await asyncio.gather(self.commanding.settle(), self.notifier.rest())
         self.links.say_goodbye()
+
+    def _in_flight(self) -> tuple[int, int]:
+        return self.events.in_flight, self.readings.in_flight
 
     def _shares(self) -> Shares:
         intake = self.config.intake
@@ -355,23 +369,6 @@ class _Build:
         if has_new:
             # What a new locker said before it was known went into quarantine: let all say it again.
             self.links.announce_anew()
-
-    async def _probe_lag(self) -> None:
-        while True:
-            before = clock.now_ms()
-            await asyncio.sleep(_LAG_PROBE_S)
-            self.metrics.loop_lag.observe(max(0.0, clock.now_ms() - before - _LAG_PROBE_S * 1000) / 1000)
-
-    async def _events_of(self, locker: str) -> list[EventView]:
-        now = clock.wall()
-        try:
-            rows = await self.store.events_of(
-                EventsQuery(locker, now - _EVENTS_BACK, now + _EVENTS_AHEAD, _EVENTS_SHOWN)
-            )
-        except StoreUnavailable:
-            # The view begins empty; what happens from now on is shown all the same.
-            return []
-        return [EventView(**row) for row in rows]
 
 
 async def _drained(writers: list[asyncio.Task[None]], build: _Build, drain_s: float) -> None:

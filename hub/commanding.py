@@ -21,6 +21,7 @@ from hub.signing import CommandKey
 from hub.store.batch import Batcher
 from hub.store.commands import CommandStore, Told, entry_of_row
 from hub.store.timescale import Store
+from hub.tail import Tail
 
 _log = logging.getLogger(__name__)
 _REMEMBERED: Final = timedelta(days=1)
@@ -38,6 +39,7 @@ class Commanding:
         clocks: Clocks,
         live: Live,
         quarantine: Quarantine,
+        tail: Tail,
         metrics: Metrics,
     ) -> None:
         self._remembered_max = config.commands.remembered_max
@@ -51,7 +53,7 @@ class Commanding:
             flush_rows_max=config.intake.flush_rows_max,
             flush_age_ms_max=config.intake.flush_age_ms_max,
         )
-        self._courier = Courier(key, clocks)
+        self._courier = Courier(key, clocks, tail)
         news = News(live, metrics)
         self.dispatch = Dispatch(
             config.commands, self._courier, fleet, clocks, news, self.rows, quarantine, metrics

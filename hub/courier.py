@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from hub.core.clocks import Clocks
 from hub.core.commands import Order
 from hub.signing import CommandKey
+from hub.tail import SENT, UNSENT, Tail
 from wire.messages import PROTOCOL, Command, CommandKind, encode
 from wire.topics import Channel, topic_of
 
@@ -31,8 +32,9 @@ class Publisher(Protocol):
 class Courier:
     """Sends commands."""
 
-    def __init__(self, key: CommandKey, clocks: Clocks) -> None:
+    def __init__(self, key: CommandKey, clocks: Clocks, tail: Tail) -> None:
         self._key = key
+        self.tail = tail
         self._clocks = clocks
         self._link: Publisher | None = None
 
@@ -71,7 +73,13 @@ class Courier:
     def send(self, locker: str, message: bytes) -> None:
         """Hand a sealed message to the broker. Raises LinkError."""
         assert self._link is not None, "the composition root gives the link"  # noqa: S101
-        self._link.publish(topic_of(locker, Channel.COMMANDS), message)
+        topic, verdict = topic_of(locker, Channel.COMMANDS), UNSENT
+        try:
+            self._link.publish(topic, message)
+            verdict = SENT
+        finally:
+            if self.tail.watched:
+                self.tail.note("out", topic, message, verdict)
 
     def cancel(self, target: UUID, locker: str, stamp: Stamp, deadline_ms: float) -> None:
         """Tell a locker never to begin a command. It answers for that command, under its id. Raises LinkError."""

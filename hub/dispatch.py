@@ -26,6 +26,7 @@ from hub.quarantine import Quarantine
 from hub.store.batch import Batcher
 from hub.store.commands import CommandRow, OutcomeRow, Told
 from hub.submission import DRAINING, KEY_REUSED, Accepted, Refused
+from hub.tail import IGNORED, TAKEN
 from wire.errors import WireError
 from wire.messages import DURABLE_KINDS, Event, EventKind, decode_reply
 from wire.topics import Channel, parse
@@ -81,6 +82,7 @@ class Dispatch:
         self._news = news
         self._rows = rows
         self._quarantine = quarantine
+        self._tail = courier.tail
         self._metrics = metrics
         self._now_ms = now_ms
         self._suspended_ms = suspended_ms
@@ -153,19 +155,25 @@ class Dispatch:
 
     def receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the link's signature
         """Take one reply."""
+        verdict = self._receive(topic, payload, retained)
+        if self._tail.watched:
+            self._tail.note("in", topic, payload, verdict, retained=retained)
+
+    def _receive(self, topic: str, payload: bytes, retained: bool) -> str:  # noqa: FBT001
+        """Take one reply; return what became of it."""
         try:
             locker, channel = parse(topic)
             if channel is not Channel.REPLIES or retained:
-                return
+                return IGNORED
             self._metrics.messages.labels(channel.value).inc()
             if locker not in self._fleet.lockers:
                 detail = f"no locker {locker!r} in the registry"
                 self._quarantine.keep(topic, payload, "locker_unknown", detail, clock.wall_ms())
-                return
+                return "quarantined:locker_unknown"
             reply = decode_reply(payload)
         except WireError as error:
             self._quarantine.keep(topic, payload, error.reason.value, error.detail, clock.wall_ms())
-            return
+            return f"quarantined:{error.reason.value}"
         now_ms = self._now_ms()
         self._clocks.observe(locker, reply.boot, reply.t, now_ms)
         self._fleet.heard(locker, now_ms=now_ms, at=clock.wall(), in_order=False)
@@ -175,6 +183,7 @@ class Dispatch:
             ours = entry if entry is not None and entry.order.locker == locker else None
             self._news.disowned(locker, ours, word.detail or "", now_ms)
         self._hear(reply.id, locker, word, now_ms)
+        return TAKEN
 
     def heard_of(self, locker: str, event: Event, occurred: datetime) -> None:
         """Join one new event of a locker's ledger, however old, with its command. Nothing is ever sent for it."""

@@ -25,6 +25,7 @@ from hub.receipts import Receipts
 from hub.store.batch import Batcher, Lane
 from hub.store.binary import event_rows
 from hub.store.rows import EventUnit, Quarantined
+from hub.tail import DEFERRED, DUPLICATE, IGNORED, TAKEN, Tail
 from wire.errors import WireError
 from wire.messages import (
     Event,
@@ -43,7 +44,7 @@ _TOPICS_KNOWN_MAX: Final = 200_000
 _NONE_SPOILED: Final[Mapping[int, Spoiled]] = {}
 
 
-_Take = Callable[[str, str, bytes, bool, int], None]
+_Take = Callable[[str, str, bytes, bool, int], str]
 _Route = tuple[str, Channel, Callable[[], None], _Take | None]
 """What a topic means: locker, channel, the counter of its messages, and who takes them."""
 
@@ -63,6 +64,7 @@ class IntakeParts:
     receipts: Receipts
     dispatch: Dispatch
     live: Live
+    tail: Tail
     alarms: Alarms
     metrics: Metrics
     backlog_age_ms: float
@@ -85,30 +87,38 @@ class Intake:
 
     def receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the link's signature
         """Take one message."""
+        verdict = self._receive(topic, payload, retained)
+        tail = self._parts.tail
+        if tail.watched:
+            tail.note("in", topic, payload, verdict, retained=retained)
+
+    def _receive(self, topic: str, payload: bytes, retained: bool) -> str:  # noqa: FBT001
+        """Take one message; return what became of it, as far as that is known at once."""
         received_ms = clock.wall_ms()
         parts = self._parts
         try:
             locker, channel, count, take = self._topics.get(topic) or self._parse(topic)
             count()
             if take is None:
-                return
+                return IGNORED
             if locker not in parts.fleet.lockers:
                 tally = _tally(parts.accounts, channel)
                 detail = f"no locker {locker!r} in the registry; `hub locker add {locker}` adds it"
                 parts.quarantine.keep(topic, payload, "locker_unknown", detail, received_ms, tally)
-                return
+                return "quarantined:locker_unknown"
             if channel is Channel.EVENTS:
                 limit = parts.shares.admit(locker, now_ms := clock.now_ms())
                 if limit is not None:
                     self._defer(locker, limit, now_ms)
-                    return
-            take(topic, locker, payload, retained, received_ms)
+                    return DEFERRED
+            return take(topic, locker, payload, retained, received_ms)
         except WireError as error:
             known = self._topics.get(topic)
             if known is None:
                 self._other_messages.inc()
             tally = None if known is None else _tally(parts.accounts, known[1])
             parts.quarantine.keep(topic, payload, error.reason.value, error.detail, received_ms, tally)
+            return f"quarantined:{error.reason.value}"
 
     def _parse(self, topic: str) -> _Route:
         locker, channel = parse(topic)
@@ -130,7 +140,7 @@ class Intake:
                 extra={"locker": locker, "limit": limit.value},
             )
 
-    def _events(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> None:  # noqa: FBT001
+    def _events(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> str:  # noqa: FBT001
         parts = self._parts
         try:
             batch, spoiled = decode_events(payload), _NONE_SPOILED
@@ -151,25 +161,28 @@ class Intake:
         if lane is None:
             # The locker keeps what was not receipted and sends it again.
             tally.settle(Outcome.DEFERRED, count)
-            return
+            return DEFERRED
         verdict = parts.ledger.take(key, batch.first, count, batch.oldest, batch.prev, batch.chain)
         match verdict:
             case AllSeen(upto, chain):
                 tally.settle(Outcome.DUPLICATE, count)
                 if upto:
                     parts.receipts.upto(key, upto, chain)
+                return DUPLICATE
             case Gap(expected):
                 tally.settle(Outcome.DEFERRED, count)
                 self._gaps.inc()
                 parts.receipts.expected(key, expected)
+                return DEFERRED
             case Take(skip, gap):
                 if skip:
                     tally.settle(Outcome.DUPLICATE, skip)
-                self._take(topic, key, payload, batch, spoiled, skip, gap, received_ms, occurred, lane)
+                return self._take(topic, key, payload, batch, spoiled, skip, gap, received_ms, occurred, lane)
             case Fork():
                 # The locker still has them, and sends them again as a new epoch.
                 tally.settle(Outcome.DEFERRED, count)
                 parts.forks.found(key, verdict, topic, payload, received_ms)
+                return "quarantined:ledger_fork"
 
     def _take(
         self,
@@ -183,7 +196,7 @@ class Intake:
         received_ms: int,
         occurred: list[int],
         lane: Lane[EventUnit],
-    ) -> None:
+    ) -> str:
         parts = self._parts
         locker = key[0]
         first, events = batch.first, batch.events
@@ -221,6 +234,7 @@ class Intake:
             if spoiled and place in spoiled:
                 continue
             self._tell(locker, batch, place, events[place], occurred[place], received_ms)
+        return f"quarantined:{next(iter(spoiled.values())).error.reason.value}" if spoiled else TAKEN
 
     def _tell(self, locker: str, batch: Events, place: int, event: Event, occurred: int, received_ms: int) -> None:
         parts = self._parts
@@ -232,7 +246,7 @@ class Intake:
             parts.alarms.event(locker, batch, place, event, at)
         parts.live.event(locker, batch, place, occurred, received_ms)
 
-    def _presence(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> None:  # noqa: FBT001
+    def _presence(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> str:  # noqa: FBT001
         del topic
         presence = decode_presence(payload)
         fleet = self._parts.fleet
@@ -241,6 +255,7 @@ class Intake:
             self._heard(locker, presence, clock.now_ms())
             self._parts.alarms.presence(locker, presence)
         self._parts.live.wake()
+        return TAKEN if current else IGNORED
 
     def _heard(self, locker: str, message: Up, now_ms: float) -> None:
         self._parts.clocks.observe(locker, message.boot, message.t, now_ms)

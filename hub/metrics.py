@@ -201,6 +201,23 @@ class Metrics:
             "lockerhub_live_resyncs_total", "Times a viewer fell behind and got a new snapshot.", registry=r
         )
         self.live_closed = Counter("lockerhub_live_closed_total", "Viewers the hub let go.", ["reason"], registry=r)
+        self.live_bytes = Counter(
+            "lockerhub_live_bytes_total", "Bytes of frames written to viewers' connections.", registry=r
+        )
+        self.live_behind = Gauge("lockerhub_live_behind", "Viewers that have to start a view again.", registry=r)
+        self.live_messages = Counter(
+            "lockerhub_live_messages_total",
+            "What viewers said, by what became of it: taken, refused (answered with an error), held (too much at "
+            "once, so it had to wait).",
+            ["result"], registry=r,
+        )  # fmt: skip
+        self.live_tail_lockers = Gauge(
+            "lockerhub_live_tail_lockers", "Lockers whose messages somebody watches.", registry=r
+        )
+        self.live_tail_messages = Counter(
+            "lockerhub_live_tail_messages_total", "Messages of watched lockers: shown, skipped (too many at once).",
+            ["result"], registry=r,
+        )  # fmt: skip
 
     def _of_upkeep(self) -> None:
         r = self.registry
@@ -357,6 +374,15 @@ class Metrics:
             in_flight: returns (events, samples) that were received and are neither committed nor settled.
         """
         self.registry.register(_AccountsCollector(accounts, in_flight))
+
+    def samples(self, metric: Collector) -> dict[tuple[str, ...], float]:
+        """Return the values of a counter or gauge by the values of its labels."""
+        return {
+            tuple(sample.labels.values()): sample.value
+            for family in metric.collect()
+            for sample in family.samples
+            if not sample.name.endswith("_created")
+        }
 
     def render(self) -> tuple[bytes, str]:
         """Return the exposition and its content type."""

@@ -7,6 +7,7 @@ from hub.core.ledger import Key
 from hub.errors import LinkError
 from hub.metrics import Metrics
 from hub.mqtt import Link
+from hub.tail import SENT, UNSENT, Tail
 from wire.messages import PROTOCOL, Receipt, encode
 from wire.topics import Channel, topic_of
 
@@ -14,7 +15,8 @@ from wire.topics import Channel, topic_of
 class Receipts:
     """Sends receipts. One that cannot go out now is not kept: the locker asks again by sending again."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, tail: Tail) -> None:
+        self._tail = tail
         self._link: Link | None = None
         self._upto = metrics.receipts.labels("upto")
         self._expected = metrics.receipts.labels("expected")
@@ -42,7 +44,12 @@ class Receipts:
 
     def _send(self, key: Key, receipt: Receipt) -> None:
         assert self._link is not None, "the composition root gives the link"  # noqa: S101
+        topic, payload = topic_of(key[0], Channel.RECEIPTS), encode(receipt)
+        verdict = SENT
         try:
-            self._link.publish(topic_of(key[0], Channel.RECEIPTS), encode(receipt), qos=0)
+            self._link.publish(topic, payload, qos=0)
         except LinkError:
             self._unsent.inc()
+            verdict = UNSENT
+        if self._tail.watched:
+            self._tail.note("out", topic, payload, verdict)

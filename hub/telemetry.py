@@ -24,6 +24,7 @@ from hub.store.batch import Batcher
 from hub.store.binary import reading_row
 from hub.store.rows import ReadingUnit
 from hub.store.timescale import Store
+from hub.tail import DROPPED, DUPLICATE, TAKEN, Tail
 from wire.errors import Reason, WireError
 from wire.messages import Clock, decode_telemetry
 from wire.messages import Telemetry as Message
@@ -50,6 +51,7 @@ class TelemetryParts:
     seen: Seen
     alarms: Alarms
     silent_after_ms: float
+    tail: Tail
     metrics: Metrics
 
 
@@ -66,6 +68,13 @@ class Telemetry:
 
     def deliver(self, delivery: Delivery) -> None:
         """Take one message. It is acknowledged when its samples are committed, or otherwise accounted for."""
+        verdict = self._deliver(delivery)
+        tail = self._parts.tail
+        if tail.watched:
+            tail.note("in", delivery.topic, delivery.payload, verdict, retained=delivery.retained)
+
+    def _deliver(self, delivery: Delivery) -> str:
+        """Take one message; return what became of it, as far as that is known at once."""
         parts = self._parts
         topic = delivery.topic
         received_ms = clock.wall_ms()
@@ -78,22 +87,22 @@ class Telemetry:
                 detail = f"no locker {locker!r} in the registry; `hub locker add {locker}` adds it"
                 parts.quarantine.keep(topic, delivery.payload, "locker_unknown", detail, received_ms, tally)
                 delivery.acknowledge()
-                return
+                return "quarantined:locker_unknown"
             now_ms = clock.now_ms()
             limit = parts.shares.admit(locker, now_ms)
             if limit is not None:
                 self._refuse(locker, limit, now_ms)
                 delivery.acknowledge()
-                return
+                return DROPPED
             message = decode_telemetry(delivery.payload)
         except WireError as error:
             if tally is None:
                 self._count_other()
             parts.quarantine.keep(topic, delivery.payload, error.reason.value, error.detail, received_ms, tally)
             delivery.acknowledge()
-            return
+            return f"quarantined:{error.reason.value}"
         parts.shares.charge(locker, len(message.samples), now_ms)
-        self._store(locker, message, delivery, received_ms, now_ms)
+        return self._store(locker, message, delivery, received_ms, now_ms)
 
     def deaf(self, now_ms: float, *, linked: bool) -> bool:
         """Say whether a locker's silence may be ours: telemetry is held back, or was a moment ago.
@@ -126,7 +135,7 @@ class Telemetry:
                 extra={"locker": locker, "limit": limit.value},
             )
 
-    def _store(self, locker: str, message: Message, delivery: Delivery, received_ms: int, now_ms: float) -> None:
+    def _store(self, locker: str, message: Message, delivery: Delivery, received_ms: int, now_ms: float) -> str:
         parts = self._parts
         synced = message.clock is Clock.SYNCED and received_ms - message.at <= _FRESH_MS_MAX
         boot_clock = None if synced else parts.clocks.at(locker, now_ms)
@@ -154,12 +163,14 @@ class Telemetry:
             tally.settle(Outcome.DUPLICATE, len(message.samples) - len(rows))
             if not rows and not parts.readings.in_flight:
                 delivery.acknowledge()
-                return
+                return DUPLICATE
         # Without rows as well: what it repeats may be on its way, and is acknowledged when it has arrived.
         unit = ReadingUnit(rows, received_ms, delivery.topic, delivery.payload, delivery.acknowledge)
         if not parts.readings.put(unit):
             tally.settle(Outcome.DROPPED, len(rows))
             delivery.acknowledge()
+            return DROPPED
+        return TAKEN if rows else DUPLICATE
 
 
 class ReadingSink:

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -53,6 +54,8 @@ class Auth:
         self._hosts = {"localhost", "127.0.0.1", "::1", config.host, *config.allowed_hosts}
         self._sessions: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._attempts = TokenBucket(_ATTEMPTS_PER_MINUTE, _ATTEMPTS_PER_MINUTE)
+        self._told: dict[str, set[Callable[[], None]]] = {}
+        """Who wants to know when a session ends."""
 
     def routes(self) -> list[Route]:
         """Return the routes of the session."""
@@ -93,6 +96,30 @@ class Auth:
             )
         request[_OPERATOR], request[_ROLE] = operator, role
 
+    def may_stay(self, request: web.Request) -> bool:
+        """Say whether who was let in before would be let in now."""
+        return self._who(request) is not None
+
+    def tell_of_end(self, request: web.Request, tell: Callable[[], None]) -> Callable[[], None]:
+        """Call `tell` once the request's session is signed out. Returns what ends that interest."""
+        session = _digest(request.cookies.get(COOKIE, ""))
+        if session not in self._sessions:
+            return lambda: None
+        waiting = self._told.setdefault(session, set())
+        waiting.add(tell)
+
+        def forget() -> None:
+            waiting.discard(tell)
+            if not waiting and self._told.get(session) is waiting:
+                del self._told[session]
+
+        return forget
+
+    def _end(self, session: str) -> None:
+        self._sessions.pop(session, None)
+        for tell in self._told.pop(session, set()):
+            tell()
+
     def _who(self, request: web.Request) -> str | None:
         if not self.operators.needed:
             return LOCAL
@@ -123,7 +150,7 @@ class Auth:
             raise Problem("token_wrong", "The tokens stand in the hub's http.token_file, each behind its name.")
         session = secrets.token_urlsafe(32)
         while len(self._sessions) >= _SESSIONS_MAX:
-            self._sessions.popitem(last=False)
+            self._end(next(iter(self._sessions)))
         self._sessions[_digest(session)] = (clock.now_ms() + _SESSION_MS, operator)
         response = answer(self._view(operator))
         response.set_cookie(
@@ -132,7 +159,7 @@ class Auth:
         return response
 
     async def _delete(self, request: web.Request) -> web.Response:
-        self._sessions.pop(_digest(request.cookies.get(COOKIE, "")), None)
+        self._end(_digest(request.cookies.get(COOKIE, "")))
         response = web.Response(status=204)
         response.del_cookie(COOKIE)
         return response

@@ -24,10 +24,11 @@ HEADERS: Final = {
     "Cache-Control": "no-cache",
 }
 VIEWS: Final = (
-    "/", "/lockers", "/lockers/{locker}", "/lockers/{locker}/label", "/alarms", "/alarms/{alarm}", "/maintenance",
-    "/commands", "/commands/{command}", "/jobs", "/jobs/{job}", "/events", "/audit", "/statistics", "/health",
-    "/wall",
+    "/", "/lockers", "/lockers/{locker}", "/lockers/{locker}/label", "/alarms", "/alarms/health", "/alarms/rules",
+    "/alarms/{alarm}", "/maintenance", "/commands", "/commands/{command}", "/jobs", "/jobs/new", "/jobs/{job}",
+    "/events", "/audit", "/statistics", "/health", "/wall",
 )  # fmt: skip
+"""Every address of the page. What an address is about need not exist: the page itself says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,13 @@
 """Health, readiness, metrics, the OpenAPI document."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
 
 import msgspec
 from aiohttp import web
 
-from hub.api.problems import Problem
 from hub.api.routes import Route, answer
-from hub.errors import StoreError
+from hub.checks import Check, run_checks
 from hub.metrics import Metrics
-
-Check = Callable[[], Awaitable[None]]
-"""Raises an exception whose text says what is wrong."""
-
-_CHECK_TIMEOUT_S: Final = 2.0
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -59,20 +51,9 @@ class Service:
         return answer({"status": "ok", "version": self._version})
 
     async def _ready(self, _: web.Request) -> web.Response:
-        results = await asyncio.gather(*(self._run(check) for check in self._checks.values()))
-        checks = dict(zip(self._checks, results, strict=True))
-        ready = all(result == "ok" for result in results)
+        checks = await run_checks(self._checks)
+        ready = all(said == "ok" for said in checks.values())
         return answer({"ready": ready, "checks": checks}, 200 if ready else 503)
-
-    async def _run(self, check: Check) -> str:
-        try:
-            async with asyncio.timeout(_CHECK_TIMEOUT_S):
-                await check()
-        except TimeoutError:
-            return f"no answer within {_CHECK_TIMEOUT_S:g} s"
-        except (StoreError, Problem, ConnectionError) as error:
-            return str(error)
-        return "ok"
 
     async def _render(self, _: web.Request) -> web.Response:
         body, content_type = self._metrics.render()

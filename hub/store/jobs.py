@@ -160,6 +160,15 @@ class JobStore:
         rows = await self._store.fetch("jobs", {"state": state, "after_at": at, "after_id": last, "limit": limit})
         return [_job(row) for row in rows]
 
+    async def newest(self, limit: int) -> list[tuple[JobRow, dict[str, int]]]:
+        """Return the newest jobs with their targets by state, newest first; every state is there."""
+        rows = await self.jobs(None, None, limit)
+        found = await self._store.fetch("jobs_counts", {"jobs": [row.id for row in rows]})
+        counts = {row.id: {state.value: 0 for state in TargetState} for row in rows}
+        for one in found:
+            counts[one["job_id"]][one["state"]] = one["count"]
+        return [(row, counts[row.id]) for row in rows]
+
     async def counts(self, job: UUID) -> dict[str, int]:
         """Count a job's targets by state; every state is there."""
         rows = await self._store.fetch("job_counts", {"job": job})

@@ -24,6 +24,7 @@ from hub.store.batch import Batcher
 from hub.store.commands import CommandStore, Told
 from hub.store.rows import Quarantined
 from hub.store.timescale import Store
+from hub.tail import Tail
 from tests.hub.api.serving import NOWHERE, locker
 from wire.messages import Clock, Command, CommandState, Presence, Reply, decode_command, encode
 from wire.refusals import DISOWNED
@@ -67,7 +68,8 @@ class Bench:
         limits = {"queue_rows_max": 100, "flush_rows_max": 10, "flush_age_ms_max": 10}
         rows: Batcher[Told] = Batcher("command", CommandSink(CommandStore(store), metrics), metrics, **limits)
         bad: Batcher[Quarantined] = Batcher("quarantine", QuarantineSink(store, metrics), metrics, **limits)
-        courier = Courier(make_key(folder / "key.pem"), self.clocks)
+        self.tail = Tail(metrics)
+        courier = Courier(make_key(folder / "key.pem"), self.clocks, self.tail)
         courier.use(self.wire)
         news = News(Live(config.live, config.commands, self.fleet, metrics), metrics)
         self.metrics = metrics

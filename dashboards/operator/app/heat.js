@@ -10,7 +10,7 @@ import { SEVERITIES, worst } from "./select.js";
  * @typedef {"critical" | "high" | "medium" | "low" | "offline" | "silent" | "open" | "maintenance" | "never_seen" | "normal"} Look
  * @typedef {{site: string, x: number, y: number, width: number, total: number}} Block a site's cells, below its name
  * @typedef {{id: string, site: string, x: number, y: number}} Cell
- * @typedef {{pitch: number, width: number, height: number, blocks: Block[], cells: Cell[], index: Map<string, number>}} Layout
+ * @typedef {{pitch: number, scale: number, width: number, height: number, blocks: Block[], cells: Cell[], index: Map<string, number>}} Layout
  * @typedef {{site: string, total: number, offline: number, open: number, maintenance: number, alarms: Record<Severity, number>}} SiteRow
  */
 
@@ -61,22 +61,24 @@ export function isAbnormal(look) {
 
 /**
  * Lay lockers out by site and id. A locker keeps its place as long as no locker comes or goes.
- * @param {Iterable<Locker>} lockers @param {number} width in pixels @returns {Layout}
+ * @param {Iterable<Locker>} lockers @param {number} width in pixels @param {number} [scale] for a screen that is far away
+ * @returns {Layout}
  */
-export function layoutOf(lockers, width) {
+export function layoutOf(lockers, width, scale = 1) {
   const bySite = groupBySite(lockers);
   let count = 0;
   for (const ids of bySite.values()) count += ids.length;
-  const pitch = PITCHES.find(([most]) => count <= most)?.[1] ?? 13;
+  const pitch = Math.round((PITCHES.find(([most]) => count <= most)?.[1] ?? 13) * scale);
+  const nameHeight = Math.round(NAME_HEIGHT * scale);
   /** @type {Layout} */
-  const layout = { pitch, width, height: 0, blocks: [], cells: [], index: new Map() };
+  const layout = { pitch, scale, width, height: 0, blocks: [], cells: [], index: new Map() };
   const widest = Math.max(1, Math.floor(width / pitch));
   let x = 0;
   let y = 0;
   let shelf = 0;
   for (const site of [...bySite.keys()].sort(compare)) {
     const ids = /** @type {string[]} */ (bySite.get(site)).sort(compare);
-    const columns = Math.min(widest, Math.max(Math.ceil(ids.length / BLOCK_ROWS), Math.ceil(BLOCK_WIDTH_MIN / pitch)));
+    const columns = Math.min(widest, Math.max(Math.ceil(ids.length / BLOCK_ROWS), Math.ceil((BLOCK_WIDTH_MIN * scale) / pitch)));
     const blockWidth = Math.min(width, columns * pitch);
     if (x > 0 && x + blockWidth > width) {
       x = 0;
@@ -86,9 +88,9 @@ export function layoutOf(lockers, width) {
     layout.blocks.push({ site, x, y, width: blockWidth, total: ids.length });
     ids.forEach((id, n) => {
       layout.index.set(id, layout.cells.length);
-      layout.cells.push({ id, site, x: x + (n % columns) * pitch, y: y + NAME_HEIGHT + Math.floor(n / columns) * pitch });
+      layout.cells.push({ id, site, x: x + (n % columns) * pitch, y: y + nameHeight + Math.floor(n / columns) * pitch });
     });
-    shelf = Math.max(shelf, NAME_HEIGHT + Math.ceil(ids.length / columns) * pitch);
+    shelf = Math.max(shelf, nameHeight + Math.ceil(ids.length / columns) * pitch);
     x += blockWidth + BLOCK_GAP;
   }
   layout.height = y + shelf;

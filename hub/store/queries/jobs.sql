@@ -128,3 +128,6 @@ WHERE hub = %(hub)s AND until > clock_timestamp()
 
 -- job_lease_release --
 UPDATE job_lease SET hub = NULL WHERE hub = %(hub)s
+
+-- jobs_counts --
+SELECT job_id, state, count(*) AS count FROM job_target WHERE job_id = ANY(%(jobs)s) GROUP BY job_id, state

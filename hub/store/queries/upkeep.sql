@@ -24,3 +24,6 @@ SELECT pg_try_advisory_lock(%(key)s) AS got
 
 -- upkeep_release --
 SELECT pg_advisory_unlock_all()
+
+-- upkeep_tasks --
+SELECT task, succeeded_at, error FROM upkeep ORDER BY task

@@ -15,6 +15,7 @@ from hub.api.alarms import alarm_routes
 from hub.api.auth import Auth
 from hub.api.commands import Commands
 from hub.api.exports import past_routes
+from hub.api.health import health_routes
 from hub.api.jobs import Jobs
 from hub.api.ledger import LedgerRoutes
 from hub.api.lockers import Lockers
@@ -31,8 +32,10 @@ from hub.api.socket import Socket
 from hub.commanding import Commanding
 from hub.config import Config, Exports, Http, Retention
 from hub.config import Live as LiveConfig
+from hub.core.accounting import Accounts
 from hub.core.clocks import Clocks
 from hub.core.fleet import DoorSpec, Fleet, LockerSpec
+from hub.health import HealthParts
 from hub.jobs import JobRunner
 from hub.live import Live
 from hub.metrics import Metrics
@@ -47,6 +50,9 @@ from hub.store.batch import Batcher
 from hub.store.ledgers import Ledgers
 from hub.store.rows import Quarantined
 from hub.store.timescale import Store
+from hub.tail import Tail
+from hub.tasks import end
+from hub.watching import Watching
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 DOORS: tuple[DoorSpec, ...] = grid(3)
@@ -58,6 +64,7 @@ class Served:
 
     fleet: Fleet
     live: Live
+    tail: Tail
     metrics: Metrics
     http: aiohttp.ClientSession
     host: str
@@ -95,14 +102,20 @@ async def served(
     fleet = Fleet(silent_after_ms=1e9)
     fleet.load(lockers)
     viewers = Live(live, config.commands, fleet, metrics)
+    tail = Tail(metrics)
     store = Store(dsn, connections_max=4, statement_timeout_ms=1000, connect_timeout_s=1)
     limits = {"queue_rows_max": 10, "flush_rows_max": 10, "flush_age_ms_max": 10}
     quarantined: Batcher[Quarantined] = Batcher("quarantine", QuarantineSink(store, metrics), metrics, **limits)
     commanding = Commanding(
         config, make_key(tmp_path / "key.pem"), store, fleet, Clocks(), viewers,
-        Quarantine(quarantined, metrics, payload_bytes_max=100, per_topic_per_minute=100), metrics,
+        Quarantine(quarantined, metrics, payload_bytes_max=100, per_topic_per_minute=100), tail, metrics,
     )  # fmt: skip
+    watching = Watching(viewers, tail, config, store)
+    health = watching.show_health(
+        HealthParts("0.0.0", "hub", {"database": store.ping}, viewers, Accounts(), lambda: (0, 0), store, metrics)
+    )
     auth = Auth(http)
+    socket = Socket(viewers, auth, live, "0.0.0", "hub", metrics)
     jobs = JobRunner(
         config.jobs, uuid4(), store, fleet, commanding.dispatch, commanding.durable, metrics, lambda: False
     )
@@ -113,17 +126,22 @@ async def served(
         *RegistryRoutes(fleet, store, Registry(store, fleet, 60.0), looked_up, http).routes(),
         *Commands(commanding, config.commands, 1.0).routes(),
         *Jobs(config.jobs, auth.operators, fleet, store, jobs, metrics).routes(),
+        *alarm_routes(Alarms(config.alarms, uuid4(), store, fleet, metrics), fleet),
         *LedgerRoutes(fleet, Ledgers(store)).routes(),
         *past_routes(fleet, store, config, metrics),
         *people_routes(PeopleParts(config, store, metrics), config.people, store),
         *alarm_routes(Alarms(config.alarms, uuid4(), store, fleet, metrics), fleet),
         *NotificationRoutes(Notifier(config, store, metrics)).routes(),
         *retention_routes(build_service(config, store, "hub", metrics), store),
-        *Socket(viewers, live, "0.0.0", "hub").routes(),
+        *socket.routes(),
+        *health_routes(health),
         *Page(folder()).routes(),
     ]
     routes += Service(metrics, {"database": store.ping}, lambda: document(routes, "0.0.0"), "0.0.0").routes()
-    drawing = asyncio.create_task(viewers.run(), name="live.diffs")
+    running = [
+        asyncio.create_task(viewers.run(), name="live"),
+        asyncio.create_task(socket.run(), name="live.pings"),
+    ]
     try:
         async with (
             store,
@@ -131,10 +149,9 @@ async def served(
             aiohttp.ClientSession(str(server.make_url(""))) as client,
         ):
             assert server.port is not None
-            yield Served(fleet, viewers, metrics, client, server.host, server.port, routes)
+            yield Served(fleet, viewers, tail, metrics, client, server.host, server.port, routes)
     finally:
-        drawing.cancel()
-        await asyncio.wait([drawing])
+        await end(running)
 
 
 def locker(name: str, site: str = "Testville", doors: tuple[DoorSpec, ...] = DOORS) -> LockerSpec:

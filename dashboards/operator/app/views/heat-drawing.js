@@ -9,7 +9,8 @@ const TOKENS = [
   ...["panel", "ink", "quiet", "line", "line-strong", "caution", "caution-fill", "caution-wash"],
   ...["serious", "serious-wash", "critical", "critical-ink", "high"],
 ];
-const NAME_FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif";
+const NAME_PX = 12;
+const NAME_FONT = "px system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif";
 const NAME_BASELINE = 13;
 const GAP = 2;
 
@@ -21,15 +22,16 @@ export function inksNow() {
 
 /** @param {CanvasRenderingContext2D} on @param {Layout} layout @param {Inks} inks */
 export function drawNames(on, layout, inks) {
-  on.font = NAME_FONT;
+  on.font = `${NAME_PX * layout.scale}${NAME_FONT}`;
+  const baseline = NAME_BASELINE * layout.scale;
   for (const block of layout.blocks) {
     const count = ` ${block.total}`;
     const room = block.width - on.measureText(count).width;
     const name = cut(on, block.site || "No site", room);
     on.fillStyle = inks.ink;
-    on.fillText(name, block.x, block.y + NAME_BASELINE);
+    on.fillText(name, block.x, block.y + baseline);
     on.fillStyle = inks.quiet;
-    on.fillText(count, block.x + on.measureText(name).width, block.y + NAME_BASELINE);
+    on.fillText(count, block.x + on.measureText(name).width, block.y + baseline);
   }
 }
 

@@ -23,12 +23,14 @@ const PIXELS_MAX = 16_000_000;
 const TIP_WIDTH = 230;
 
 export class HeatGrid extends View {
-  static properties = { site: { attribute: false }, cursor: { state: true }, hovered: { state: true }, spoken: { state: true } };
+  static properties = { site: { attribute: false }, scale: { attribute: false }, cursor: { state: true }, hovered: { state: true }, spoken: { state: true } };
 
   constructor() {
     super();
     /** Only this site; null for all. @type {string | null} */
     this.site = null;
+    /** How much larger than for a screen on a desk. */
+    this.scale = 1;
     /** The cell that the link lies on. */
     this.cursor = 0;
     this.hovered = -1;
@@ -62,7 +64,7 @@ export class HeatGrid extends View {
   /** @param {Map<string, unknown>} changed */
   willUpdate(changed) {
     super.willUpdate(changed);
-    if (changed.has("site")) this.#drawnKey = "";
+    if (changed.has("site") || changed.has("scale")) this.#drawnKey = "";
   }
 
   render() {
@@ -132,7 +134,7 @@ export class HeatGrid extends View {
     if (!canvas || !on) return;
     const { site } = this;
     const shown = site === null ? lockers.values() : [...lockers.values()].filter((locker) => locker.site === site);
-    const layout = layoutOf(shown, this.#width);
+    const layout = layoutOf(shown, this.#width, this.scale);
     this.#layout = layout;
     this.cursor = Math.max(0, Math.min(this.cursor, layout.cells.length - 1));
     this.#ratio = layout.width * layout.height * devicePixelRatio ** 2 > PIXELS_MAX ? 1 : devicePixelRatio;

@@ -146,13 +146,13 @@ export class Wall extends View {
     if (page.kind === "overview") {
       const counts = countsShown(this.app);
       return html`${figures(OVERVIEW_TILES, counts)}
-        <div class="wall-columns"><lh-heat-grid .app=${this.app} .site=${null}></lh-heat-grid>${this.#alarms(null)}</div>`;
+        <div class="wall-columns"><lh-heat-grid .app=${this.app} .site=${null} .scale=${scaleOf(lockers.size)}></lh-heat-grid>${this.#alarms(null)}</div>`;
     }
     const here = [...lockers.values()].filter((locker) => locker.site === page.site);
     if (here.length === 0) return notice("There is no such site", `No locker belongs to ${page.site}.`, "failed");
     const found = abnormal(here);
     return html`${figures(SITE_TILES, tally(here))}
-      <div class="wall-columns"><lh-heat-grid .app=${this.app} .site=${page.site}></lh-heat-grid>
+      <div class="wall-columns"><lh-heat-grid .app=${this.app} .site=${page.site} .scale=${scaleOf(here.length)}></lh-heat-grid>
         <div>${this.#alarms(page.site)}
           <h2>Not normal</h2>
           ${found.length === 0
@@ -184,6 +184,12 @@ export class Wall extends View {
 /** @param {WallPage} page */
 function titleOf(page) {
   return { overview: "Fleet", alarms: "Alarms", site: page.site }[page.kind];
+}
+
+/** Cells of a small fleet can be seen from afar; a large one has to have room. @param {number} lockers */
+function scaleOf(lockers) {
+  const screen = Math.max(1, Math.min(2, innerWidth / 1280));
+  return lockers <= 60 ? 1.7 * screen : lockers <= 400 ? 1.3 * screen : screen;
 }
 
 /** @param {readonly string[]} names @param {Counts | null} counts */

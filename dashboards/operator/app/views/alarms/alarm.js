@@ -8,7 +8,7 @@ import { ALARM_STATE_WORDS, SEVERITY_WORDS, ago, clock, day, moment, number, som
 import { severityMark, toneMark } from "../marks.js";
 import { refused } from "../more.js";
 import { notice } from "../notice.js";
-import { AlarmActs, actButtons, actsDenied, deniedNote, targetOf } from "./acts.js";
+import { AlarmActs, actButtons, deniedNote, targetOf } from "./acts.js";
 import { alarmAddress } from "./row.js";
 import { alarmTabs } from "./tabs.js";
 
@@ -39,7 +39,7 @@ export class AlarmPage extends View {
     if (this.#asked.id !== this.alarmId || this.#asked.shown !== shown) this.#ask(shown);
     const detail = this.detail?.id === this.alarmId ? this.detail : null;
     const alarm = shown ?? detail;
-    return html`${alarmTabs("")} ${alarm ? this.#page(alarm, detail?.steps ?? null) : this.#missing()}`;
+    return html`${alarmTabs("")} ${alarm ? this.#page(alarm, detail?.steps ?? null) : html`<h1 class="unseen">Alarm</h1>${this.#missing()}`}`;
   }
 
   #missing() {
@@ -53,7 +53,7 @@ export class AlarmPage extends View {
 
   /** @param {Alarm} alarm @param {readonly Step[] | null} steps */
   #page(alarm, steps) {
-    const denied = actsDenied(this.app);
+    const denied = this.app.why("operator");
     const busy = this.#acts.busy(alarm);
     const buttons = actButtons(alarm, { busy, denied, act: (act, one, event) => void this.#acts.start(act, targetOf([one]), event.shiftKey) });
     const notable = !busy && denied === "" && (alarm.state === "active_unacked" || alarm.state === "cleared_unacked");

@@ -1,0 +1,208 @@
+"""Many viewers of one view on raw sockets, in a process of its own: `python -m bench.viewers PORT COUNT VIEW SECONDS`.
+
+They take part in compression, as browsers do, and read everything. The first one also reads what it is told: how long
+each frame was on its way, by the hub's `at` and this machine's clock. The last line printed is one JSON object.
+"""
+
+import base64
+import json
+import os
+import re
+import select
+import socket
+import sys
+import time
+import zlib
+from datetime import datetime
+from typing import Any, Final
+
+from bench.figures import percentile
+from bench.processes import HOST, BenchError
+
+_READ_BYTES: Final = 262_144
+_AT: Final = re.compile(rb'"type":"(\w+)",.*?"at":"([^"]+)"')
+_HEAD_CHARACTERS: Final = 300
+_COMPRESSED: Final = 0x40
+_SHORT_MAX: Final = 125
+_TAIL: Final = b"\x00\x00\xff\xff"
+_TEXT: Final = 1
+_PING: Final = 9
+_SAID_S_MAX: Final = 30.0
+_BEGUN_FRAMES: Final = 2
+"""Hello and the snapshot."""
+
+
+class Frames:
+    """Cuts a stream of a server's frames; counts them, and hands out the payload of text if asked."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._inflate = zlib.decompressobj(wbits=-15)
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """Return (opcode, payload) of each frame that is complete now, text inflated."""
+        data = self._rest + data if self._rest else data
+        found = []
+        start = 0
+        while (whole := _cut(data, start)) is not None:
+            first, at, end = whole
+            payload = data[at:end]
+            if first & _COMPRESSED:
+                payload = self._inflate.decompress(payload + _TAIL)
+            found.append((first & 0x0F, payload))
+            start = end
+        self._rest = data[start:]
+        return found
+
+
+class Counter:
+    """Counts frames of a stream without reading what is in them."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.bytes = 0
+        self._head = b""
+        self._skip = 0
+
+    def feed(self, data: bytes) -> bool:
+        """Take bytes. Returns whether there was a ping among them."""
+        self.bytes += len(data)
+        pinged = False
+        start = 0
+        while start < len(data):
+            if self._skip:
+                taken = min(self._skip, len(data) - start)
+                self._skip -= taken
+                start += taken
+                continue
+            self._head += data[start : start + 1]
+            start += 1
+            if (length := _length(self._head)) is not None:
+                pinged = pinged or self._head[0] & 0x0F == _PING
+                self.frames += 1
+                self._skip, self._head = length, b""
+        return pinged
+
+
+def connect(port: int, *, receive_buffer_bytes: int | None = None) -> socket.socket:
+    """Return a connected viewer; nothing of what the hub says is read but the handshake."""
+    viewer = socket.socket()
+    if receive_buffer_bytes is not None:
+        viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+    viewer.settimeout(_SAID_S_MAX)
+    viewer.connect((HOST, port))
+    key = base64.b64encode(os.urandom(16)).decode()
+    viewer.sendall(
+        f"GET /live HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n".encode()
+    )
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        one = viewer.recv(1)
+        if not one:
+            raise BenchError(f"the hub does not let a viewer in: {head!r}")
+        head += one
+    if b" 101 " not in head.split(b"\r\n")[0]:
+        raise BenchError(f"the hub does not let a viewer in: {head!r}")
+    return viewer
+
+
+def subscribe(viewer: socket.socket, view: str) -> None:
+    """Ask for a view."""
+    viewer.sendall(masked(_TEXT, json.dumps({"type": "subscribe", "view": view}).encode()))
+
+
+def masked(opcode: int, payload: bytes) -> bytes:
+    """Return a client's frame of at most 125 bytes; its mask is all zeros."""
+    return bytes((0x80 | opcode, 0x80 | len(payload))) + bytes(4) + payload
+
+
+def watch(port: int, count: int, view: str, seconds: float) -> dict[str, Any]:
+    """Connect, say so when all have their snapshot, read for so long from a line of standard input on, and return."""
+    viewers = [connect(port) for _ in range(count)]
+    poll = select.epoll()
+    for viewer in viewers:
+        viewer.setblocking(False)  # noqa: FBT003 - the library's signature
+        poll.register(viewer.fileno(), select.EPOLLIN)
+    poll.register(sys.stdin.fileno(), select.EPOLLIN)
+    of_file = {viewer.fileno(): (viewer, Counter()) for viewer in viewers}
+    first, frames = viewers[0].fileno(), Frames()
+    delays_ms: list[float] = []
+    counted: tuple[int, int] = (0, 0)
+    end_s: float | None = None
+    for viewer in viewers:
+        subscribe(viewer, view)
+    waiting = set(of_file)
+    while end_s is None or time.monotonic() < end_s:
+        for file, _ in poll.poll(0.1):
+            if file == sys.stdin.fileno():
+                if not sys.stdin.readline():
+                    return {}
+                poll.unregister(file)
+                end_s = time.monotonic() + seconds
+                counted = _sum(of_file)
+                delays_ms.clear()
+                continue
+            viewer, counter = of_file[file]
+            data = viewer.recv(_READ_BYTES)
+            if not data:
+                raise BenchError("the hub closed a viewer's connection")
+            if counter.feed(data):
+                viewer.send(masked(10, b""))
+            if file in waiting and counter.frames >= _BEGUN_FRAMES:
+                waiting.discard(file)
+                if not waiting:
+                    print("connected", flush=True)
+            if file == first:
+                delays_ms += _delays(frames.feed(data))
+    total = _sum(of_file)
+    return {
+        "frames_per_viewer": round((total[0] - counted[0]) / count, 1),
+        "bytes_per_viewer_s": round((total[1] - counted[1]) / count / seconds),
+        "delay_p50_ms": percentile(delays_ms, 50),
+        "delay_p99_ms": percentile(delays_ms, 99),
+    }
+
+
+def _sum(of_file: dict[int, tuple[socket.socket, Counter]]) -> tuple[int, int]:
+    counters = [counter for _, counter in of_file.values()]
+    return sum(one.frames for one in counters), sum(one.bytes for one in counters)
+
+
+def _delays(frames: list[tuple[int, bytes]]) -> list[float]:
+    now = time.time()
+    delays = []
+    for opcode, payload in frames:
+        found = _AT.search(payload[:_HEAD_CHARACTERS]) if opcode == _TEXT else None
+        if found is not None and found[1] == b"diff":
+            delays.append((now - datetime.fromisoformat(found[2].decode()).timestamp()) * 1000)
+    return delays
+
+
+def _length(head: bytes) -> int | None:
+    """Return the length of the payload once the head of a frame is whole."""
+    if len(head) < 2:  # noqa: PLR2004 - RFC 6455, 5.2
+        return None
+    short = head[1]
+    if short <= _SHORT_MAX:
+        return short
+    size = 2 if short == _SHORT_MAX + 1 else 8
+    return int.from_bytes(head[2 : 2 + size], "big") if len(head) == 2 + size else None
+
+
+def _cut(data: bytes, start: int) -> tuple[int, int, int] | None:
+    """Return the first byte of a frame, where its payload begins, and where that ends; None if it is not all there."""
+    for size in (2, 4, 10):
+        head = data[start : start + size]
+        if len(head) < size:
+            return None
+        length = _length(head)
+        if length is not None:
+            end = start + size + length
+            return (head[0], start + size, end) if end <= len(data) else None
+    return None
+
+
+if __name__ == "__main__":
+    print(json.dumps(watch(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], float(sys.argv[4]))), flush=True)

@@ -1,0 +1,122 @@
+"""Every locker as it was drawn last, so that only what differs is sent; and the fleet in figures."""
+
+import asyncio
+from collections import Counter
+from typing import Any, Final
+
+from hub.api.views import AlarmCounts, LockerView, locker_view
+from hub.core.fleet import Changes, DoorState, Fleet, Locker, LockerState
+from hub.live.frames import encoded
+
+FIELDS: Final = tuple(LockerView.__slots__)
+SEVERITIES: Final = tuple(AlarmCounts.__slots__)
+_LOCKERS_A_STEP: Final = 200
+"""How many are drawn before others get their turn, when the first viewer comes."""
+
+
+def row_of(locker: Locker) -> dict[str, Any]:
+    """Return the fields of a locker as it is shown."""
+    view = locker_view(locker)
+    return {name: getattr(view, name) for name in FIELDS}
+
+
+def changed_fields(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that differ; all of them where there was nothing."""
+    if before is None:
+        return now
+    return {name: value for name, value in now.items() if value != before[name]}
+
+
+class Rows:
+    """The table, kept only while it has users."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._json: dict[str, bytes] = {}
+        self._users = 0
+        self.totals: Counter[str] = Counter()
+
+    def use(self) -> None:
+        """Keep the table from now on; `prepare` fills it."""
+        self._users += 1
+
+    def release(self) -> None:
+        """Need the table no more."""
+        self._users -= 1
+        if not self._users:
+            self._rows.clear()
+            self._json.clear()
+            self.totals.clear()
+
+    async def prepare(self) -> None:
+        """Draw every locker that is not drawn yet, and let others go on meanwhile."""
+        for place, locker_id in enumerate(list(self._fleet.lockers), 1):
+            if locker_id not in self._rows and locker_id in self._fleet.lockers:
+                self._draw(locker_id)
+            if not place % _LOCKERS_A_STEP:
+                await asyncio.sleep(0)
+
+    def update(self, changes: Changes) -> dict[str, dict[str, Any]]:
+        """Draw what has changed. Returns the fields that differ from what was drawn before, by locker."""
+        if not self._users:
+            return {}
+        for gone in changes.removed:
+            self._count(self._rows.pop(gone, None), -1)
+            self._json.pop(gone, None)
+        different = {}
+        for locker_id in sorted(changes.lockers):
+            fields = self._draw(locker_id)
+            if fields:
+                different[locker_id] = fields
+        return different
+
+    def get(self, locker_id: str) -> dict[str, Any] | None:
+        """Return a locker as it was drawn last."""
+        return self._rows.get(locker_id)
+
+    def of_site(self, site: str) -> list[str]:
+        """Return the lockers of a site."""
+        return [one for one, row in self._rows.items() if row["site"] == site]
+
+    def json(self, locker_ids: list[str]) -> bytes:
+        """Return the JSON array of these lockers; only what changed since the last time is written anew."""
+        known = self._json
+        for one in locker_ids:
+            if one not in known:
+                known[one] = encoded(self._rows[one])
+        return b"[" + b",".join([known[one] for one in locker_ids]) + b"]"
+
+    def all(self) -> list[str]:
+        """Return all lockers, as the registry has them."""
+        return [one for one in self._fleet.lockers if one in self._rows]
+
+    def _draw(self, locker_id: str) -> dict[str, Any]:
+        before, now = self._rows.get(locker_id), row_of(self._fleet.lockers[locker_id])
+        fields = changed_fields(before, now)
+        if fields:
+            self._rows[locker_id] = now
+            self._json.pop(locker_id, None)
+            self._count(before, -1)
+            self._count(now, 1)
+        return fields
+
+    def _count(self, row: dict[str, Any] | None, by: int) -> None:
+        if row is None:
+            return
+        totals = self.totals
+        totals[row["state"]] += by
+        totals["maintenance"] += by * row["maintenance"]
+        doors, alarms = row["door_counts"], row["alarms"]
+        totals["doors.open"] += by * doors.open
+        totals["doors.closed"] += by * doors.closed
+        totals["doors.unknown"] += by * doors.unknown
+        totals["doors.out_of_service"] += by * doors.out_of_service
+        for severity in SEVERITIES:
+            count = getattr(alarms, severity)
+            if count:
+                totals[f"alarms.{severity}"] += by * count
+
+
+LOCKERS_BY: Final = (*(state.value for state in LockerState), "maintenance")
+DOORS_BY: Final = (*(state.value for state in DoorState), "out_of_service")
