@@ -3,6 +3,7 @@
 The page's own figures (paint, main thread, first view) come from `bench.live_page`, where a browser is installed.
 """
 
+import asyncio
 import json
 import resource
 import socket
@@ -12,15 +13,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import UUID, uuid4
 
 from bench.lockers import Fleet, LockerConnection
 from bench.messages import events_around_first
 from bench.mqtt_packets import Publishes
-from bench.processes import BenchError, Child, cpu_s
+from bench.processes import HOST, BenchError, Child, cpu_s
 from bench.rig import ROOT, Rig, rig
 from bench.viewers import connect, subscribe
 from wire.messages import Receipt
@@ -30,6 +33,8 @@ FEW: Final = 20
 MANY: Final = 200
 VIEW: Final = "fleet"
 _SETTLE_S: Final = 3.0
+_PAGE: Final = "bench.live_page"
+"""Its `measure(base_url, rig, seconds)` returns figures of the page in a browser."""
 _STUCK_BUFFER_BYTES: Final = 4096
 _T: Final = 1000
 _SO_ERROR: Final = (socket.SOL_SOCKET, socket.SO_ERROR)
@@ -58,7 +63,7 @@ class Updates:
         self._failed: BaseException | None = None
         self._thread = Thread(target=self._run, name="updates", daemon=True)
 
-    def __enter__(self) -> "Updates":
+    def __enter__(self) -> Self:
         """Begin."""
         self._thread.start()
         return self
@@ -169,14 +174,11 @@ def _stuck(running: Rig, hub: Child, updates: Updates, seconds: float) -> dict[s
 
 
 def _page(running: Rig, seconds: float) -> dict[str, float]:
-    try:
-        from bench import live_page  # noqa: PLC0415 - its browser need not be installed
-    except ImportError:
+    """Return the page's own figures, where there is what measures them."""
+    if find_spec(_PAGE) is None:
         return {}
-    import asyncio  # noqa: PLC0415 - only for this
-
     measured: dict[str, float] = asyncio.run(
-        live_page.measure(f"http://127.0.0.1:{running.http_port}", running, seconds)
+        import_module(_PAGE).measure(f"http://{HOST}:{running.http_port}", running, seconds)
     )
     return measured
 
