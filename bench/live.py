@@ -107,7 +107,8 @@ def measure(*, seconds: float, lockers: int, rate_per_s: float) -> dict[str, Any
         with Updates(names, running, rate_per_s) as updates:
             report |= _viewers(running, hub, updates, seconds)
             report |= _stuck(running, hub, updates, seconds)
-            report |= _page(running, seconds)
+        # The page's own load has the same lockers, so the one of the viewers has ended by now.
+        report |= _page(running, seconds, rate_per_s)
         return report | running.surroundings()
 
 
@@ -168,7 +169,7 @@ def _stuck(running: Rig, hub: Child, updates: Updates, seconds: float) -> dict[s
     }
 
 
-def _page(running: Rig, seconds: float) -> dict[str, float]:
+def _page(running: Rig, seconds: float, rate_per_s: float) -> dict[str, float]:
     try:
         from bench import live_page  # noqa: PLC0415 - its browser need not be installed
     except ImportError:
@@ -176,7 +177,7 @@ def _page(running: Rig, seconds: float) -> dict[str, float]:
     import asyncio  # noqa: PLC0415 - only for this
 
     measured: dict[str, float] = asyncio.run(
-        live_page.measure(f"http://127.0.0.1:{running.http_port}", running, seconds)
+        live_page.measure(f"http://127.0.0.1:{running.http_port}", running, seconds, rate_per_s=rate_per_s)
     )
     return measured
 
