@@ -13,8 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Final, Self
@@ -23,7 +21,7 @@ from uuid import UUID, uuid4
 from bench.lockers import Fleet, LockerConnection
 from bench.messages import events_around_first
 from bench.mqtt_packets import Publishes
-from bench.processes import HOST, BenchError, Child, cpu_s
+from bench.processes import BenchError, Child, cpu_s
 from bench.rig import ROOT, Rig, rig
 from bench.viewers import connect, subscribe
 from wire.messages import Receipt
@@ -33,7 +31,6 @@ FEW: Final = 20
 MANY: Final = 200
 VIEW: Final = "fleet"
 _SETTLE_S: Final = 3.0
-_PAGE: Final = "bench.live_page"
 """Its `measure(base_url, rig, seconds)` returns figures of the page in a browser."""
 _STUCK_BUFFER_BYTES: Final = 4096
 _T: Final = 1000
@@ -112,7 +109,8 @@ def measure(*, seconds: float, lockers: int, rate_per_s: float) -> dict[str, Any
         with Updates(names, running, rate_per_s) as updates:
             report |= _viewers(running, hub, updates, seconds)
             report |= _stuck(running, hub, updates, seconds)
-            report |= _page(running, seconds)
+        # The page's own load has the same lockers, so the one of the viewers has ended by now.
+        report |= _page(running, seconds, rate_per_s)
         return report | running.surroundings()
 
 
@@ -173,12 +171,13 @@ def _stuck(running: Rig, hub: Child, updates: Updates, seconds: float) -> dict[s
     }
 
 
-def _page(running: Rig, seconds: float) -> dict[str, float]:
-    """Return the page's own figures, where there is what measures them."""
-    if find_spec(_PAGE) is None:
+def _page(running: Rig, seconds: float, rate_per_s: float) -> dict[str, float]:
+    try:
+        from bench import live_page  # noqa: PLC0415 - its browser need not be installed
+    except ImportError:
         return {}
     measured: dict[str, float] = asyncio.run(
-        import_module(_PAGE).measure(f"http://{HOST}:{running.http_port}", running, seconds)
+        live_page.measure(f"http://127.0.0.1:{running.http_port}", running, seconds, rate_per_s=rate_per_s)
     )
     return measured
 
