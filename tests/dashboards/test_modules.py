@@ -255,3 +255,51 @@ async def call(window: Open, module: str, function: str, argument: object) -> An
         page: Page = await (await window(hub)).go()
         program = f"async (given) => ({function})(await import('/static/app/{module}.js'), JSON.parse(given))"
         return await page.evaluate(program, json.dumps(argument))
+
+
+async def test_the_statistics_address_keeps_the_whole_question(window: Open) -> None:
+    steps = """({ questionFrom, addressQuery, hubQuery, placeOf, lengthWords }) => {
+      const all = { site: "Köln #1", locker: "koeln-02", range: "custom", since: "2026-11-01T00:00:00.000Z",
+        until: "2026-11-02T00:00:00.000Z", bucket: "week", zone: "Asia/Tokyo" };
+      const back = (question) => questionFrom(new URLSearchParams(addressQuery(question, "UTC")), "UTC").question;
+      const usual = questionFrom(new URLSearchParams(), "UTC").question;
+      const steps = [{ within_s: 600 }, { within_s: 1800 }];
+      return [back(all), all, addressQuery(usual, "UTC"), hubQuery(usual, 1).toString(),
+        [0, 300, 600, 1200, 99999].map((seconds) => placeOf(steps, seconds)),
+        [600, 3600, 5400, 86400, 151200, 604800].map(lengthWords)];
+    }"""
+    kept, all_of_it, usual, asked, places, words = await call(window, "statistics", steps, None)
+    assert kept == all_of_it
+    assert usual == ""
+    assert "since=1969-12-01T01" in asked
+    assert "until=1970-01-01T01" in asked
+    assert places == [-0.5, 0, 0.5, 1, 1.5]
+    assert words == ["10 min", "1 h", "1.5 h", "1 d", "42 h", "7 d"]
+
+
+async def test_what_is_normal_is_the_hubs_rule_where_it_has_one(window: Open) -> None:
+    rules = [
+        {"enabled": True, "condition": {"kind": "level", "of": "temperature_c", "above": 65, "below": None}},
+        {"enabled": False, "condition": {"kind": "level", "of": "temperature_c", "above": 1}},
+        {"enabled": True, "condition": {"kind": "level", "of": "battery_pct", "below": 30}},
+        {"enabled": True, "condition": {"kind": "simple", "on": ["temperature.high"]}},
+    ]
+    steps = """({ MEASURES, bandOf, isNormal }, rules) => {
+      const [temperature, , supply, battery] = MEASURES;
+      const band = bandOf(temperature, rules);
+      return [band, bandOf(temperature, []), bandOf(battery, rules), bandOf(supply, rules),
+        [-11, -10, 65, 65.1, null].map((value) => isNormal(value, band))];
+    }"""
+    assert await call(window, "series", steps, rules) == [
+        {"low": -10, "high": 65},
+        {"low": -10, "high": 50},
+        {"low": 30, "high": None},
+        {"low": None, "high": None},
+        [False, True, True, False, True],
+    ]
+
+
+async def test_messages_are_live_only_while_their_part_of_the_page_is_open(window: Open) -> None:
+    steps = """({ viewsOf }) => [["", false], ["#messages", false], ["#messages", true]]
+      .map(([hash, past]) => viewsOf({ name: "locker", id: "a" }, past, hash).includes("tail:a"))"""
+    assert await call(window, "router", steps, None) == [False, True, False]
