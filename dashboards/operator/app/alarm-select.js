@@ -121,11 +121,22 @@ export function matches(alarm, filter, except) {
   if (except !== "type" && filter.type.length > 0 && !filter.type.includes(alarm.type)) return false;
   if (filter.site && alarm.site !== filter.site) return false;
   if (filter.locker && alarm.locker !== filter.locker) return false;
+  if (filter.since && Date.parse(alarm.raised_at) < Date.parse(filter.since)) return false;
+  if (filter.until && Date.parse(alarm.raised_at) >= Date.parse(filter.until)) return false;
   if (filter.q) {
     const text = haystack(alarm);
     if (!filter.q.toLowerCase().split(/\s+/).every((word) => text.includes(word))) return false;
   }
   return true;
+}
+
+/**
+ * What the hub finds for the same filter, of what is known here; null for words, which it looks for in fewer places.
+ * @param {Iterable<Alarm>} alarms @param {AlarmFilter} filter @returns {Alarm[] | null}
+ */
+export function foundOnHub(alarms, filter) {
+  if (filter.q) return null;
+  return [...alarms].filter((alarm) => matches(alarm, filter) && (filter.suppressed || !alarm.suppressed));
 }
 
 /** The most urgent first: not acknowledged before acknowledged, active before cleared, then severity, then the newest. @param {Alarm} a @param {Alarm} b */

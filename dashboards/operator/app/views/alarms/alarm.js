@@ -39,7 +39,7 @@ export class AlarmPage extends View {
     if (this.#asked.id !== this.alarmId || this.#asked.shown !== shown) this.#ask(shown);
     const detail = this.detail?.id === this.alarmId ? this.detail : null;
     const alarm = shown ?? detail;
-    return html`${alarmTabs("")} ${alarm ? this.#page(alarm, detail?.steps ?? null) : this.#missing()}`;
+    return html`${alarmTabs("")} ${alarm ? this.#page(alarm, detail?.steps ?? null) : html`<h1 class="unseen">Alarm</h1>${this.#missing()}`}`;
   }
 
   #missing() {

@@ -1,7 +1,7 @@
 /** What is wrong now, the most urgent first; rows stay still while somebody points at them. History page by page. */
 
 import { html, live, nothing, repeat } from "../../../vendor/lit.js";
-import { CSV_NAMES, addressOf, askedOf, count, csvRow, filterFrom, rows, sitesOf } from "../../alarm-select.js";
+import { CSV_NAMES, addressOf, askedOf, count, csvRow, filterFrom, foundOnHub, rows, sitesOf } from "../../alarm-select.js";
 import { csvOf, download } from "../../csv.js";
 import { View, placed } from "../../element.js";
 import { SEVERITIES, SEVERITY_WORDS, clock, number, some } from "../../format.js";
@@ -142,10 +142,11 @@ export class Alarms extends View {
     this.#toggle(row.id);
   }
 
-  /** Mark every alarm that the filter finds. */
+  /** Mark every alarm that the filter finds: on the hub, where it would find the same. */
   markAll() {
-    this.selection.all(this.order);
-    this.everything = true;
+    const found = foundOnHub(this.items.values(), this.#filter);
+    this.selection.all(found ? found.map(({ id }) => id) : this.order);
+    this.everything = found !== null;
     this.requestUpdate();
   }
 
@@ -262,7 +263,7 @@ export class Alarms extends View {
               ?disabled=${order.length === 0} @change=${() => this.#marked(() => toggleAll(selection, order))} /></label>
             ${n > 0
               ? html`<span class="act-bar-count">${this.everything ? `All ${number(n)}${cut ? " and what is not shown" : ""} that match` : some(n, "alarm")} marked</span>
-                  ${all && !this.everything && (cut || n > 1)
+                  ${all && !this.everything && !this.#filter.q && (cut || n > 1)
                     ? html`<button class="button" type="button" @click=${() => this.markAll()}>Mark all ${cut ? "" : number(n)} matching, on the hub</button>`
                     : nothing}
                   ${ACTS.map(([act, word]) => html`<button class="button" type="button" ?disabled=${denied !== ""} title=${denied}

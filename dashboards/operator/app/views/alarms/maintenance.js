@@ -102,7 +102,7 @@ export class Maintenance extends View {
             <span class="quiet">${this.#left(one, now)}</span></span>
           ${one.state === "running" || one.state === "planned"
             ? html`<button class="button" type="button" ?disabled=${denied !== "" || this.ending.has(one.id)} title=${denied} aria-describedby=${denied ? "acts-denied" : nothing}
-                aria-label=${`${one.state === "planned" ? "Cancel" : "End"} ${targetWords(one)}: ${one.why}`} @click=${() => this.#end(one)}>
+                aria-label=${`${one.state === "planned" ? "Cancel" : "End now"}: ${targetWords(one)}, ${one.why}`} @click=${() => this.#end(one)}>
                 ${this.ending.has(one.id) ? "Ending…" : one.state === "planned" ? "Cancel" : "End now"}</button>`
             : html`<span class="quiet">${WINDOW_WORDS[one.state]}</span>`}
         </li>`)}
