@@ -31,7 +31,6 @@ FEW: Final = 20
 MANY: Final = 200
 VIEW: Final = "fleet"
 _SETTLE_S: Final = 3.0
-"""Its `measure(base_url, rig, seconds)` returns figures of the page in a browser."""
 _STUCK_BUFFER_BYTES: Final = 4096
 _T: Final = 1000
 _SO_ERROR: Final = (socket.SOL_SOCKET, socket.SO_ERROR)
