@@ -6,6 +6,7 @@ shown of its locker, which says nothing else. A process of its own, so that it d
 """
 
 import json
+import resource
 import signal
 import sys
 import time
@@ -96,6 +97,8 @@ class Doors:
 
 def main() -> None:
     """Send until SIGTERM."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     port, password, rate = int(sys.argv[1]), Path(sys.argv[2]).read_text().strip(), float(sys.argv[3])
     fleet = Fleet(sys.stdin.read().split(), port, password)
     doors = Doors(fleet)

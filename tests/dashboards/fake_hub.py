@@ -216,13 +216,15 @@ class FakeHub:
             return problem(404, "not_found", "Not found", f"There is no {request.path} here.")
         return web.json_response(found)
 
-    def _usual(self, request: web.Request) -> Json | None:
+    def _usual(self, request: web.Request) -> Json | web.Response | None:
         """Return what a hub with nothing to tell answers to what each locker's page asks."""
         if request.method != "GET":
             return None
         _, _, locker = request.path.rpartition("/api/v1/lockers/")
         if locker in self.details:
             return self.details[locker]
+        if locker and "/" not in locker:
+            return problem(404, "locker_unknown", "There is no such locker", f"There is no {locker}.")
         if request.path.endswith("/telemetry/plot"):
             asked = {name: request.query[name] for name in ("since", "until")}
             return {"locker": "", **asked, "resolution": "raw", "width_s": 0, "at": [], "samples": [], "series": {}}

@@ -106,7 +106,7 @@ async def test_arrow_keys_move_the_cursor_of_all_plots(window: Open) -> None:
         await page.keyboard.press("End")
         values = page.locator(".plot-value")
         await expect(values.first).to_contain_text("61.5 °C (60.5 °C to 62.5 °C)")
-        await expect(values.nth(1)).to_contain_text("96 % (96 % to 97 %)")
+        await expect(values.nth(1)).to_contain_text("97 % (96 % to 97 %)")
         await page.keyboard.press("ArrowLeft")
         await expect(values.first).to_contain_text("61.5 °C")
 

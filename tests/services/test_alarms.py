@@ -51,12 +51,11 @@ async def alarms(hub: Scene, query: str = "") -> list[dict[str, Any]]:
 
 
 async def one(hub: Scene, kind: str, query: str = "", **wanted: object) -> dict[str, Any]:
-    async def look() -> dict[str, Any] | None:
+    async def look() -> list[dict[str, Any]]:
         found = [one for one in await alarms(hub, query) if one["type"] == kind]
-        fits = [one for one in found if all(one[name] == value for name, value in wanted.items())]
-        return fits[0] if fits else None
+        return [one for one in found if all(one[name] == value for name, value in wanted.items())]
 
-    return await eventually(look, f"{kind} {wanted}")  # type: ignore[return-value]
+    return (await eventually(look, f"{kind} {wanted}"))[0]
 
 
 async def act(hub: Scene, what: str, **body: object) -> dict[str, Any]:

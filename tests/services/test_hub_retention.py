@@ -280,8 +280,9 @@ def alarm(dsn: str, closed_at: datetime | None, number: int, locker: str = BERLI
     made = uuid4()
     state = "active_unacked" if closed_at is None else "normal"
     rows(dsn, "INSERT INTO alarm (id, type, severity, tenant_id, locker_id, door, place, rule, state, opened_at,"
-         " began_at, raised_at, last_at, closed_at, count) VALUES (%s, 'tamper', 'high', 'default', %s, %s, 'p', 'r',"
-         " %s, %s, %s, %s, %s, %s, 1)", made, locker, number + 1, state, OLD, OLD, OLD, OLD, closed_at)  # fmt: skip
+         " began_at, raised_at, last_at, closed_at, count) VALUES (%s, 'tamper', 'high', 'default', %s, %s, 'p',"
+         " 'r', %s, %s, %s, %s, %s, %s, 1)",
+         made, locker, number + 1, state, OLD, OLD, OLD, OLD, closed_at)  # fmt: skip
     rows(dsn, "INSERT INTO alarm_step (id, alarm_id, at, what, state) VALUES (%s, %s, %s, 'raised', %s)",
          uuid4(), made, OLD, state)  # fmt: skip
 

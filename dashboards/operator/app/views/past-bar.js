@@ -68,7 +68,7 @@ class PastBar extends View {
           <input type="datetime-local" step="1" .value=${localText(app.at)} max=${localText(new Date(now))} @change=${this.#typed} /></label>
         <span class="past-steps" role="group" aria-label="Steps">
           ${STEPS.map(
-            ([ms, word, name]) => html`<button class="button" aria-label=${name} title=${name} ?disabled=${at + ms > now} @click=${() => this.#step(ms)}>${word}</button>`,
+            ([ms, word, name]) => html`<button class="button" title=${name} ?disabled=${at + ms > now} @click=${() => this.#step(ms)}>${word}</button>`,
           )}</span>
         <label class="past-slider"><span class="unseen">Moment</span>
           <input type="range" min=${Math.round(from / 1000)} max=${Math.round(to / 1000)} step=${SLIDER_STEP_S} .value=${String(Math.round(held / 1000))}

@@ -5,6 +5,7 @@ import { View } from "../element.js";
 import { clock, number, some } from "../format.js";
 import { Live } from "../live.js";
 import { momentText } from "../moment.js";
+import { hasPast } from "../router.js";
 import { SEVERITIES } from "../select.js";
 import { theme, toggleTheme } from "../theme.js";
 import { isSerious, isUnseen } from "./announcer.js";
@@ -47,7 +48,7 @@ export class Shell extends View {
     }
     const { phase } = app.live;
     if (phase === "live") this.#liveUntilMs = app.now();
-    document.body.dataset.fresh = phase === "live" || app.at ? "yes" : "no";
+    document.body.dataset.fresh = phase === "live" || this.#past ? "yes" : "no";
     document.body.dataset.past = app.at ? "yes" : "no";
     document.body.dataset.kiosk = app.router.route.name === "wall" ? "yes" : "no";
     const announced = html`<p class="unseen" role="status" aria-live="polite">${SPOKEN[phase]}</p>
@@ -165,6 +166,11 @@ export class Shell extends View {
     return html`<a class="alarm-badge narrow-badge" data-severity=${worst} href="/alarms" title=${words} aria-label=${`Alarms, ${words}`}>${severityMark(worst)}${number(alarms.unacked)}</a>`;
   }
 
+  /** Whether what is shown is history: then it is neither live nor lost. */
+  get #past() {
+    return this.app.at !== null && hasPast(this.app.router.route);
+  }
+
   #who() {
     return [this.app.operator, this.app.role].filter(Boolean).join(" · ");
   }
@@ -198,8 +204,8 @@ export class Shell extends View {
   }
 
   #connection() {
-    const { live, at } = this.app;
-    if (at) return html`<span class="connection" data-phase="past">${icon("past")}<span class="connection-words">Past</span></span>`;
+    const { live } = this.app;
+    if (this.#past) return html`<span class="connection" data-phase="past">${icon("past")}<span class="connection-words">Past</span></span>`;
     const tone = live.phase === "live" || live.phase === "connecting" ? "normal" : "caution";
     return html`<span class="connection" data-phase=${live.phase} title=${live.hubVersion ? `Hub ${live.hubVersion}` : ""}>
       ${toneMark(tone)}<span class="connection-words">${this.#words()}</span>
@@ -207,7 +213,7 @@ export class Shell extends View {
   }
 
   #pause() {
-    if (this.app.at) return nothing;
+    if (this.#past) return nothing;
     const paused = this.app.pausedAtMs !== 0;
     return html`<button class="button pause" aria-pressed=${paused} @click=${this.#togglePause}
       title=${paused ? "Show what has changed, and go on" : "Hold the page still"}>
@@ -217,8 +223,8 @@ export class Shell extends View {
   }
 
   #strips() {
-    const { live, pausedAtMs, store, at } = this.app;
-    if (at) return nothing;
+    const { live, pausedAtMs, store } = this.app;
+    if (this.#past) return nothing;
     const since = this.#liveUntilMs ? ` What you see is from ${clock(this.#liveUntilMs)}.` : "";
     return html`
       ${live.phase === "waiting" || live.phase === "stale" || (live.phase === "connecting" && this.#liveUntilMs)
@@ -272,7 +278,7 @@ export class Shell extends View {
   }
 
   #togglePause() {
-    if (!this.app.at) this.app.setPaused(this.app.pausedAtMs === 0);
+    if (!this.#past) this.app.setPaused(this.app.pausedAtMs === 0);
   }
 
   #theme() {
