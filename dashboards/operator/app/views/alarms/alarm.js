@@ -19,6 +19,8 @@ import { alarmTabs } from "./tabs.js";
 
 /** A chattering alarm changes several times a second; its journal is read at most this often. */
 const ASK_EVERY_MS = 1000;
+/** What is near an alarm in time. */
+const AROUND_MS = 10 * 60_000;
 
 export class AlarmPage extends View {
   static properties = { alarmId: { attribute: false }, detail: { state: true }, problem: { state: true } };
@@ -132,6 +134,7 @@ export class AlarmPage extends View {
       <dl class="facts">${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
       ${locker
         ? html`<p class="alarm-ways"><a href=${`${locker}?${new URLSearchParams({ at: alarm.began_at })}`}>The locker when it began</a>
+            <a href=${`/events?${new URLSearchParams({ locker: alarm.locker ?? "", ...around(alarm) })}`}>Events around it</a>
             <a href=${`/alarms?${new URLSearchParams({ locker: alarm.locker ?? "" })}`}>Open alarms of the locker</a>
             <a href=${`/alarms?${new URLSearchParams({ open: "false", locker: alarm.locker ?? "" })}`}>Closed ones</a></p>`
         : nothing}
@@ -167,6 +170,12 @@ export class AlarmPage extends View {
       this.requestUpdate();
     });
   }
+}
+
+/** From a little before it began until a little after it was seen last. @param {Alarm} alarm */
+function around(alarm) {
+  const span = (/** @type {string} */ at, /** @type {number} */ ms) => new Date(Date.parse(at) + ms).toISOString();
+  return { since: span(alarm.began_at, -AROUND_MS), until: span(alarm.last_at, AROUND_MS) };
 }
 
 customElements.define("lh-alarm", AlarmPage);
