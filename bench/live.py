@@ -13,8 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Final, Self
@@ -34,8 +32,6 @@ MANY: Final = 200
 VIEW: Final = "fleet"
 _SETTLE_S: Final = 3.0
 _CUT_S_MAX: Final = 60.0
-_PAGE: Final = "bench.live_page"
-"""Its `measure(base_url, rig, seconds)` returns figures of the page in a browser."""
 _STUCK_BUFFER_BYTES: Final = 4096
 _T: Final = 1000
 _SO_ERROR: Final = (socket.SOL_SOCKET, socket.SO_ERROR)
@@ -113,7 +109,8 @@ def measure(*, seconds: float, lockers: int, rate_per_s: float) -> dict[str, Any
         with Updates(names, running, rate_per_s) as updates:
             report |= _viewers(running, hub, updates, seconds)
             report |= _stuck(running, hub, updates, seconds)
-            report |= _page(running, seconds)
+        # The page's own load has the same lockers, so the one of the viewers has ended by now.
+        report |= _page(running, seconds, rate_per_s)
         return report | running.surroundings()
 
 
@@ -179,12 +176,14 @@ def _stuck(running: Rig, hub: Child, updates: Updates, seconds: float) -> dict[s
     }
 
 
-def _page(running: Rig, seconds: float) -> dict[str, float]:
-    """Return the page's own figures, where there is what measures them."""
-    if find_spec(_PAGE) is None:
+def _page(running: Rig, seconds: float, rate_per_s: float) -> dict[str, float]:
+    """Return the page's own figures, where there is a browser to measure them with."""
+    try:
+        from bench import live_page  # noqa: PLC0415 - its browser need not be installed
+    except ImportError:
         return {}
     measured: dict[str, float] = asyncio.run(
-        import_module(_PAGE).measure(f"http://{HOST}:{running.http_port}", running, seconds)
+        live_page.measure(f"http://{HOST}:{running.http_port}", running, seconds, rate_per_s=rate_per_s)
     )
     return measured
 

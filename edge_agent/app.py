@@ -17,6 +17,7 @@ from edge_agent.clock import LockerClock
 from edge_agent.commands import Commands, Hooks
 from edge_agent.config import Config
 from edge_agent.core.doors import Note
+from edge_agent.core.limits import Bounds, Limits
 from edge_agent.disk import Disk, DiskError, open_disk
 from edge_agent.journal import Journal
 from edge_agent.outbox import Outbox
@@ -83,6 +84,17 @@ class Agent:
         self.ready = asyncio.Event()
         self._config = config
         self._parts = parts
+        self._outbox: Outbox | None = None
+
+    def tell(self, kind: EventKind, door: int | None = None, data: dict[str, Any] | None = None) -> bool:
+        """Enter into the ledger what a device beside the boards says: a reader, a tamper contact.
+
+        It is durable and numbered like every other event. Returns False, and enters nothing, unless the agent runs.
+        """
+        if self._outbox is None:
+            return False
+        self._outbox.post([Note(self._parts.clock.t(), kind, door, data=data)])
+        return True
 
     async def run(self, stop: asyncio.Event) -> Summary:
         """Work until `stop` is set or the hub orders a restart; then stop in order, drain, and say goodbye.
@@ -133,6 +145,7 @@ class Agent:
             uplink.owe(reply)
 
         outbox.post([Note(clock.t(), EventKind.AGENT_STARTED, data={"agent": __version__})])
+        self._outbox = outbox
         cabinet.start()
         async with asyncio.TaskGroup() as group:
             link = group.create_task(uplink.run(), name=f"{config.locker} uplink")
@@ -151,6 +164,7 @@ class Agent:
             beacon.off()
             for task in others:
                 task.cancel()
+            self._outbox = None
             outbox.post([Note(clock.t(), EventKind.AGENT_STOPPING)])
             drained = await self._drain(uplink, disk)
             uplink.close()
@@ -174,8 +188,14 @@ class Agent:
         return await uplink.drain(self._config.outbox.drain_s)
 
     def _measure(self, cabinet: Cabinet, outbox: Outbox, uplink: Uplink, commands: Commands) -> Measure:
+        bounds = self._config.limits
+        limits = Limits(Bounds(bounds.temperature_c_max, bounds.battery_pct_min, bounds.supply_v_min))
+
         async def measure() -> dict[str, Any]:
             values = await self._parts.measure()
+            notes = limits.check(values, self._parts.clock.t())
+            if notes:
+                outbox.post(notes)
             troubles = uplink.troubles() | commands.troubles()
             sample = {**values, "outbox_events": outbox.unacked, "board_errors": cabinet.line_errors}
             return {**sample, "extra": troubles} if troubles else sample

@@ -9,6 +9,7 @@ from edge_agent.boards.link import Link
 from edge_agent.clock import LockerClock
 from edge_agent.config import Board, Config, Doors
 from edge_agent.core.doors import BoardDoors, DoorView, Note, Rules
+from edge_agent.core.feedback import Feedback
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,20 @@ class _WatchedBoard:
         self.inverted = 0 if board.locked_bit else (1 << board.locks) - 1
         self.doors = range(board.first_door, board.first_door + board.locks)
         self.watch = BoardDoors(board.first_door, board.locks, rules, item_sensor=board.item_sensor, board=number)
+        self._feedback = Feedback(board.first_door, board.locks, item_sensor=board.item_sensor)
+
+    def observe(self, hooks: int, items: int, now_ms: int) -> list[Note]:
+        """Take one reading and return all that it means."""
+        notes = self.watch.observe(hooks, items, now_ms)
+        if notes:
+            notes = [*notes, *self._feedback.follow(notes)]
+        return [*notes, *told] if (told := self._feedback.observe(hooks, items, now_ms)) else notes
+
+    def is_gone(self, notes: list[Note]) -> list[Note]:
+        """Note that the board is out of reach, if that is what `notes` come to; returns them."""
+        if not self.watch.online:
+            self._feedback.gone()
+        return notes
 
 
 class _Line(Listener):
@@ -136,19 +151,19 @@ class _Line(Listener):
         was_online = watched.watch.online
         if not was_online:
             self.bus.set_silent(board, silent=False)
-        self._tell(watched, watched.watch.observe(hooks ^ watched.inverted, items, self._clock.t()), was_online)
+        self._tell(watched, watched.observe(hooks ^ watched.inverted, items, self._clock.t()), was_online)
 
     def silent(self, board: int) -> None:
         """See `Listener`."""
         watched = self._by_address[board]
         was_online = watched.watch.online
-        self._tell(watched, watched.watch.silent(self._clock.t()), was_online)
+        self._tell(watched, watched.is_gone(watched.watch.silent(self._clock.t())), was_online)
 
     def gone(self, board: int) -> None:
         """See `Listener`."""
         watched = self._by_address[board]
         was_online = watched.watch.online
-        self._tell(watched, watched.watch.gone(self._clock.t()), was_online)
+        self._tell(watched, watched.is_gone(watched.watch.gone(self._clock.t())), was_online)
 
     def _timing(self, doors: Doors) -> Timing:
         return Timing(

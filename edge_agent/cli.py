@@ -113,6 +113,7 @@ def _add_simulate(command: argparse.ArgumentParser) -> None:
     add("--poll-ms", type=_whole(10, 60_000), default=50, help="default: %(default)s")
     add("--telemetry-period-s", type=_positive, default=5.0, help="default: %(default)s")
     add("--drain-s", type=_positive, default=20.0, help="how long the end waits for receipts")
+    add("--troubles", type=_share, default=0.0, help="how much goes wrong, 0 to 1 (default: %(default)s)")
     add("--log-level", choices=("debug", "info", "warning", "error"), default="warning")
     add("--json", action="store_true", help="print what truly happened as one JSON object, last on stdout")
 
@@ -157,6 +158,7 @@ def _options(parsed: argparse.Namespace) -> "Options":
         poll_ms=parsed.poll_ms,
         telemetry_period_s=parsed.telemetry_period_s,
         drain_s=parsed.drain_s,
+        troubles=parsed.troubles,
     )
 
 
@@ -191,6 +193,16 @@ def _positive(text: str) -> float:
         value = 0.0
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
     return value
 
 

@@ -78,6 +78,15 @@ class Telemetry(_Section, frozen=True, kw_only=True):
     drain_samples_per_s: Annotated[int, Meta(ge=1, le=500)] = 50
 
 
+class Limits(_Section, frozen=True, kw_only=True):
+    """What of the locker's own measurements is still usual; what is not becomes an event."""
+
+    temperature_c_max: Annotated[float, Meta(ge=-40, le=150)] = 50.0
+    battery_pct_min: Annotated[float, Meta(ge=0, le=100)] = 20.0
+    supply_v_min: Annotated[float, Meta(ge=0, le=1000)] = 9.0
+    """Below it the locker lives on its battery."""
+
+
 class Outbox(_Section, frozen=True, kw_only=True):
     """How the ledger goes to the hub, and how long it stays here afterwards."""
 
@@ -115,6 +124,7 @@ class Config(_Section, frozen=True, kw_only=True):
     mqtt: Mqtt = Mqtt()
     doors: Doors = Doors()
     telemetry: Telemetry = Telemetry()
+    limits: Limits = Limits()
     outbox: Outbox = Outbox()
     beacon: Beacon = Beacon()
     log: Log = Log()

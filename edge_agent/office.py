@@ -14,7 +14,6 @@ _STARTS_S: Final = 0.9 * _HOUR_S
 # At speed 60 this is 1.2 to 1.7 openings a second with 25 lockers.
 _VISITS_PER_LOCKER_AND_HOUR: Final = 4.1
 _PEOPLE: Final = 400
-_FORGET_SHARE: Final = 0.004
 _KEY_SHARE: Final = 0.002
 
 
@@ -57,6 +56,7 @@ class Office:
         speed: how many seconds of office time pass in a second; it brings people sooner and moves them no faster.
         keys_only: everybody has a key, and nobody asks the hub.
         step_s: nobody does two things within this time (what a slow poll would miss).
+        forget_share: how many of all people leave their door open for a while.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Office:
         speed: float,
         keys_only: bool = False,
         step_s: float = 0.5,
+        forget_share: float = 0.004,
     ) -> None:
         self._random = random
         self._lockers = lockers
@@ -75,6 +76,7 @@ class Office:
         self._speed = speed
         self._keys_only = keys_only
         self._step_s = step_s
+        self._forget_share = forget_share
         self._time_s = _STARTS_S
         self._people = [UUID(int=random.getrandbits(128), version=4) for _ in range(_PEOPLE)]
         share = 0.55
@@ -105,7 +107,7 @@ class Office:
             for door in range(1, self._doors + 1)
             if (door in occupied) == (errand in _TAKES) and (locker, door) not in busy
         ]
-        forgets = draw.random() < _FORGET_SHARE
+        forgets = draw.random() < self._forget_share
         visit_times = (draw.uniform(0.5, 2.0), draw.uniform(90, 240) if forgets else draw.uniform(0.5, 4.0))
         by_key = self._keys_only or draw.random() < _KEY_SHARE
         actor = draw.choice(self._people)

@@ -22,6 +22,8 @@ _RETRIES_MAX: Final = 30
 _RETRIED: Final = frozenset(
     {"door_busy", "locker_offline", "locker_clock_unknown", "unreachable", "locker_unknown"}
 )
+_WISHES: Final = 3
+"""How often somebody asks for a door that stays shut."""
 _PUSH_AGAIN_S: Final = 0.3
 _PUSHES: Final = 10
 _LOOKS: Final = 5
@@ -111,6 +113,17 @@ class People:
         if self._visits:
             await asyncio.wait(set(self._visits))
 
+    def keep_away(self, locker: int, door: int) -> bool:
+        """Keep everybody away from a door until `let_through`. Returns False where somebody stands there."""
+        if (locker, door) in self._at_doors:
+            return False
+        self._at_doors.add((locker, door))
+        return True
+
+    def let_through(self, locker: int, door: int) -> None:
+        """Let people to a door again."""
+        self._at_doors.discard((locker, door))
+
     def _begin(self, visit: Visit) -> None:
         place = (visit.locker, visit.door)
         self._at_doors.add(place)
@@ -127,13 +140,16 @@ class People:
 
     async def _visit(self, visit: Visit) -> None:
         board, lock = self._board_of(visit)
-        if visit.by_key or self._desk is None:
-            board.turn_key(lock, self._now_ms())
-        else:
-            await self._ask(visit, self._desk)
-        if self._going_home:
-            return
-        if await self._opens(board, lock):
+        for _ in range(_WISHES):
+            if visit.by_key or self._desk is None:
+                board.turn_key(lock, self._now_ms())
+            else:
+                await self._ask(visit, self._desk)
+            if self._going_home:
+                return
+            if await self._opens(board, lock):
+                break
+        if board.is_open(lock, self._now_ms()):
             await asyncio.sleep(visit.item_after_s)
             board.set_item(lock, present=visit.leaves_item, now_ms=self._now_ms())
             await asyncio.sleep(visit.close_after_s)

@@ -21,9 +21,12 @@ from edge_agent.clock import LockerClock
 from edge_agent.config import Beacon, Board, Config, Doors, Hub, Mqtt, Outbox, Telemetry
 from edge_agent.environment import Environment
 from edge_agent.hub_client import hub_client
+from edge_agent.mischief import Mischief, Place
 from edge_agent.office import Office
 from edge_agent.people import PEOPLE_MAX, People, Tally
+from edge_agent.relay import Relay
 from edge_agent.signature import KeyFileError, Verify, verifier
+from edge_agent.troubles import Troubles
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +34,17 @@ TERMINALS_MAX: Final = 200
 """Lockers beyond it get boards in memory, unless a line is asked for."""
 _LOCKS_PER_BOARD: Final = 16
 _JAM_SHARE: Final = 0.005
+_FORGET_SHARE: Final = 0.004
+_FORGET_SHARE_TROUBLED: Final = 0.02
 _KEY_LOOKS: Final = 100
 _KEY_LOOK_AGAIN_S: Final = 0.2
 _READY_WAIT_S: Final = 30.0
 _ANSWERS_S: Final = 5.0
 _LAST_READINGS: Final = 4
 _SPREAD_PER_LOCKER_S: Final = 0.004
+_WEAK_EVERY: Final = 5
+_WEAK_MAX: Final = 40
+_WEAK_RECONNECT_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,8 @@ class Options:
     poll_ms: int
     telemetry_period_s: float
     drain_s: float
+    troubles: float = 0.0
+    """0 to 1: how much goes wrong beyond what people do anyway."""
 
 
 class OptionsError(ValueError):
@@ -79,7 +89,11 @@ async def simulate(options: Options, stop: asyncio.Event) -> dict[str, Any]:
     began = time.monotonic()
     async with AsyncExitStack() as stack:
         thread = stack.enter_context(disk_thread())
-        lockers = [_Locker(options, number, verify, thread, passwords, stack) for number in range(options.lockers)]
+        lines = await _weak_lines(options, stack)
+        lockers = [
+            _Locker(options, number, verify, thread, passwords, stack, lines.get(number))
+            for number in range(options.lockers)
+        ]
         desk = None
         if options.hub_url is not None:
             client = hub_client(options.hub_url, token, connections_max=PEOPLE_MAX)
@@ -91,12 +105,18 @@ async def simulate(options: Options, stop: asyncio.Event) -> dict[str, Any]:
             speed=options.speed,
             keys_only=desk is None,
             step_s=max(0.5, 6 * options.poll_ms / 1000),
+            forget_share=_FORGET_SHARE + _FORGET_SHARE_TROUBLED * options.troubles,
         )
         for locker, occupied in zip(lockers, office.occupied, strict=True):
             locker.put_in(occupied)
         people = People(
             office, [locker.name for locker in lockers], [locker.boards for locker in lockers], desk, _now_ms
         )
+        troubles = Troubles(
+            Random(f"{options.seed} troubles"),  # noqa: S311 - a simulation that can be repeated
+            options.lockers, options.doors, share=options.troubles, weak=sorted(lines),
+        )  # fmt: skip
+        mischief = Mischief(troubles, [locker.place() for locker in lockers], people, _now_ms)
         agents_stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             runs = []
@@ -105,8 +125,11 @@ async def simulate(options: Options, stop: asyncio.Event) -> dict[str, Any]:
                 await asyncio.sleep(_SPREAD_PER_LOCKER_S)
             await _all_ready(lockers, stop)
             coming = group.create_task(people.come(), name="people")
+            happening = group.create_task(mischief.happen(), name="troubles")
             await _until(stop, options.seconds)
             coming.cancel()
+            happening.cancel()
+            await mischief.end()
             await people.go_home(_ANSWERS_S)
             for locker in lockers:
                 locker.freeze()
@@ -114,7 +137,7 @@ async def simulate(options: Options, stop: asyncio.Event) -> dict[str, Any]:
             agents_stop.set()
         seconds = time.monotonic() - began
         summaries = [run.result() for run in runs]
-        return _account(lockers, summaries, people.tally, seconds)
+        return _account(lockers, summaries, people.tally, seconds) | {"troubles": dict(mischief.tally)}
 
 
 class _Locker:
@@ -128,6 +151,7 @@ class _Locker:
         thread: Executor,
         passwords: dict[str, Path],
         stack: AsyncExitStack,
+        line: Relay | None,
     ) -> None:
         self.name = f"{options.prefix}-{number + 1:0{max(3, len(str(options.lockers)))}}"
         random = Random(f"{options.seed}/{self.name}")  # noqa: S311 - a simulation that can be repeated
@@ -141,15 +165,21 @@ class _Locker:
             terminal = BoardTerminal(self._respond)
             stack.callback(terminal.close)
             port = terminal.port
-        config = _config(options, self.name, port, self.boards, passwords.get(self.name))
+        self._line = line
+        self._environment = Environment(random)
+        config = _config(options, self.name, port, self.boards, passwords.get(self.name), line)
         parts = Parts(
             clock=LockerClock(uuid4()),
             disk_thread=thread,
             verify=verify,
             make_link=self._memory if in_memory else SerialLink,
-            measure=_measure(Environment(random)),
+            measure=_measure(self._environment),
         )
         self.agent = Agent(config, parts)
+
+    def place(self) -> Place:
+        """Return the locker as trouble meets it."""
+        return Place(self.boards, self._environment, self.agent, self._line)
 
     def put_in(self, doors: set[int]) -> None:
         """Fill the doors that the office's day begins with."""
@@ -178,8 +208,23 @@ class _Locker:
         return MemoryLink(port, self._respond)
 
 
+async def _weak_lines(options: Options, stack: AsyncExitStack) -> dict[int, Relay]:
+    """Put some lockers behind a line that can be cut; by number."""
+    if not options.troubles:
+        return {}
+    places = range(0, options.lockers, _WEAK_EVERY)[:_WEAK_MAX]
+    return {
+        place: await stack.enter_async_context(Relay(options.broker_host, options.broker_port)) for place in places
+    }
+
+
 def _config(
-    options: Options, name: str, port: str, boards: list[SimulatedCu16], password_file: Path | None
+    options: Options,
+    name: str,
+    port: str,
+    boards: list[SimulatedCu16],
+    password_file: Path | None,
+    line: Relay | None,
 ) -> Config:
     return Config(
         locker=name,
@@ -197,8 +242,10 @@ def _config(
             for index, board in enumerate(boards)
         ),
         mqtt=Mqtt(
-            host=options.broker_host,
-            port=options.broker_port,
+            host=options.broker_host if line is None else "127.0.0.1",
+            port=options.broker_port if line is None else line.port,
+            # What was cut is back soon: nobody watches a demo for a minute to see it.
+            reconnect_cap_s=60.0 if line is None else _WEAK_RECONNECT_S,
             password_file=None if password_file is None else str(password_file),
         ),
         doors=Doors(poll_ms=options.poll_ms),

@@ -20,12 +20,11 @@ import msgspec
 from hub import clock
 from hub.app import page_url, running
 from hub.config import Commands, Config, Database, Http, Log, Mqtt, Retention, Service
-from hub.core.fleet import DoorSpec, LockerSpec
+from hub.demo_lockers import DOORS, demo_locker
 from hub.embedded.broker import EmbeddedBroker
 from hub.embedded.postgres import EmbeddedPostgres
 from hub.errors import EmbeddedError
 from hub.reconcile import Truth, decode_truth, percentile, reconcile_events
-from hub.registry import grid
 from hub.signing import make_key, public_path
 from hub.store.ledgers import Ledgers
 from hub.store.migrate import migrate
@@ -33,9 +32,6 @@ from hub.store.timescale import Store
 
 _log = logging.getLogger(__name__)
 
-_DOORS: Final = 16
-_SITES: Final = ("Berlin", "Lyon", "Milano", "Porto", "Utrecht")
-_PLACES: Final = ("lobby", "canteen", "workshop", "second floor", "goods entrance")
 _FLEET_STOP_S: Final = 30.0
 _LINE_BYTES_MAX: Final = 32 * 1024 * 1024
 
@@ -50,6 +46,7 @@ class DemoOptions:
     seed: int
     speed: float
     folder: Path
+    troubles: float
 
 
 async def demo(options: DemoOptions, stop: asyncio.Event) -> dict[str, Any]:
@@ -89,25 +86,9 @@ async def _register(config: Config, lockers: int) -> None:
     async with Store(config.dsn(), connections_max=4, statement_timeout_ms=60_000, connect_timeout_s=5) as store:
         known = {spec.id for spec in await store.registry()}
         for number in range(1, lockers + 1):
-            locker = locker_id(number)
-            if locker in known:
-                continue
-            site = _SITES[(number - 1) % len(_SITES)]
-            place = _PLACES[((number - 1) // len(_SITES)) % len(_PLACES)]
-            spec = LockerSpec(
-                locker, "default", f"{site}, {place}", site, _doors(),
-                address=f"{place.capitalize()}, Office {site}", serial=f"DEMO-{number:04d}", tags=(place,),
-            )  # fmt: skip
-            await store.add_locker(spec)
-
-
-def locker_id(number: int) -> str:
-    """Return the id that the simulated fleet gives its locker `number`."""
-    return f"locker-{number:03d}"
-
-
-def _doors() -> tuple[DoorSpec, ...]:
-    return grid(_DOORS, columns=4, sizes={1: "XL", 2: "XL", 3: "L", 4: "L"})
+            spec = demo_locker(number)
+            if spec.id not in known:
+                await store.add_locker(spec)
 
 
 async def _run_fleet(options: DemoOptions, config: Config, key_file: Path, stop: asyncio.Event) -> Truth:
@@ -118,10 +99,10 @@ async def _run_fleet(options: DemoOptions, config: Config, key_file: Path, stop:
             "edge-agent is not installed beside the hub: install the extra, lockerhub[edge,embedded]"
         )
     arguments = [
-        "simulate", "--lockers", str(options.lockers), "--prefix", "locker", "--doors", str(_DOORS),
+        "simulate", "--lockers", str(options.lockers), "--prefix", "locker", "--doors", str(DOORS),
         "--broker", f"{config.mqtt.host}:{config.mqtt.port}", "--hub-url", page_url(config),
         "--hub-key", str(public_path(key_file)), "--data", str(options.folder / "fleet"),
-        "--seed", str(options.seed), "--speed", str(options.speed), "--json",
+        "--seed", str(options.seed), "--speed", str(options.speed), "--troubles", str(options.troubles), "--json",
     ]  # fmt: skip
     if options.seconds is not None:
         arguments += ["--for", str(options.seconds)]

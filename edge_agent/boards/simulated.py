@@ -15,6 +15,13 @@ from edge_agent.boards import kerong_cu16 as cu16
 
 POP_MS: Final = (80, 250)
 PULSE_MS: Final = 550
+_SETTLED_MS: Final = 1500
+_SETTLED_READINGS: Final = 10
+"""What moved so long ago, and was read so often since, is known to any agent, however busy its machine is."""
+_STILL_READINGS: Final = 12
+"""Nothing moves until a board that was silent has been read so often: its agent has to learn its levels first."""
+_FLICKER_EVERY: Final = 4
+"""Of so many readings one is wrong: never two in a row, even where one or two are lost."""
 
 
 @dataclass(slots=True)
@@ -32,6 +39,8 @@ class _Lock:
     item: bool = False
     pulse_until: int = 0
     pops_at: int | None = None
+    stuck_until: int = 0
+    flickers_until: int = 0
 
 
 class SimulatedCu16:
@@ -65,6 +74,12 @@ class SimulatedCu16:
         self._record = record or _nobody
         self._locks = [_Lock() for _ in range(locks)]
         self._frozen = False
+        self._silent = False
+        self._still_readings = 0
+        self._moved_at = 0
+        self._moved_reading = 0
+        self._flickers_until = 0
+        self._readings = 0
         self._next_pop: int | None = None
         self._parser = cu16.RequestParser()
         self._status: bytes | None = None
@@ -78,6 +93,8 @@ class SimulatedCu16:
     def receive(self, data: bytes, now_ms: int) -> bytes:
         """Take bytes from the line and return what the board says to them."""
         answer = b""
+        if self._silent:
+            return answer
         for request in self._parser.feed(data):
             everybody = request.board == cu16.EVERY_BOARD >> 4
             if request.board == self.address or (everybody and request.command == cu16.STATUS_OF_ALL):
@@ -97,9 +114,10 @@ class SimulatedCu16:
         """Push a door shut. Returns whether it holds: not while the latch is still retracted by a pulse."""
         self._advance(now_ms)
         door = self._locks[lock]
-        if self._frozen or not door.open or now_ms < door.pulse_until:
+        if self._still or not door.open or now_ms < door.pulse_until:
             return False
         door.open = False
+        self._moved(now_ms)
         self.truth.closed[lock] += 1
         self._record("closed", lock)
         self._status = None
@@ -108,16 +126,17 @@ class SimulatedCu16:
     def turn_key(self, lock: int, now_ms: int) -> None:
         """Retract a latch by its emergency key."""
         self._advance(now_ms)
-        if not self._frozen and not self._locks[lock].open:
-            self._pop(lock)
+        if not self._still and not self._locks[lock].open:
+            self._pop(lock, now_ms)
 
     def set_item(self, lock: int, *, present: bool, now_ms: int) -> bool:
         """Put an item in or take it out, through the open door. Returns whether that changed anything."""
         self._advance(now_ms)
         door = self._locks[lock]
-        if self._frozen or not door.open or door.item == present:
+        if self._still or not door.open or door.item == present:
             return False
         door.item = present
+        self._moved(now_ms)
         self.truth.occupancy[lock] += 1
         self._record("occupancy", lock)
         self._status = None
@@ -128,10 +147,47 @@ class SimulatedCu16:
         self._advance(now_ms)
         self._frozen = True
 
+    def stick(self, lock: int, until_ms: int) -> None:
+        """Let a latch click and not let go until then."""
+        self._locks[lock].stuck_until = until_ms
+
+    def flicker(self, lock: int, until_ms: int) -> None:
+        """Let the item sensor of a lock have a loose contact until then."""
+        self._locks[lock].flickers_until = until_ms
+        self._flickers_until = max(self._flickers_until, until_ms)
+        self._status = None
+
+    def fall_silent(self, now_ms: int) -> bool:
+        """Stop answering, and let nothing move. Right after a movement it returns False and does nothing."""
+        self._advance(now_ms)
+        if self._still or not self.is_settled(now_ms):
+            return False
+        self._silent = True
+        return True
+
+    def is_settled(self, now_ms: int) -> bool:
+        """Whether everything has stood for so long that its agent knows of it."""
+        self._advance(now_ms)
+        read = self._readings - self._moved_reading >= _SETTLED_READINGS
+        return self._next_pop is None and read and now_ms - self._moved_at >= _SETTLED_MS
+
+    def speak_again(self) -> None:
+        """Answer again; doors move again once the board has been read some times."""
+        self._silent, self._still_readings = False, _STILL_READINGS
+
+    @property
+    def _still(self) -> bool:
+        return self._frozen or self._silent or self._still_readings > 0
+
     def _obey(self, request: cu16.Request, now_ms: int) -> bytes:
         self._advance(now_ms)
         match request.command:
             case cu16.STATUS:
+                self._still_readings = max(0, self._still_readings - 1)
+                self._readings += 1
+                if now_ms < self._flickers_until:
+                    self._status = None
+                    return self._status_reply(cu16.STATUS_REPLY, now_ms)
                 if self._status is None:
                     self._status = self._status_reply(cu16.STATUS_REPLY)
                 return self._status
@@ -154,7 +210,7 @@ class SimulatedCu16:
         door = self._locks[lock]
         pops_after = self._random.randint(*POP_MS)
         jams = self._random.random() < self._jam_share
-        if self._frozen or jams:
+        if self._still or jams or now_ms < door.stuck_until:
             return
         door.pulse_until = now_ms + self.pulse_ms
         if not door.open and door.pops_at is None:
@@ -169,25 +225,30 @@ class SimulatedCu16:
             if door.pops_at is None:
                 continue
             if door.pops_at <= now_ms:
-                self._pop(lock)
+                self._pop(lock, now_ms)
             else:
                 self._next_pop = min(door.pops_at, self._next_pop or door.pops_at)
 
-    def _pop(self, lock: int) -> None:
+    def _pop(self, lock: int, now_ms: int) -> None:
         door = self._locks[lock]
         door.pops_at = None
         if not door.open:
             door.open = True
+            self._moved(now_ms)
             self.truth.opened[lock] += 1
             self._record("opened", lock)
             self._status = None
 
-    def _status_reply(self, kind: int) -> bytes:
+    def _moved(self, now_ms: int) -> None:
+        self._moved_at, self._moved_reading = now_ms, self._readings
+
+    def _status_reply(self, kind: int, now_ms: int | None = None) -> bytes:
         hooks = (1 << cu16.LOCKS) - 1
         items = 0
         for lock, door in enumerate(self._locks):
             hooks &= ~(door.open << lock)
-            items |= door.item << lock
+            loose = now_ms is not None and now_ms < door.flickers_until and self._readings % _FLICKER_EVERY == 0
+            items |= (door.item ^ loose) << lock
         return cu16.status_reply(self.address, hooks, items, kind=kind)
 
 

@@ -68,6 +68,7 @@ class Alarms:
         self.records = Records(self.watch, self.store, metrics, self._show)
         self.kinds = frozenset({*self.rules.raising, *self.rules.clearing, EventKind.SNAPSHOT.value})
         """The kinds of events that are worth a call."""
+        self._only_clear = self.rules.clearing.keys() - self.rules.raising.keys() - {EventKind.BOARD_ONLINE.value}
         self._config = config
         self._fleet = fleet
         self._metrics = metrics
@@ -78,6 +79,8 @@ class Alarms:
         self._failure_logged_ms = float("-inf")
         self._listeners: list[Callable[[Transition], None]] = []
         self._counted: dict[str, int] = {}
+        self._views: dict[UUID, tuple[Alarm, AlarmView]] = {}
+        """Made once for each state of an alarm."""
         self._health: tuple[int, float, HealthView] | None = None
         self.watch.listeners.append(self._tell)
         metrics.alarms_unwritten.set_function(lambda: self.records.in_flight)
@@ -138,6 +141,8 @@ class Alarms:
 
     def event(self, locker: str, batch: Events, place: int, event: Event, at: datetime) -> None:
         """Take an event of one of `kinds`, after the fleet has taken it."""
+        if event.kind in self._only_clear and not self.watch.detector.is_busy(locker):
+            return
         now, now_ms = clock.wall(), clock.now_ms()
         data = event.data or {}
         if event.kind == EventKind.SNAPSHOT:
@@ -189,7 +194,7 @@ class Alarms:
 
     def open_views(self, locker: str | None = None) -> list[AlarmView]:
         """Return the open alarms, of one locker or all, newest raised first; suppressed ones are among them."""
-        return [alarm_view(one) for one in self.open_alarms(locker)]
+        return [self._viewed(one) for one in self.open_alarms(locker)]
 
     def open_alarms(self, locker: str | None = None) -> list[Alarm]:
         """Return the same as they are in the book."""
@@ -202,7 +207,16 @@ class Alarms:
     def view(self, alarm_id: UUID) -> AlarmView | None:
         """Return one open alarm; None if it is not open."""
         alarm = self.watch.book.alarms.get(alarm_id)
-        return None if alarm is None else alarm_view(alarm)
+        return None if alarm is None else self._viewed(alarm)
+
+    def _viewed(self, alarm: Alarm) -> AlarmView:
+        known = self._views.get(alarm.id)
+        if known is None or known[0] is not alarm:
+            if len(self._views) > 2 * len(self.watch.book.alarms):
+                # Those of alarms that are open no more.
+                self._views.clear()
+            known = self._views[alarm.id] = (alarm, alarm_view(alarm))
+        return known[1]
 
     def take_changes(self) -> tuple[set[UUID], set[UUID]]:
         """Return the ids of open alarms that have changed, and of those that are open no more, since the last call.

@@ -16,6 +16,8 @@ _MEANINGS = {202: "Still under way", 503: "Not ready"}
 _TEXT = {
     "locker": "A locker's id.",
     "door": "A door's number.",
+    "alarm": "An alarm's id.",
+    "window": "The id of a time of maintenance.",
     "command": "A command's id.",
     "job": "A job's id.",
     "id": "A hold's id.",

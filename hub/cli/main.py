@@ -123,6 +123,9 @@ def demo(
         float, typer.Option(min=0.1, max=10_000, help="How fast people arrive; 1 is a real day.")
     ] = 60,
     folder: Annotated[Path, typer.Option("--data", help="Where the demo keeps its data.")] = Path(".demo"),
+    troubles: Annotated[
+        float, typer.Option(min=0, max=1, help="How much goes wrong: forced doors, silent boards, lost power …")
+    ] = 0.3,
 ) -> None:
     """Start a database, a broker, the hub and a simulated fleet; the page is on http://127.0.0.1:8080."""
     try:
@@ -134,7 +137,7 @@ def demo(
             f"{error.name} is not installed: the demo needs the extras, lockerhub[edge,embedded]"
         ) from None
     logs.configure("info", "auto")
-    options = DemoOptions(lockers, seconds, port, seed, speed, folder.absolute())
+    options = DemoOptions(lockers, seconds, port, seed, speed, folder.absolute(), troubles)
     _calm_garbage_collector()
     account = asyncio.run(_until_signal(lambda stop: run_demo(options, stop)))
     if as_json:

@@ -53,7 +53,7 @@ def rules(store: RetentionStore, erase: Erase | None, sweep: Sweep | None) -> li
     if erase is not None:
         found.append(Accounts(store, erase))
     found += [TimeSeries(store, series) for series in SERIES]
-    return [*found, Jobs(store), Quarantine(store), Rights(store), Audit(store)]
+    return [*found, Jobs(store), Alarms(store), Quarantine(store), Rights(store), Audit(store)]
 
 
 class TimeSeries:
@@ -126,6 +126,25 @@ class Jobs:
         """Delete them, a few at a time."""
         while await self._store.delete_jobs(run.number, _before(run, self.category), run.now):
             yield "deleted jobs"
+
+
+class Alarms:
+    """Alarms that are closed, with their journals, and maintenance that is over."""
+
+    category: Category = Category.ALARM
+
+    def __init__(self, store: RetentionStore) -> None:
+        self._store = store
+
+    async def plan(self, run: Run) -> list[Due]:
+        """Count them."""
+        counts = await self._store.alarms_due(run.policy.cut_offs(self.category, run.now), run.now)
+        return [due for table, count in counts.items() for due in _some(self.category, table, Act.ROWS, count)]
+
+    async def apply(self, run: Run) -> AsyncIterator[str]:
+        """Delete them, some at a time."""
+        while await self._store.delete_alarms(run.number, run.policy.cut_offs(self.category, run.now), run.now):
+            yield "deleted alarms"
 
 
 class Quarantine:

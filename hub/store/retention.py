@@ -103,6 +103,33 @@ class RetentionStore:
 
         return await self.series.patiently(work)
 
+    async def alarms_due(self, cut_offs: CutOffs, now: datetime) -> dict[str, Count]:
+        """Count alarms that were closed, and maintenance that was over, long enough ago, by table."""
+        values = {**cut_off_values(cut_offs), "now": now}
+        (alarms,) = await self._store.fetch("retention_alarms_due", values)
+        (windows,) = await self._store.fetch("retention_maintenance_due", values)
+        return {
+            "alarm": Count(alarms["due"], alarms["held"], alarms["oldest"]),
+            "maintenance": Count(windows["due"], 0, windows["oldest"]),
+        }
+
+    async def delete_alarms(self, run: int, cut_offs: CutOffs, now: datetime) -> int:
+        """Delete some of them; return how many."""
+
+        async def work(conn: Connection) -> int:
+            await conn.execute(statement("retention_hold_lock"))
+            values = {**cut_off_values(cut_offs), "now": now, "rows_max": _ROWS_MAX}
+            removed = 0
+            for table, name in (
+                ("alarm", "retention_alarms_delete"),
+                ("maintenance", "retention_maintenance_delete"),
+            ):
+                gone = (await conn.execute(statement(name), values)).rowcount
+                removed += await _step(conn, run, Category.ALARM, table, Act.ROWS, gone)
+            return removed
+
+        return await self.series.patiently(work)
+
     async def rights_due(self, cut_offs: CutOffs, now: datetime) -> Count:
         """Count requests of people that were answered long enough ago. A hold on the person keeps them."""
         (row,) = await self._store.fetch("retention_rights_due", {**cut_off_values(cut_offs), "now": now})
@@ -180,7 +207,9 @@ class RetentionStore:
                 at = (await self.series.due(Scope(0, series, whole, cut_offs, now, held=True))).oldest
             found[series.category] = _earlier(found.get(series.category), at)
         (row,) = await self._store.fetch("retention_oldest_beside")
-        for category in (Category.ACCOUNT, Category.JOB, Category.AUDIT, Category.QUARANTINE, Category.RIGHTS):
+        for category in (
+            Category.ACCOUNT, Category.JOB, Category.ALARM, Category.AUDIT, Category.QUARANTINE, Category.RIGHTS,
+        ):  # fmt: skip
             at = row[category.value]
             held = at is not None and bool(reaches) and at < policy.cut_offs(category, now).earliest
             found[category] = None if held else at

@@ -1,6 +1,9 @@
 """Made-up alarms for the page's tests, as docs/api.md describes them."""
 
-from typing import Any, Final
+from typing import Final
+
+from aiohttp import web
+from playwright.async_api import Locator, Page
 
 from tests.dashboards.fake_hub import FakeHub, Json, fleet, stamp
 
@@ -14,7 +17,7 @@ KINDS: Final = (
 )
 
 
-def alarm(name: str, *, ago_s: float = 60, **more: Any) -> Json:
+def alarm(name: str, *, ago_s: float = 60, **more: object) -> Json:
     """Return an Alarm: door 3 of hamburg-01 was forced, and nobody has seen it yet."""
     at = stamp(-ago_s)
     return {
@@ -57,13 +60,13 @@ def hash_of(name: str) -> int:
     return int.from_bytes(name.encode()[-5:], "big") % 10**12
 
 
-def acked(one: Json, **more: Any) -> Json:
+def acked(one: Json, **more: object) -> Json:
     """Return an alarm after somebody has acknowledged it."""
     seen = {"active_unacked": "active_acked", "cleared_unacked": "normal"}
     return {**one, "state": seen[one["state"]], "acked_at": stamp(), "acked_by": "anna", **more}
 
 
-def shelved(one: Json, **more: Any) -> Json:
+def shelved(one: Json, **more: object) -> Json:
     """Return an alarm that anna has shelved for an hour."""
     shelf = {"by": "anna", "why": "technician is on the way", "at": stamp(), "until": stamp(3600)}
     return {**one, "shelved": shelf, "suppressed": "shelved", **more}
@@ -72,9 +75,17 @@ def shelved(one: Json, **more: Any) -> Json:
 def outage(site: str, lockers: int) -> list[Json]:
     """Return the alarm of a site's outage, and those of its lockers, which are folded into it."""
     parent = alarm(
-        f"out {site}", type="site.offline", site=site, locker=None, door=None, children=lockers, value=lockers,
-        what=f"{lockers} lockers of the site cannot be reached", where=site, rule="site.offline",
-    )  # fmt: skip
+        f"out {site}",
+        type="site.offline",
+        site=site,
+        locker=None,
+        door=None,
+        children=lockers,
+        value=lockers,
+        what=f"{lockers} lockers of the site cannot be reached",
+        where=site,
+        rule="site.offline",
+    )
     return [
         parent,
         *(
@@ -90,7 +101,7 @@ def outage(site: str, lockers: int) -> list[Json]:
                 what="The locker cannot be reached",
                 where=f"{site}, lobby ({site.lower()}-{n:02})",
                 rule="locker.offline",
-            )  # fmt: skip
+            )
             for n in range(1, lockers + 1)
         ),
     ]
@@ -117,12 +128,12 @@ def many(count: int) -> list[Json]:
                 what=what.format(door=n % 12 + 1),
                 where=f"{site}, lobby ({site.lower()}-{n // 12:02}), door {n % 12 + 1}",
                 acked_by="anna" if state == "active_acked" else None,
-            )  # fmt: skip
+            )
         )
     return found
 
 
-def health(**more: Any) -> Json:
+def health(**more: object) -> Json:
     """Return the health of quiet alarms, without their history."""
     return {
         "open": 3,
@@ -143,14 +154,49 @@ def health(**more: Any) -> Json:
     }
 
 
-def alarming(*alarms: Json, lockers: int = 3, total: int | None = None, **more: Any) -> FakeHub:
+def alarming(*alarms: Json, lockers: int = 3, total: int | None = None, **more: object) -> FakeHub:
     """Return a hub with these open alarms."""
     hub = fleet(lockers)
     show(hub, *alarms, total=total, **more)
     return hub
 
 
-def show(hub: FakeHub, *alarms: Json, total: int | None = None, **more: Any) -> None:
+def show(hub: FakeHub, *alarms: Json, total: int | None = None, **more: object) -> None:
     """Give a hub these open alarms, for viewers that come from now on."""
     count = len(alarms) if total is None else total
     hub.views["alarms"] = {"alarms": list(alarms), "total": count, "health": health(**more)}
+
+
+def row(page: Page, one: Json) -> Locator:
+    """Return the row of an alarm."""
+    return page.locator(f"[data-alarm='{one['id']}']")
+
+
+def takes(hub: FakeHub, act: str, skipped: list[Json] | None = None) -> list[Json]:
+    """Let the hub take an act; return the bodies that it gets."""
+    bodies: list[Json] = []
+
+    def answer(_: web.Request, body: Json | None) -> Json:
+        assert body is not None
+        bodies.append(body)
+        asked = len(body["ids"]) if "ids" in body else len(hub.views["alarms"]["alarms"])
+        left = skipped or []
+        return {"done": asked - len(left), "skipped": left}
+
+    hub.answers[f"POST /api/v1/alarms/{act}"] = answer
+    return bodies
+
+
+FORCED = alarm("forced", ago_s=5)
+JAM = alarm("jammed", ago_s=600, type="door.jammed", severity="high", door=5, what="Door 5 is jammed")
+LEFT = alarm(
+    "left",
+    ago_s=30,
+    type="door.left_open",
+    severity="medium",
+    site="Berlin",
+    locker="berlin-08",
+    door=2,
+    what="Door 2 was left open",
+    where="Berlin, library (berlin-08), door 2",
+)

@@ -198,6 +198,8 @@ class FakeHub:
             return self.details.get(locker)
         if locker and locker not in self.details:
             return None
+        if kind == "tail":
+            return {"messages": []}
         return {"events": [event for event in self.events if not locker or event["locker"] == locker][:100]}
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
@@ -205,7 +207,7 @@ class FakeHub:
         async with self._news:
             self.asked.append((request.method, request.path_qs, body))
             self._news.notify_all()
-        found = self.answers.get(f"{request.method} {request.path}") or self._usual(request)
+        found = self.answers.get(f"{request.method} {request.path}", self._usual(request))
         if callable(found):
             found = found(request, body)
         if isinstance(found, web.StreamResponse):
@@ -214,13 +216,15 @@ class FakeHub:
             return problem(404, "not_found", "Not found", f"There is no {request.path} here.")
         return web.json_response(found)
 
-    def _usual(self, request: web.Request) -> Json | None:
+    def _usual(self, request: web.Request) -> Json | web.Response | None:
         """Return what a hub with nothing to tell answers to what each locker's page asks."""
         if request.method != "GET":
             return None
         _, _, locker = request.path.rpartition("/api/v1/lockers/")
         if locker in self.details:
             return self.details[locker]
+        if locker and "/" not in locker:
+            return problem(404, "locker_unknown", "There is no such locker", f"There is no {locker}.")
         if request.path.endswith("/telemetry/plot"):
             asked = {name: request.query[name] for name in ("since", "until")}
             return {"locker": "", **asked, "resolution": "raw", "width_s": 0, "at": [], "samples": [], "series": {}}

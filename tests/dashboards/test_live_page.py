@@ -71,7 +71,7 @@ async def test_another_locker_is_subscribed_to_when_it_is_looked_at(window: Open
         page = await (await window(hub)).go("/lockers/hamburg-01")
         await expect(page.locator("[data-door]").first).to_be_visible()
         views = {said["view"] for said in hub.heard if said["type"] == "subscribe"}
-        assert views == {"locker:hamburg-01", "events:hamburg-01"}
+        assert views == {"summary", "alarms", "locker:hamburg-01", "events:hamburg-01", "alarms:hamburg-01"}
         await page.get_by_role("link", name="Fleet", exact=True).first.click()
         await expect(page.locator("[data-locker]").first).to_be_visible()
         assert hub.heard[-1] == {"type": "subscribe", "view": "fleet"}
@@ -91,6 +91,7 @@ async def test_sign_in_opens_the_page(window: Open) -> None:
         await field.fill("correct horse")
         await page.get_by_role("button", name="Sign in").click()
         await expect(page.locator("[data-door]").first).to_be_visible()
+        await page.get_by_role("button", name="Signed in: operator · admin").click()
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_label("Access token")).to_be_visible()
         assert hub.heard != []

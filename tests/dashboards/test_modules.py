@@ -1,17 +1,37 @@
 """The page's pure modules, called in the browser that they run in."""
 
 import json
-from typing import Any
+import re
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from playwright.async_api import Page
 
 from hub.core.commands import State
+from hub.core.delimited import cell
 from tests.dashboards.conftest import Open
-from tests.dashboards.fake_hub import command, event, fleet
+from tests.dashboards.fake_hub import OPERATOR, command, event, fleet
 from wire.messages import EventKind
 
 pytestmark = pytest.mark.services
+
+IMPORT: Final = re.compile(r"""^(?:import|export)\b[^;]*?["'](\.[^"']+)["'];""", re.MULTILINE)
+FORMULAS: Final = (
+    "=1+1",
+    "+1",
+    "-1",
+    "@x",
+    " =1",
+    "\u00a0@x",
+    "\ufeff=1",
+    "\uff1d1",
+    "'=1",
+    "\tx",
+    "\r=1",
+    "\n",
+    "\x00=1",
+)
 
 
 async def test_every_kind_of_event_has_its_sentence(window: Open) -> None:
@@ -101,7 +121,8 @@ async def test_feeds_and_commands_are_bounded(window: Open) -> None:
 
 async def test_an_address_keeps_the_whole_filter(window: Open) -> None:
     steps = """({ addressOf, filterFrom, NO_FILTER }) => {
-      const all = { q: "a b&c", state: "open", site: "Köln #1", sort: "heard", grouped: true };
+      const all = { q: "a b&c", state: "open", site: "Köln #1", tag: "x=y", alarms: "high", maintenance: true,
+        out: true, sort: "heard", grouped: true };
       const back = (filter) => filterFrom(new URL(addressOf(filter), location.origin).searchParams);
       return [back(all), all, back(NO_FILTER), { ...NO_FILTER }, filterFrom(new URLSearchParams("state=x&sort=y"))];
     }"""
@@ -121,8 +142,164 @@ async def test_arrow_keys_reach_across_holes(window: Open) -> None:
     assert await call(window, "geometry", steps, places) == [13, 21, 52, None, 21, None, 11]
 
 
+async def test_a_csv_of_the_page_is_as_harmless_as_the_hubs(window: Open) -> None:
+    texts = [*FORMULAS, "", "plain", "a,b", 'say "x"', "a;b", " led", "trail ", "-1", "\u200b=1", "\t", "'"]
+    said = await call(window, "csv", "({ cell }, all) => all.map(cell)", texts)
+    assert said == [cell(text) for text in texts]
+    assert await call(window, "csv", "({ csvOf }) => csvOf(['a', 'b'], [[1, null], [true, '=x']])", None) == (
+        "a,b\r\n1,\r\ntrue,'=x\r\n"
+    )
+
+
+async def test_every_locker_has_its_own_cell_inside_the_grid(window: Open) -> None:
+    lockers = [{"id": f"l{n:04}", "site": f"site {n % 37}"} for n in range(1500)]
+    steps = """({ layoutOf }, lockers) => [320, 880, 1900].map((width) => layoutOf(lockers, width))
+      .map(({ cells, pitch, width, height, index }) => ({ index: index.size, inside: cells.every(({ x, y }) =>
+        x >= 0 && y >= 0 && x + pitch <= width && y + pitch <= height), places: new Set(cells.map(({ x, y }) =>
+        `${x} ${y}`)).size }))"""
+    for found in await call(window, "heat", steps, lockers):
+        assert found == {"index": 1500, "inside": True, "places": 1500}
+
+
+async def test_a_grid_on_a_wall_shrinks_until_it_fits(window: Open) -> None:
+    lockers = [{"id": f"l{n:04}", "site": f"site {n % 8}"} for n in range(5000)]
+    steps = """({ fittingLayout, layoutOf }, lockers) => [fittingLayout(lockers, 1100, 1, 750).height,
+      fittingLayout(lockers, 1100, 1, 100).pitch, layoutOf(lockers, 1100, 1).height]"""
+    fitting, least, full = await call(window, "heat", steps, lockers)
+    assert fitting <= 750 < full
+    assert least >= 6
+
+
+async def test_a_cell_shows_the_worst(window: Open) -> None:
+    calm = {**fleet(1).details["hamburg-01"], "doors": None}
+    open_door = {**calm, "door_counts": {**calm["door_counts"], "open": 1}}
+    offline = {**open_door, "state": "offline"}
+    lockers = [
+        calm,
+        open_door,
+        {**open_door, "boards": {"total": 2, "online": 1}},
+        offline,
+        {**offline, "alarms": {**calm["alarms"], "medium": 1}},
+        {**offline, "alarms": {**calm["alarms"], "medium": 1, "high": 1}},
+        {**calm, "alarms": {**calm["alarms"], "low": 3, "critical": 1}},
+        {**offline, "maintenance": True},
+        {**calm, "state": "never_seen"},
+    ]
+    assert await call(window, "heat", "({ lookOf }, all) => all.map(lookOf)", lockers) == [
+        *["normal", "open", "silent", "offline", "offline", "high", "critical", "maintenance", "never_seen"]
+    ]
+
+
+async def test_a_range_reaches_both_ways_and_forgets_what_is_gone(window: Open) -> None:
+    steps = """({ Selection }, order) => {
+      const chosen = new Selection();
+      chosen.reach("c", order);
+      chosen.reach("a", order);
+      const up = chosen.ids.length;
+      chosen.toggle("b");
+      chosen.reach("e", order);
+      chosen.keep((id) => id !== "d");
+      const rest = [...chosen.ids].sort();
+      chosen.clear();
+      return [up, rest, chosen.size];
+    }"""
+    assert await call(window, "selection", steps, list("abcde")) == [3, ["a", "b", "c", "e"], 0]
+
+
+async def test_the_slider_spans_the_last_day_or_a_day_around(window: Open) -> None:
+    steps = (
+        """({ sliderEnds }, [now, day]) => [now, now - day, now - 5 * day].map((at) => sliderEnds(at, now, day))"""
+    )
+    now, day = 1_800_000_000_000, 86_400_000
+    assert await call(window, "moment", steps, [now, day]) == [
+        {"from": now - day, "to": now},
+        {"from": now - day, "to": now},
+        {"from": now - 5.5 * day, "to": now - 4.5 * day},
+    ]
+
+
+async def test_what_a_browser_remembers_of_views_is_bounded_and_checked(window: Open) -> None:
+    steps = """({ saveView, savedViews, deleteView, SAVED_MAX }) => {
+      const found = [{ name: "x", address: "//evil" }, 3, { name: "y", address: "/lockers" }];
+      localStorage.setItem("lockerhub.views", JSON.stringify(found));
+      const checked = savedViews();
+      deleteView("y");
+      const said = Array.from({ length: SAVED_MAX + 1 }, (_, n) => saveView(`view ${n}`, "/lockers"));
+      localStorage.setItem("lockerhub.views", "{");
+      return [checked, said.slice(-2), savedViews()];
+    }"""
+    checked, said, broken = await call(window, "saved", steps, None)
+    assert checked == [{"name": "y", "address": "/lockers"}]
+    assert said == ["", "30 views are kept already. Delete one first."]
+    assert broken == []
+
+
+def test_all_that_the_first_view_needs_is_preloaded() -> None:
+    seen: set[Path] = set()
+
+    def follow(module: Path) -> None:
+        if module not in seen:
+            seen.add(module)
+            for found in IMPORT.findall(module.read_text(encoding="utf-8")):
+                follow((module.parent / found).resolve())
+
+    main = OPERATOR / "app" / "main.js"
+    follow(main)
+    page = (OPERATOR / "index.html").read_text(encoding="utf-8")
+    preloaded = re.findall(r'rel="modulepreload" href="/static/([^"]+)"', page)
+    assert sorted(preloaded) == sorted(one.relative_to(OPERATOR).as_posix() for one in seen - {main})
+
+
 async def call(window: Open, module: str, function: str, argument: object) -> Any:  # noqa: ANN401 - JSON comes back
     async with fleet(0).serve() as hub:
         page: Page = await (await window(hub)).go()
         program = f"async (given) => ({function})(await import('/static/app/{module}.js'), JSON.parse(given))"
         return await page.evaluate(program, json.dumps(argument))
+
+
+async def test_the_statistics_address_keeps_the_whole_question(window: Open) -> None:
+    steps = """({ questionFrom, addressQuery, hubQuery, placeOf, lengthWords }) => {
+      const all = { site: "Köln #1", locker: "koeln-02", range: "custom", since: "2026-11-01T00:00:00.000Z",
+        until: "2026-11-02T00:00:00.000Z", bucket: "week", zone: "Asia/Tokyo" };
+      const back = (question) => questionFrom(new URLSearchParams(addressQuery(question, "UTC")), "UTC").question;
+      const usual = questionFrom(new URLSearchParams(), "UTC").question;
+      const steps = [{ within_s: 600 }, { within_s: 1800 }];
+      return [back(all), all, addressQuery(usual, "UTC"), hubQuery(usual, 1).toString(),
+        [0, 300, 600, 1200, 99999].map((seconds) => placeOf(steps, seconds)),
+        [600, 3600, 5400, 86400, 151200, 604800].map(lengthWords)];
+    }"""
+    kept, all_of_it, usual, asked, places, words = await call(window, "statistics", steps, None)
+    assert kept == all_of_it
+    assert usual == ""
+    assert "since=1969-12-01T01" in asked
+    assert "until=1970-01-01T01" in asked
+    assert places == [-0.5, 0, 0.5, 1, 1.5]
+    assert words == ["10 min", "1 h", "1.5 h", "1 d", "42 h", "7 d"]
+
+
+async def test_what_is_normal_is_the_hubs_rule_where_it_has_one(window: Open) -> None:
+    rules = [
+        {"enabled": True, "condition": {"kind": "level", "of": "temperature_c", "above": 65, "below": None}},
+        {"enabled": False, "condition": {"kind": "level", "of": "temperature_c", "above": 1}},
+        {"enabled": True, "condition": {"kind": "level", "of": "battery_pct", "below": 30}},
+        {"enabled": True, "condition": {"kind": "simple", "on": ["temperature.high"]}},
+    ]
+    steps = """({ MEASURES, bandOf, isNormal }, rules) => {
+      const [temperature, , supply, battery] = MEASURES;
+      const band = bandOf(temperature, rules);
+      return [band, bandOf(temperature, []), bandOf(battery, rules), bandOf(supply, rules),
+        [-11, -10, 65, 65.1, null].map((value) => isNormal(value, band))];
+    }"""
+    assert await call(window, "series", steps, rules) == [
+        {"low": -10, "high": 65},
+        {"low": -10, "high": 50},
+        {"low": 30, "high": None},
+        {"low": None, "high": None},
+        [False, True, True, False, True],
+    ]
+
+
+async def test_messages_are_live_only_while_their_part_of_the_page_is_open(window: Open) -> None:
+    steps = """({ viewsOf }) => [["", false], ["#messages", false], ["#messages", true]]
+      .map(([hash, past]) => viewsOf({ name: "locker", id: "a" }, past, hash).includes("tail:a"))"""
+    assert await call(window, "router", steps, None) == [False, True, False]

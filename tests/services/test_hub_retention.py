@@ -254,18 +254,47 @@ async def test_every_other_category_goes_by_its_own_clock(store: Store, dsn: str
         rows(dsn, "INSERT INTO rights_request (id, tenant_id, kind, by_agent, state, received_at, received_by,"
              " deadline_at, answered_at, answered_by) VALUES (%s, 'default', 'access', false, 'done', %s, 'a', %s,"
              " %s, 'a')", uuid4(), OLD, OLD, at)  # fmt: skip
+    for number, at in enumerate(around(CUT)):
+        alarm(dsn, at, number)
+        rows(dsn, "INSERT INTO maintenance (id, site, starts_at, ends_at, why, planned_by, planned_at)"
+             " VALUES (%s, 'x', %s, %s, 'w', 'anna', %s)", uuid4(), OLD, at, OLD)  # fmt: skip
+    alarm(dsn, None, 9)
     holds = Holds(store)
     await holds.place(uuid4(), HoldOrder("x", locker=PARIS, tenant="acme", until=CUT + TICK), by="a", now=OLD)
     plan = {due.table: due.due for due in await retention.plan(NOW)}
     assert plan == {
-        "reading": 1, "command": 1, "job": 1, "reading_day": 1, "rights_request": 1, "audit": 1,
+        "reading": 1, "command": 1, "job": 1, "reading_day": 1, "rights_request": 1, "audit": 1, "alarm": 1,
+        "maintenance": 1,
     }  # fmt: skip
     said = await retention.run(NOW)
-    for table in ("reading", "command", "job", "job_target", "reading_day", "rights_request"):
+    assert rows(dsn, "SELECT count(*) FROM alarm") == rows(dsn, "SELECT count(*) FROM alarm_step") == [(2,)]
+    for table in ("reading", "command", "job", "job_target", "reading_day", "rights_request", "maintenance"):
         assert rows(dsn, f"SELECT count(*) FROM {table}") == [(1,)], table
     assert {one["table"]: one["removed"] for one in said["done"]} == plan
     assert said["audit"]["rows"] == 1
     assert (await verify_audit(store)).faults == []
+    await clean(store, retention)
+
+
+def alarm(dsn: str, closed_at: datetime | None, number: int, locker: str = BERLIN) -> None:
+    made = uuid4()
+    state = "active_unacked" if closed_at is None else "normal"
+    rows(dsn, "INSERT INTO alarm (id, type, severity, tenant_id, locker_id, door, place, rule, state, opened_at,"
+         " began_at, raised_at, last_at, closed_at, count) VALUES (%s, 'tamper', 'high', 'default', %s, %s, 'p',"
+         " 'r', %s, %s, %s, %s, %s, %s, 1)",
+         made, locker, number + 1, state, OLD, OLD, OLD, OLD, closed_at)  # fmt: skip
+    rows(dsn, "INSERT INTO alarm_step (id, alarm_id, at, what, state) VALUES (%s, %s, %s, 'raised', %s)",
+         uuid4(), made, OLD, state)  # fmt: skip
+
+
+async def test_a_hold_on_a_locker_keeps_its_alarms(store: Store, dsn: str, retention: Retention) -> None:
+    alarm(dsn, CUT - TICK, 1)
+    holds, hold = Holds(store), uuid4()
+    await holds.place(hold, HoldOrder("Theft", locker=BERLIN, tenant="default"), by="anna", now=OLD)
+    (due,) = [due for due in await retention.plan(NOW) if due.table == "alarm"]
+    assert (due.due, due.held) == (1, 1)
+    await retention.run(NOW)
+    assert rows(dsn, "SELECT count(*) FROM alarm") == [(1,)]
     await clean(store, retention)
 
 

@@ -18,9 +18,11 @@ from hub.cli.main import app
 from hub.config import Config
 from hub.core.alarms.transitions import What
 from hub.core.notify.notices import Message
+from hub.errors import ConfigError
 from hub.metrics import Metrics
 from hub.notify.notifier import Notifier
 from hub.notify.settings import Notify, WebhookChannel
+from hub.signing import make_key
 from hub.store.notifications import Delivery, NotificationStore
 from hub.store.timescale import Store
 from hub.tasks import tasks_beside
@@ -28,8 +30,9 @@ from tests.hub.api.serving import NOWHERE, served
 from tests.hub.contract import Contract
 from tests.hub.core.notify.alarms import AT, change, notice
 from tests.hub.notify.receivers import SECRET, Hook, hook, secret, until
-from tests.hub.scene import fresh_database, rows, scene
+from tests.hub.scene import fresh_database, online, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker
+from wire.messages import Event
 
 pytestmark = pytest.mark.services
 
@@ -276,3 +279,38 @@ async def test_the_command_line(dsn: str, tmp_path: Path, monkeypatch: pytest.Mo
 def test_what_waits_is_read_as_it_was_written() -> None:
     told = Message(id=UUID(int=1), at=clock.wall(), channel="duty", notice=notice("acked", acked_by="anna"))
     assert msgspec.json.decode(msgspec.json.encode(told), type=Message) == told
+
+
+def test_the_check_of_the_configuration_reads_the_files_of_channels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_key(tmp_path / "key.pem")
+    monkeypatch.setenv("HUB_COMMANDS_KEY_FILE", str(tmp_path / "key.pem"))
+    monkeypatch.setenv("HUB_DATABASE_DSN", NOWHERE)
+    file = config_file(tmp_path, Hook(url="https://hooks.example.org/x"))
+    assert CliRunner().invoke(app, ["check-config", "--config", str(file)]).output == "the configuration is fine\n"
+    secret(tmp_path, "short")
+    with pytest.raises(ConfigError, match=r"notify\.channel hook-0: secret_file: 5 bytes are too few"):
+        CliRunner().invoke(app, ["check-config", "--config", str(file)], catch_exceptions=False)
+
+
+async def test_a_forced_door_is_told_from_the_locker_to_the_receiver(
+    mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
+) -> None:
+    async with hook() as receiver:
+        file = config_file(tmp_path, receiver)
+        async with scene(mosquitto_broker, dsn, tmp_path, file=file) as hub, online(hub) as locker:
+            await locker.events(1, [Event(t=locker.up()["t"], at=1, kind="door.forced", door=2)])
+            await until(lambda: len(receiver.seen) == 1)
+            raised = json.loads(receiver.seen[0][1])
+            assert (raised["type"], raised["data"]["type"]) == ("alarm.raised", "door.forced")
+            assert (raised["data"]["locker"], raised["data"]["door"]) == ("berlin-01", 2)
+            body = {"ids": [raised["data"]["alarm"]], "note": "Ms Miller forgot her code"}
+            async with hub.http.post("/api/v1/alarms/acknowledge", json=body) as response:
+                assert (await response.json())["done"] == 1
+            await until(lambda: len(receiver.seen) == 2)
+        acked = json.loads(receiver.seen[1][1])
+        assert (acked["type"], acked["data"]["alarm"]) == ("alarm.acked", raised["data"]["alarm"])
+        assert acked["data"]["by"] == "local"
+        assert "Miller" not in json.dumps(acked)
+        assert [row[1:4] for row in states(dsn)] == [("raised", "sent", 1), ("acked", "sent", 1)]

@@ -121,11 +121,22 @@ export function matches(alarm, filter, except) {
   if (except !== "type" && filter.type.length > 0 && !filter.type.includes(alarm.type)) return false;
   if (filter.site && alarm.site !== filter.site) return false;
   if (filter.locker && alarm.locker !== filter.locker) return false;
+  if (filter.since && Date.parse(alarm.raised_at) < Date.parse(filter.since)) return false;
+  if (filter.until && Date.parse(alarm.raised_at) >= Date.parse(filter.until)) return false;
   if (filter.q) {
     const text = haystack(alarm);
     if (!filter.q.toLowerCase().split(/\s+/).every((word) => text.includes(word))) return false;
   }
   return true;
+}
+
+/**
+ * What the hub finds for the same filter, of what is known here; null for words, which it looks for in fewer places.
+ * @param {Iterable<Alarm>} alarms @param {AlarmFilter} filter @returns {Alarm[] | null}
+ */
+export function foundOnHub(alarms, filter) {
+  if (filter.q) return null;
+  return [...alarms].filter((alarm) => matches(alarm, filter) && (filter.suppressed || !alarm.suppressed));
 }
 
 /** The most urgent first: not acknowledged before acknowledged, active before cleared, then severity, then the newest. @param {Alarm} a @param {Alarm} b */
@@ -235,6 +246,23 @@ function grouped(order, by) {
     else groups.set(key, [alarm]);
   }
   return [...groups];
+}
+
+/** The first line of a file of alarms. */
+export const CSV_NAMES = [
+  ...["id", "type", "severity", "state", "site", "locker", "door", "what", "began_at", "raised_at", "cleared_at", "last_at", "count"],
+  ...["value", "limit", "unit", "acked_at", "acked_by", "ack_note", "suppressed", "shelved_until", "shelved_by", "shelved_why", "rule"],
+];
+
+/** @param {Alarm} alarm @returns {(string | number | null)[]} */
+export function csvRow(alarm) {
+  const { shelved } = alarm;
+  return [
+    ...[alarm.id, alarm.type, alarm.severity, alarm.state, alarm.site, alarm.locker, alarm.door, alarm.what],
+    ...[alarm.began_at, alarm.raised_at, alarm.cleared_at, alarm.last_at, alarm.count, alarm.value, alarm.limit, alarm.unit],
+    ...[alarm.acked_at, alarm.acked_by, alarm.ack_note, alarm.suppressed],
+    ...[shelved?.until ?? null, shelved?.by ?? null, shelved?.why ?? null, alarm.rule],
+  ];
 }
 
 /** @type {WeakMap<Alarm, string>} */

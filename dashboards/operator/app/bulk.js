@@ -14,7 +14,8 @@ import { alarmCount } from "./select.js";
 const PARALLEL_MAX = 4;
 /** So many ids are written into an address; more go through the session's memory. */
 const ADDRESS_IDS_MAX = 40;
-const JOB_MEMORY = "lockerhub.job.lockers";
+/** Where the page of a new job looks for them. */
+const JOB_MEMORY = "lockerhub.chosen";
 
 /** @type {Record<BulkKind, (locker: Locker) => string>} Why it does not apply; "" when it does. */
 const WHY_NOT = {
@@ -78,7 +79,7 @@ export function jobAddress(kind, lockers) {
   const ids = lockers.map((locker) => locker.id);
   if (ids.length <= ADDRESS_IDS_MAX) return `/jobs/new?${new URLSearchParams({ kind, lockers: ids.join(",") })}`;
   sessionStorage.setItem(JOB_MEMORY, JSON.stringify(ids));
-  return `/jobs/new?${new URLSearchParams({ kind, lockers: "chosen" })}`;
+  return `/jobs/new?${new URLSearchParams({ kind, chosen: "" })}`;
 }
 
 /** @param {Locker} locker */

@@ -1,7 +1,10 @@
 /** Comma-separated values as docs/api.md has them: RFC 4180, and nothing that a spreadsheet takes for a formula. Pure. */
 
-/** What a formula can begin with, behind what a spreadsheet ignores. */
-const FORMULA = /^[\s\u00a0\u00ad\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]*[=+\-@'\t\r\n\uff1d\uff0b\uff0d\uff20]/u;
+/** What a formula can begin with, behind spaces, controls and formats, which some programs look behind. */
+const FORMULA = /^[\s\p{Cc}\p{Cf}]*[=+\-@\uff1d\uff0b\uff0d\uff20]/u;
+const CELL_OF_ITS_OWN = /^['\t\r\n]/;
+/** Semicolon and tab separate cells too where a spreadsheet's region says so. */
+const TO_QUOTE = /[",;\t\r\n]|^\s|\s$/u;
 
 /**
  * @param {readonly string[]} names the first line
@@ -13,12 +16,12 @@ export function csvOf(names, rows) {
   return `${lines.join("\r\n")}\r\n`;
 }
 
-/** @param {string | number | boolean | null} value */
-function cell(value) {
+/** One value as it stands between two commas. @param {string | number | boolean | null} value */
+export function cell(value) {
   if (value === null) return "";
   if (typeof value !== "string") return String(value);
-  const text = FORMULA.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  const text = CELL_OF_ITS_OWN.test(value) || FORMULA.test(value) ? `'${value}` : value;
+  return TO_QUOTE.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /** Give the browser a file to keep. @param {string} name @param {string} text */

@@ -10,7 +10,7 @@ import { SEVERITIES, worst } from "./select.js";
  * @typedef {"critical" | "high" | "medium" | "low" | "offline" | "silent" | "open" | "maintenance" | "never_seen" | "normal"} Look
  * @typedef {{site: string, x: number, y: number, width: number, total: number}} Block a site's cells, below its name
  * @typedef {{id: string, site: string, x: number, y: number}} Cell
- * @typedef {{pitch: number, width: number, height: number, blocks: Block[], cells: Cell[], index: Map<string, number>}} Layout
+ * @typedef {{pitch: number, scale: number, width: number, height: number, blocks: Block[], cells: Cell[], index: Map<string, number>}} Layout
  * @typedef {{site: string, total: number, offline: number, open: number, maintenance: number, alarms: Record<Severity, number>}} SiteRow
  */
 
@@ -36,10 +36,15 @@ const PITCHES = [
   [Infinity, 13],
 ];
 const NAME_HEIGHT = 20;
+const NAME_HEIGHT_MIN = 15;
 const BLOCK_GAP = 14;
 const BLOCK_WIDTH_MIN = 104;
 /** A site's cells are this many rows high, if its name leaves room for so many columns. */
 const BLOCK_ROWS = 5;
+
+/** A grid that has to fit shrinks by this, and not below that. */
+const FIT_STEP = 0.9;
+const FIT_SCALE_MIN = 0.5;
 
 /** The worst that is the matter with a locker. @param {Locker} locker @returns {Look} */
 export function lookOf(locker) {
@@ -61,22 +66,24 @@ export function isAbnormal(look) {
 
 /**
  * Lay lockers out by site and id. A locker keeps its place as long as no locker comes or goes.
- * @param {Iterable<Locker>} lockers @param {number} width in pixels @returns {Layout}
+ * @param {Iterable<Locker>} lockers @param {number} width in pixels @param {number} [scale] for a screen that is far away
+ * @returns {Layout}
  */
-export function layoutOf(lockers, width) {
+export function layoutOf(lockers, width, scale = 1) {
   const bySite = groupBySite(lockers);
   let count = 0;
   for (const ids of bySite.values()) count += ids.length;
-  const pitch = PITCHES.find(([most]) => count <= most)?.[1] ?? 13;
+  const pitch = Math.round((PITCHES.find(([most]) => count <= most)?.[1] ?? 13) * scale);
+  const nameHeight = Math.max(NAME_HEIGHT_MIN, Math.round(NAME_HEIGHT * scale));
   /** @type {Layout} */
-  const layout = { pitch, width, height: 0, blocks: [], cells: [], index: new Map() };
+  const layout = { pitch, scale, width, height: 0, blocks: [], cells: [], index: new Map() };
   const widest = Math.max(1, Math.floor(width / pitch));
   let x = 0;
   let y = 0;
   let shelf = 0;
   for (const site of [...bySite.keys()].sort(compare)) {
     const ids = /** @type {string[]} */ (bySite.get(site)).sort(compare);
-    const columns = Math.min(widest, Math.max(Math.ceil(ids.length / BLOCK_ROWS), Math.ceil(BLOCK_WIDTH_MIN / pitch)));
+    const columns = Math.min(widest, Math.max(Math.ceil(ids.length / BLOCK_ROWS), Math.ceil((BLOCK_WIDTH_MIN * scale) / pitch)));
     const blockWidth = Math.min(width, columns * pitch);
     if (x > 0 && x + blockWidth > width) {
       x = 0;
@@ -86,16 +93,28 @@ export function layoutOf(lockers, width) {
     layout.blocks.push({ site, x, y, width: blockWidth, total: ids.length });
     ids.forEach((id, n) => {
       layout.index.set(id, layout.cells.length);
-      layout.cells.push({ id, site, x: x + (n % columns) * pitch, y: y + NAME_HEIGHT + Math.floor(n / columns) * pitch });
+      layout.cells.push({ id, site, x: x + (n % columns) * pitch, y: y + nameHeight + Math.floor(n / columns) * pitch });
     });
-    shelf = Math.max(shelf, NAME_HEIGHT + Math.ceil(ids.length / columns) * pitch);
+    shelf = Math.max(shelf, nameHeight + Math.ceil(ids.length / columns) * pitch);
     x += blockWidth + BLOCK_GAP;
   }
   layout.height = y + shelf;
   return layout;
 }
 
-/** The cell at a point, or its neighbour in a direction; -1 where there is none. @param {Layout} layout @param {number} x @param {number} y */
+/**
+ * The same on a screen that nobody scrolls: as small as it has to be to fit, but never so small that shapes blur.
+ * @param {readonly Locker[]} lockers @param {number} width @param {number} scale @param {number} height @returns {Layout}
+ */
+export function fittingLayout(lockers, width, scale, height) {
+  let layout = layoutOf(lockers, width, scale);
+  for (let smaller = scale * FIT_STEP; layout.height > height && smaller >= FIT_SCALE_MIN; smaller *= FIT_STEP) {
+    layout = layoutOf(lockers, width, smaller);
+  }
+  return layout;
+}
+
+/** The cell at a point; -1 where there is none. @param {Layout} layout @param {number} x @param {number} y */
 export function cellAt(layout, x, y) {
   const { pitch } = layout;
   return layout.cells.findIndex((cell) => x >= cell.x && x < cell.x + pitch && y >= cell.y && y < cell.y + pitch);

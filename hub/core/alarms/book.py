@@ -143,7 +143,9 @@ class Book:
             alarm = fresh(self._new_id(), seen, site=site, where=where, now=now)
         else:
             alarm = again(known, seen, now)
-        alarm = self._counted(replace(alarm, context=context, parent=parent), now)
+        if (alarm.context, alarm.parent) != (context, parent):
+            alarm = replace(alarm, context=context, parent=parent)
+        alarm = self._counted(alarm, now)
         if seen.mark is not None:
             self._mark(seen.key, seen.mark)
         if known is not None and known.active:

@@ -5,9 +5,9 @@ cleared with the last one. Events carry their own times, so what comes late is j
 """
 
 import heapq
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -20,11 +20,16 @@ _NOWHERE: Final = Spot("")
 _SITE_SLOT: Final = "repeating:site"
 _TIMERS_EACH: Final = 3
 """Void timers are thrown away where there are more of them than this for each source that there may be."""
+TICK_MAX: Final = 500
+"""So many delays come true in one tick."""
 WINDOWS_MAX: Final = 20_000
 """Of repetitions that are being counted. At the limit the one that was used least recently is forgotten."""
 
 
-@dataclass(frozen=True, slots=True)
+# The two that are made for every event are not frozen, which would cost a microsecond each; nobody changes them.
+
+
+@dataclass(slots=True)
 class Where:
     """Where something was seen. `site` is the locker's, empty if it has none."""
 
@@ -34,7 +39,7 @@ class Where:
     door: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Seen:
     """An event, as far as alarms need it."""
 
@@ -57,6 +62,14 @@ class _Source:
     """Numbers of the timers that count; others of it are void."""
     leaving: bool = False
     """Its condition is gone, and the off-delay runs."""
+
+
+@dataclass(slots=True)
+class _Window:
+    clearable: bool
+    """Whether an event begins the count anew."""
+    seen: list[tuple[float, object]] = field(default_factory=list)
+    """When, and what it was of."""
 
 
 class Detector:
@@ -84,9 +97,14 @@ class Detector:
         self._sources_max = sources_max
         self._sources: dict[_SourceKey, _Source] = {}
         self._raised: dict[Key, set[str]] = {}
-        self._windows: OrderedDict[_SourceKey, deque[tuple[datetime, object]]] = OrderedDict()
+        self._windows: OrderedDict[_SourceKey, _Window] = OrderedDict()
+        self._busy: Counter[str | None] = Counter()
         self._timers: list[tuple[float, int, _SourceKey]] = []
         self._timer_number = 0
+
+    def is_busy(self, locker: str) -> bool:
+        """Say whether there is anything of a locker that may be cleared. An answer costs next to nothing."""
+        return locker in self._busy
 
     @property
     def sources(self) -> int:
@@ -104,6 +122,8 @@ class Detector:
             limit=alarm.limit, unit=alarm.unit,
         )  # fmt: skip
         name = (alarm.key, rule.condition.slot)
+        if name not in self._sources:
+            self._busy[spot.locker] += 1
         source = self._sources[name] = _Source(rule, seen, raised=True)
         self._raised.setdefault(alarm.key, set()).add(rule.condition.slot)
         self._stays(name, source, now_ms)
@@ -112,7 +132,7 @@ class Detector:
     def drop(self, key: Key) -> None:
         """Forget what raised an alarm: its place is gone."""
         for slot in self._raised.pop(key, set()):
-            self._sources.pop((key, slot), None)
+            self._forget((key, slot))
 
     def occurred(self, where: Where, seen: Seen, *, now: datetime, now_ms: float) -> None:
         """Take an event."""
@@ -120,10 +140,12 @@ class Detector:
             spot = _spot(alarm_type, slot, where)
             if spot is not None:
                 self._may_raise((alarm_type, spot), slot, where, seen, now=now, now_ms=now_ms)
+        if where.locker not in self._busy and None not in self._busy:
+            return
         for alarm_type, slot in self.rules.clearing.get(seen.kind, ()):
             spot = _spot(alarm_type, slot, where)
             name = ((alarm_type, spot or _NOWHERE), slot)
-            self._windows.pop(name, None)
+            self._forget_window(name)
             source = self._sources.get(name)
             if source is not None:
                 condition = source.rule.condition
@@ -149,14 +171,18 @@ class Detector:
 
     def measured(self, where: Where, of: str, value: float, *, now: datetime, now_ms: float) -> None:
         """Take a measure."""
+        spot = Spot(where.tenant, None, where.locker)
+        busy = where.locker in self._busy
         for alarm_type, slot in self.rules.measured.get(of, ()):
-            spot = Spot(where.tenant, None, where.locker)
             rule = self.rules.at(alarm_type, slot, spot, where.site)
             if rule is None or not isinstance(rule.condition, Level):
                 continue
+            exceeded = rule.condition.exceeded(value)
+            if not exceeded and not busy:
+                continue
             name = ((alarm_type, spot), slot)
             source = self._sources.get(name)
-            if rule.condition.exceeded(value):
+            if exceeded:
                 found = Occurrence(
                     key=name[0], rule=rule.id, severity=rule.severity, at=now, value=value,
                     limit=rule.condition.limit, unit=UNITS[of],
@@ -167,7 +193,7 @@ class Detector:
                     self._gone(name, source, at=now, mark=None, now_ms=now_ms)
                 self._unlatch(name[0], now_ms)
             elif source is not None and not source.raised:
-                del self._sources[name]
+                self._forget(name)
             elif source is not None and source.leaving:
                 self._stays(name, source, now_ms)
 
@@ -196,35 +222,37 @@ class Detector:
             self._gone(name, source, at=now, mark=None, now_ms=now_ms)
 
     def tick(self, now_ms: float) -> None:
-        """Let delays that are over come true."""
-        while self._timers and self._timers[0][0] <= now_ms:
+        """Let delays that are over come true; of very many the rest with the next call, so that nothing waits."""
+        left = TICK_MAX
+        while left and self._timers and self._timers[0][0] <= now_ms:
             _, number, name = heapq.heappop(self._timers)
             source = self._sources.get(name)
-            if source is None:
+            if source is None or number not in {source.on_timer, source.off_timer}:
                 continue
+            left -= 1
             if number == source.on_timer:
                 self._fire(name, source, now_ms)
-            elif number == source.off_timer:
+            else:
                 self._end(name, None)
 
     def _counted(self, name: _SourceKey, condition: Repeating, where: Where, at: datetime) -> int:
         window = self._windows.get(name)
         if window is None:
             if len(self._windows) >= WINDOWS_MAX:
-                self._windows.popitem(last=False)
-            window = self._windows[name] = deque()
+                self._forget_window(next(iter(self._windows)))
+            window = self._windows[name] = _Window(clearable=bool(condition.off))
+            if window.clearable:
+                self._busy[name[0][1].locker] += 1
         else:
             self._windows.move_to_end(name)
         what: object = (where.locker, where.door) if condition.each == "door" else None
         # By when they happened: a backlog of a week that comes in a second is no burst.
-        kept = [
-            one
-            for one in window
-            if abs((at - one[0]).total_seconds()) <= condition.within_s and (what is None or one[1] != what)
-        ]
-        window.clear()
-        window.extend([*kept, (at, what)][-condition.count :])
-        return len(window)
+        at_s = at.timestamp()
+        since_s, until_s = at_s - condition.within_s, at_s + condition.within_s
+        kept = [one for one in window.seen if since_s <= one[0] <= until_s and (what is None or one[1] != what)]
+        kept.append((at_s, what))
+        window.seen = kept[-condition.count :]
+        return len(window.seen)
 
     def _holds(
         self, name: _SourceKey, rule: Rule, seen: Occurrence, *, now: datetime, now_ms: float, repeats: bool
@@ -235,6 +263,7 @@ class Detector:
                 self.skipped += 1
                 return
             source = self._sources[name] = _Source(rule, seen)
+            self._busy[name[0][1].locker] += 1
             age_s = max(0.0, (now - seen.at).total_seconds())
             wait_s = rule.hold_s - age_s
             if wait_s > 0:
@@ -257,7 +286,7 @@ class Detector:
         rule = source.rule
         if not source.raised:
             if (at - source.seen.at).total_seconds() < rule.hold_s:
-                del self._sources[name]
+                self._forget(name)
                 return
             # It did hold long enough; both its beginning and its end have come late.
             self._fire(name, source, now_ms)
@@ -278,13 +307,28 @@ class Detector:
 
     def _end(self, name: _SourceKey, mark: Mark | None) -> None:
         key, slot = name
-        del self._sources[name]
-        self._windows.pop(name, None)
+        self._forget(name)
+        self._forget_window(name)
         left = self._raised.get(key, set())
         left.discard(slot)
         if not left:
             self._raised.pop(key, None)
             self._clear(key, mark)
+
+    def _forget(self, name: _SourceKey) -> None:
+        if self._sources.pop(name, None) is not None:
+            self._calm(name)
+
+    def _forget_window(self, name: _SourceKey) -> None:
+        window = self._windows.pop(name, None)
+        if window is not None and window.clearable:
+            self._calm(name)
+
+    def _calm(self, name: _SourceKey) -> None:
+        locker = name[0][1].locker
+        self._busy[locker] -= 1
+        if not self._busy[locker]:
+            del self._busy[locker]
 
     def _stays(self, name: _SourceKey, source: _Source, now_ms: float) -> None:
         """Let nothing clear it but what comes from now on: a word, or that nothing is heard for a time."""

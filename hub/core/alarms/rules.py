@@ -156,6 +156,9 @@ class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         )
 
 
+_EVERYWHERE: Final = Scope()
+
+
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One rule. The delays: how long its condition has to hold before it raises, and be gone before it clears."""
 
@@ -166,7 +169,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     on_delay_s: _Seconds = 0.0
     off_delay_s: _Seconds = 0.0
     deadband: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
-    scope: Scope = Scope()
+    scope: Scope = _EVERYWHERE
     enabled: bool = True
 
     @property
@@ -202,7 +205,7 @@ class Rules:
     def at(self, kind: str, slot: str, spot: Spot, site: str | None) -> Rule | None:
         """Return the rule of a type and a sort of condition that counts at a place; None: there is none."""
         for rule in self._slots.get((kind, slot), ()):
-            if rule.scope.fits(spot, site):
+            if rule.scope is _EVERYWHERE or rule.scope.fits(spot, site):
                 return rule if rule.enabled else None
         return None
 

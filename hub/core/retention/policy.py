@@ -27,6 +27,7 @@ class Category(StrEnum):
     READING = "reading"
     READING_ROLLUP = "reading_rollup"
     COMMAND = "command"
+    ALARM = "alarm"
     JOB = "job"
     AUDIT = "audit"
     QUARANTINE = "quarantine"
@@ -35,7 +36,8 @@ class Category(StrEnum):
 
 
 BY_TENANT: Final = (
-    Category.EVENT, Category.ACCOUNT, Category.READING, Category.READING_ROLLUP, Category.COMMAND, Category.RIGHTS,
+    Category.EVENT, Category.ACCOUNT, Category.READING, Category.READING_ROLLUP, Category.COMMAND, Category.ALARM,
+    Category.RIGHTS,
 )  # fmt: skip
 """Whose rows are one tenant's. A job may reach lockers of several, and the audit is one chain."""
 

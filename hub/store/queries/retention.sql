@@ -89,6 +89,7 @@ SELECT min(r.{at}) AS oldest FROM {source} r
 -- retention_oldest_beside --
 SELECT (SELECT min(deactivated_at) FROM account) AS account, (SELECT min(at) FROM audit) AS audit,
        (SELECT min(created_at) FROM job WHERE ended_at IS NOT NULL) AS job,
+       (SELECT min(closed_at) FROM alarm) AS alarm,
        (SELECT min(received_at) FROM quarantine WHERE seq IS NULL OR payload <> '' OR detail <> '') AS quarantine,
        (SELECT min(answered_at) FROM rights_request) AS rights
 
@@ -131,6 +132,30 @@ DELETE FROM job WHERE id IN (
           AND held_at(greatest(now(), %(now)s), tenant_of(t.locker_id), t.locker_id, NULL, NULL, j.created_at)
     )
     ORDER BY j.created_at LIMIT %(rows_max)s
+)
+
+-- retention_alarms_due --
+SELECT count(*) AS due,
+       count(*) FILTER (WHERE held_at(greatest(now(), %(now)s), a.tenant_id, a.locker_id, NULL, NULL, a.closed_at)) AS held,
+       min(a.closed_at) AS oldest
+FROM alarm a
+WHERE a.closed_at < cut_off_of(a.tenant_id, %(tenants)s::text[], %(befores)s::timestamptz[], %(default)s)
+
+-- retention_alarms_delete --
+-- Their journals go with them.
+DELETE FROM alarm WHERE id IN (
+    SELECT a.id FROM alarm a
+    WHERE a.closed_at < cut_off_of(a.tenant_id, %(tenants)s::text[], %(befores)s::timestamptz[], %(default)s)
+      AND NOT held_at(greatest(now(), %(now)s), a.tenant_id, a.locker_id, NULL, NULL, a.closed_at)
+    ORDER BY a.closed_at LIMIT %(rows_max)s
+)
+
+-- retention_maintenance_due --
+SELECT count(*) AS due, min(ends_at) AS oldest FROM maintenance WHERE ends_at < %(default)s
+
+-- retention_maintenance_delete --
+DELETE FROM maintenance WHERE id IN (
+    SELECT id FROM maintenance WHERE ends_at < %(default)s ORDER BY ends_at LIMIT %(rows_max)s
 )
 
 -- retention_quarantine_due --

@@ -10,6 +10,8 @@ from uuid import uuid4
 import aiohttp
 from aiohttp.test_utils import TestServer
 
+from hub.alarms.engine import Alarms
+from hub.api.alarms import alarm_routes
 from hub.api.auth import Auth
 from hub.api.commands import Commands
 from hub.api.exports import past_routes
@@ -126,9 +128,11 @@ async def served(
         *RegistryRoutes(fleet, store, Registry(store, fleet, 60.0), looked_up, http).routes(),
         *Commands(commanding, config.commands, 1.0).routes(),
         *Jobs(config.jobs, auth.operators, fleet, store, jobs, metrics).routes(),
+        *alarm_routes(Alarms(config.alarms, uuid4(), store, fleet, metrics), fleet),
         *LedgerRoutes(fleet, Ledgers(store)).routes(),
         *past_routes(fleet, store, config, metrics),
         *people_routes(PeopleParts(config, store, metrics), config.people, store),
+        *alarm_routes(Alarms(config.alarms, uuid4(), store, fleet, metrics), fleet),
         *NotificationRoutes(Notifier(config, store, metrics)).routes(),
         *retention_routes(build_service(config, store, "hub", metrics), store),
         *socket.routes(),

@@ -14,17 +14,21 @@ from tests.hub.contract import Contract
 
 TOKENS = {Role.VIEWER: "vera's token", Role.OPERATOR: "otto's token", Role.ADMIN: "adam's token"}
 TABLE = """
--        GET    /  /lockers  /lockers/{}  /lockers/{}/label  /alarms  /alarms/{}  /maintenance
--        GET    /commands  /commands/{}  /jobs  /jobs/{}  /events  /audit  /statistics  /health  /wall
--        GET    /static/{}  /favicon.ico  /healthz  /readyz  /openapi.json  /api/v1/session
+-        GET    /static/{}  /favicon.ico  /healthz  /readyz  /openapi.json  /asyncapi.json  /api/v1/session
 -        POST   /api/v1/session
 -        DELETE /api/v1/session
-viewer   GET    /live  /metrics
+viewer   GET    /live  /metrics  /api/v1/health
 viewer   GET    /api/v1/lockers  /api/v1/lockers/{}  /api/v1/lockers/{}/events  /api/v1/lockers/{}/telemetry
 viewer   GET    /api/v1/lockers/{}/telemetry/plot  /api/v1/lockers/{}/ledger  /api/v1/ledger  /api/v1/events
 viewer   GET    /api/v1/commands  /api/v1/commands/{}  /api/v1/jobs  /api/v1/jobs/{}  /api/v1/jobs/{}/targets
 viewer   GET    /api/v1/statistics  /api/v1/export/events  /api/v1/export/telemetry  /api/v1/export/statistics
 viewer   GET    /api/v1/export/commands  /api/v1/export/quarantine
+viewer   GET    /api/v1/export/alarms
+viewer   GET    /api/v1/history/fleet  /api/v1/history/lockers/{}
+viewer   GET    /api/v1/alarms  /api/v1/alarms/{}  /api/v1/alarms/health  /api/v1/alarms/rules
+viewer   GET    /api/v1/maintenance
+operator POST   /api/v1/alarms/acknowledge  /api/v1/alarms/unacknowledge  /api/v1/alarms/shelve
+operator POST   /api/v1/alarms/unshelve  /api/v1/maintenance  /api/v1/maintenance/{}/end
 viewer   GET    /api/v1/retention  /api/v1/retention/plan  /api/v1/retention/proofs  /api/v1/retention/proofs/{}
 operator POST   /api/v1/lockers/{}/commands  /api/v1/commands/{}/cancel
 operator POST   /api/v1/jobs  /api/v1/jobs/{}/approve  /api/v1/jobs/{}/reject  /api/v1/jobs/{}/cancel

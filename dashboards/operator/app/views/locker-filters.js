@@ -85,9 +85,11 @@ class LockerFilters extends View {
         ${this.#check("Maintenance", filter.maintenance, (maintenance) => ({ maintenance }))}
         ${this.#check("Out of service", filter.out, (out) => ({ out }))}
       </div>
-      <span class="toolbar-count" role="status">${this.#summary(filter)}</span>
-      <lh-saved-views .app=${this.app}></lh-saved-views>
-      <button class="button" ?disabled=${this.shown === 0} @click=${() => this.dispatchEvent(new CustomEvent("exported"))} title="The listed lockers as a file">CSV</button>
+      <div class="toolbar-end">
+        <span class="toolbar-count" role="status">${this.#summary(filter)}</span>
+        <lh-saved-views .app=${this.app}></lh-saved-views>
+        <button class="button" ?disabled=${this.shown === 0} @click=${() => this.dispatchEvent(new CustomEvent("exported"))} title="The listed lockers as a file">CSV</button>
+      </div>
     </div>`;
   }
 

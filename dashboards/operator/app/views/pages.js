@@ -1,25 +1,8 @@
 /** Which element draws which page, what it is called, and what the navigation offers. */
 
 import { html } from "../../vendor/lit.js";
-import "./alarms/alarm.js";
-import "./alarms/health.js";
-import "./alarms/list.js";
-import "./alarms/maintenance.js";
-import "./alarms/rules.js";
-import "./audit.js";
-import "./commands/command.js";
-import "./commands/list.js";
-import "./events.js";
-import "./health.js";
-import "./jobs/job.js";
-import "./jobs/list.js";
-import "./jobs/new.js";
-import "./label.js";
-import "./locker.js";
 import "./lockers.js";
 import "./overview.js";
-import "./statistics.js";
-import "./wall.js";
 
 /**
  * @import {Operator} from "../main.js"
@@ -70,6 +53,61 @@ export const DRAWN = {
   health: (app) => html`<lh-health .app=${app}></lh-health>`,
   wall: (app) => html`<lh-wall .app=${app}></lh-wall>`,
 };
+
+/** What the first view can do without is loaded when it is needed, or when nothing else is to be done. @type {Partial<Record<RouteName, () => Promise<unknown>>>} */
+const PARTS = {
+  locker: () => import("./locker.js"),
+  label: () => import("./label.js"),
+  alarms: () => import("./alarms/list.js"),
+  alarm: () => import("./alarms/alarm.js"),
+  "alarm-health": () => import("./alarms/health.js"),
+  "alarm-rules": () => import("./alarms/rules.js"),
+  maintenance: () => import("./alarms/maintenance.js"),
+  commands: () => import("./commands/list.js"),
+  command: () => import("./commands/command.js"),
+  jobs: () => import("./jobs/list.js"),
+  "job-new": () => import("./jobs/new.js"),
+  job: () => import("./jobs/job.js"),
+  events: () => import("./events.js"),
+  audit: () => import("./audit.js"),
+  statistics: () => import("./statistics.js"),
+  health: () => import("./health.js"),
+  wall: () => import("./wall.js"),
+};
+
+/** @type {Map<RouteName, "loading" | "ready" | "failed">} */
+const parts = new Map();
+
+/**
+ * Have a page's code there.
+ * @param {RouteName} name @param {() => void} changed called when it is there, or when it will not come
+ * @returns {"loading" | "ready" | "failed"} what has failed is asked for again when the document is loaded anew
+ */
+export function part(name, changed) {
+  const load = PARTS[name];
+  if (!load) return "ready";
+  const known = parts.get(name);
+  if (known) return known;
+  parts.set(name, "loading");
+  load().then(
+    () => parts.set(name, "ready"),
+    () => parts.set(name, "failed"),
+  ).finally(changed);
+  return "loading";
+}
+
+/** Load the rest, one after the other, so that the next page is there at once. A part that does not come is asked for when it is needed. */
+export async function loadParts() {
+  for (const [name, load] of Object.entries(PARTS)) {
+    if (parts.has(/** @type {RouteName} */ (name))) continue;
+    try {
+      await load();
+      parts.set(/** @type {RouteName} */ (name), "ready");
+    } catch {
+      return;
+    }
+  }
+}
 
 /** @type {Record<RouteName, string>} */
 export const TITLES = {

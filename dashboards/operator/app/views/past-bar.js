@@ -57,17 +57,18 @@ class PastBar extends View {
     const { from, to } = sliderEnds(at, now, SPANS[this.span]);
     const held = this.dragged ?? at;
     return html`<section class="past-bar" aria-label="Time travel">
-      <p class="past-what" role="status">${icon("past")}<strong class="past-word">Historical</strong>
+      <div class="past-head"><p class="past-what" role="status">${icon("past")}<strong class="past-word">Historical</strong>
         <time datetime=${app.at.toISOString()} title=${moment(app.at.toISOString())}>${PLAIN.format(app.at)}</time>
         <span class="past-age">${age(app.at.toISOString(), now)} ago. Nothing can be done here.</span>
         ${hasPast(app.router.route) ? nothing : html`<span class="past-now">This page has no past: it shows now.</span>`}
       </p>
+      <button class="button button-strong" @click=${this.#leave}>Back to now</button></div>
       <div class="past-tools">
         <label class="past-field"><span class="unseen">Date and time</span>
           <input type="datetime-local" step="1" .value=${localText(app.at)} max=${localText(new Date(now))} @change=${this.#typed} /></label>
         <span class="past-steps" role="group" aria-label="Steps">
           ${STEPS.map(
-            ([ms, word, name]) => html`<button class="button" aria-label=${name} title=${name} ?disabled=${at + ms > now} @click=${() => this.#step(ms)}>${word}</button>`,
+            ([ms, word, name]) => html`<button class="button" title=${name} ?disabled=${at + ms > now} @click=${() => this.#step(ms)}>${word}</button>`,
           )}</span>
         <label class="past-slider"><span class="unseen">Moment</span>
           <input type="range" min=${Math.round(from / 1000)} max=${Math.round(to / 1000)} step=${SLIDER_STEP_S} .value=${String(Math.round(held / 1000))}
@@ -75,7 +76,6 @@ class PastBar extends View {
         <select aria-label="Span of the slider" @change=${this.#chooseSpan}>
           ${Object.keys(SPANS).map((span) => html`<option value=${span} ?selected=${span === this.span}>${span}</option>`)}
         </select>
-        <button class="button button-strong" @click=${this.#leave}>Back to now</button>
       </div>
     </section>`;
   }

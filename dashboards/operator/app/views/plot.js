@@ -182,7 +182,7 @@ export class Plot extends View {
     const last = this.columns.x.length - 1;
     const index = Math.min(last, Math.max(0, (drawn.cursor.idx ?? (step > 0 ? -1 : last + 1)) + step));
     const left = drawn.valToPos(this.columns.x[index], "x");
-    drawn.setCursor({ left, top: 20 });
+    drawn.setCursor({ left, top: 20 }, true, true);
     const output = this.querySelector(".plot-value");
     output?.setAttribute("aria-live", "polite");
   }

@@ -5,18 +5,22 @@ import { View } from "../element.js";
 import { clock, number, some } from "../format.js";
 import { Live } from "../live.js";
 import { momentText } from "../moment.js";
+import { hasPast } from "../router.js";
 import { SEVERITIES } from "../select.js";
 import { theme, toggleTheme } from "../theme.js";
 import { isSerious, isUnseen } from "./announcer.js";
 import { Help } from "./help.js";
 import { icon, logo, severityMark, toneMark } from "./marks.js";
 import { notice } from "./notice.js";
-import { DRAWN, PAGES, TITLES } from "./pages.js";
+import { DRAWN, PAGES, TITLES, loadParts, part } from "./pages.js";
 import { Palette } from "./palette.js";
 import "./past-bar.js";
 import "./sign-in.js";
 
 /** @import {Phase} from "../live.js" */
+
+/** The first view has the line for itself for so long. */
+const REST_AFTER_MS = 3000;
 
 /** How far back the first step into the past goes. */
 const FIRST_STEP_MS = 3_600_000;
@@ -44,7 +48,7 @@ export class Shell extends View {
     }
     const { phase } = app.live;
     if (phase === "live") this.#liveUntilMs = app.now();
-    document.body.dataset.fresh = phase === "live" || app.at ? "yes" : "no";
+    document.body.dataset.fresh = phase === "live" || this.#past ? "yes" : "no";
     document.body.dataset.past = app.at ? "yes" : "no";
     document.body.dataset.kiosk = app.router.route.name === "wall" ? "yes" : "no";
     const announced = html`<p class="unseen" role="status" aria-live="polite">${SPOKEN[phase]}</p>
@@ -117,12 +121,17 @@ export class Shell extends View {
       this.#routed = route;
       for (const open of this.querySelectorAll("[popover]:popover-open")) /** @type {HTMLElement} */ (open).hidePopover();
     }
+    if (!this.#loadingParts && this.app.access === "open" && this.app.live.phase === "live") {
+      this.#loadingParts = true;
+      setTimeout(() => void loadParts(), REST_AFTER_MS);
+    }
     const title = this.#title();
     if (document.title !== title) document.title = title;
   }
 
   /** @type {unknown} */
   #routed = null;
+  #loadingParts = false;
 
   #title() {
     const { app } = this;
@@ -155,6 +164,11 @@ export class Shell extends View {
     const drawn = html`${severityMark(worst)}<span aria-hidden="true">${number(alarms.unacked)}</span><span class="unseen">, ${words}</span>`;
     if (kind === "nav-badge") return html`<span class="alarm-badge" data-severity=${worst} title=${words}>${drawn}</span>`;
     return html`<a class="alarm-badge narrow-badge" data-severity=${worst} href="/alarms" title=${words} aria-label=${`Alarms, ${words}`}>${severityMark(worst)}${number(alarms.unacked)}</a>`;
+  }
+
+  /** Whether what is shown is history: then it is neither live nor lost. */
+  get #past() {
+    return this.app.at !== null && hasPast(this.app.router.route);
   }
 
   #who() {
@@ -190,8 +204,8 @@ export class Shell extends View {
   }
 
   #connection() {
-    const { live, at } = this.app;
-    if (at) return html`<span class="connection" data-phase="past">${icon("past")}<span class="connection-words">Past</span></span>`;
+    const { live } = this.app;
+    if (this.#past) return html`<span class="connection" data-phase="past">${icon("past")}<span class="connection-words">Past</span></span>`;
     const tone = live.phase === "live" || live.phase === "connecting" ? "normal" : "caution";
     return html`<span class="connection" data-phase=${live.phase} title=${live.hubVersion ? `Hub ${live.hubVersion}` : ""}>
       ${toneMark(tone)}<span class="connection-words">${this.#words()}</span>
@@ -199,7 +213,7 @@ export class Shell extends View {
   }
 
   #pause() {
-    if (this.app.at) return nothing;
+    if (this.#past) return nothing;
     const paused = this.app.pausedAtMs !== 0;
     return html`<button class="button pause" aria-pressed=${paused} @click=${this.#togglePause}
       title=${paused ? "Show what has changed, and go on" : "Hold the page still"}>
@@ -209,8 +223,8 @@ export class Shell extends View {
   }
 
   #strips() {
-    const { live, pausedAtMs, store, at } = this.app;
-    if (at) return nothing;
+    const { live, pausedAtMs, store } = this.app;
+    if (this.#past) return nothing;
     const since = this.#liveUntilMs ? ` What you see is from ${clock(this.#liveUntilMs)}.` : "";
     return html`
       ${live.phase === "waiting" || live.phase === "stale" || (live.phase === "connecting" && this.#liveUntilMs)
@@ -239,6 +253,11 @@ export class Shell extends View {
     const { app } = this;
     const { route } = app.router;
     const draw = DRAWN[route.name];
+    const state = part(route.name, () => this.requestUpdate());
+    if (state === "failed") {
+      return notice("This part of the page did not load", html`<button class="button" @click=${() => location.reload()}>Load the page again</button>`, "failed");
+    }
+    if (state === "loading") return notice("Loading…", "", "loading");
     if (draw) return draw(app, route.id);
     return notice("There is no such page", html`<a href="/">Go to the fleet</a>`, "failed");
   }
@@ -259,7 +278,7 @@ export class Shell extends View {
   }
 
   #togglePause() {
-    if (!this.app.at) this.app.setPaused(this.app.pausedAtMs === 0);
+    if (!this.#past) this.app.setPaused(this.app.pausedAtMs === 0);
   }
 
   #theme() {

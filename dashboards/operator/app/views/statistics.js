@@ -112,7 +112,7 @@ export class Statistics extends View {
 
   /** @param {Answer} answer */
   #sizes(answer) {
-    return html`<section class="panel" aria-labelledby="sizes-title">
+    return html`<div class="panel">
       <div class="panel-head"><h2 id="sizes-title">How full, by size</h2></div>
       <div class="table-box stat-sizes" tabindex="0" role="region" aria-labelledby="sizes-title"><table class="plain-table">
         <thead><tr><th scope="col">Size</th><th scope="col" class="right">Doors</th><th scope="col">Occupied</th><th scope="col" class="right">Share of time</th><th scope="col" class="right">Openings</th><th scope="col" class="right">Put in</th><th scope="col" class="right">Collected</th></tr></thead>
@@ -121,7 +121,7 @@ export class Statistics extends View {
           <td class="right">${shareWords(one.occupied_share)}</td><td class="right">${number(one.openings)}</td><td class="right">${number(one.put_in)}</td><td class="right">${number(one.collected)}</td></tr>`)}</tbody>
       </table></div>
       ${answer.sizes.some((one) => one.doors_known < one.doors) ? html`<p class="feed-note small">Shares are of doors whose item sensors have said something: ${answer.sizes.map((one) => `${one.doors_known} of ${one.doors} (${one.size})`).join(", ")}.</p>` : nothing}
-    </section>`;
+    </div>`;
   }
 
   /** @param {Answer} answer */

@@ -84,7 +84,7 @@ def test_what_is_wrong_is_said_in_a_sentence(text: str | bytes, sentence: str) -
 
 @given(st.binary(max_size=200))
 def test_nothing_else_comes_of_any_bytes(data: bytes) -> None:
-    with pytest.raises(RulesError, match="."):
+    with pytest.raises(RulesError, match=r"."):
         parse_rules(data)
 
 

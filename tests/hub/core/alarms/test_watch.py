@@ -4,13 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-import pytest
-
 from hub.core.alarms.alarm import Alarm, Severity, State, Suppression, acknowledged
 from hub.core.alarms.health import Source
 from hub.core.alarms.maintenance import Window, Windows
 from hub.core.alarms.outages import Outages
-from hub.core.alarms.rules import parse_rules
 from hub.core.alarms.watch import Place
 from tests.hub.core.alarms.scene import BERLIN, DEFAULT, NOON, PARIS, PLACES, Scene
 from tests.hub.core.alarms.test_rules import rule
@@ -261,101 +258,6 @@ def test_without_a_rule_for_sites_nothing_is_folded() -> None:
     assert {one.suppressed for one in scene.open()} == {None}
 
 
-def test_at_the_limit_no_further_alarm_is_opened() -> None:
-    scene = Scene(open_max=2)
-    for door in (1, 2, 3):
-        scene.event("door.forced", door)
-    assert (len(scene.open()), scene.watch.book.refused) == (2, 1)
-    for door in range(4, 20):
-        scene.event("door.forced", door)
-    assert (scene.watch.detector.sources, scene.watch.detector.skipped) == (8, 11)
-    scene.event("door.closed", 4)
-    assert len(scene.open()) == 2
-
-
-def test_the_alarm_of_an_outage_that_found_no_room() -> None:
-    places = {f"b-{number}": Place("default", "Berlin", "b") for number in range(4)}
-    scene = Scene(places=places, open_max=1)
-    scene.event("tamper.on", locker="b-0")
-    for number in range(4):
-        scene.reach(f"b-{number}", online=False)
-    scene.later(31)
-    scene.later(30)
-    for number in range(4):
-        scene.reach(f"b-{number}", online=True)
-    scene.later(5)
-    scene.later(5)
-    assert scene.states() == {"tamper": "active_unacked"}
-
-
-def test_timers_that_count_no_more_are_thrown_away() -> None:
-    scene = Scene(open_max=2)
-    for _ in range(500):
-        scene.event("power.lost")
-        scene.event("power.restored")
-    assert len(scene.watch.detector._timers) <= 3 * 4 * 2 + 1  # noqa: SLF001 - what is bounded is inside
-    scene.event("power.lost")
-    scene.later(10)
-    assert scene.one("power.lost").active
-
-
-def test_windows_of_repetitions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.core.alarms.detect.WINDOWS_MAX", 2)
-    scene = Scene()
-    for door in (1, 2, 3, 1, 2, 3):
-        for _ in range(2):
-            scene.event("door.open_not_detected", door)
-    assert not scene.open("door.jammed")
-
-
-def test_duration_by_events_of_ones_own() -> None:
-    scene = Scene(
-        rule(
-            '{ kind = "duration", on = ["door.opened"], off = ["door.closed"], for_s = 120 }',
-            kind="door.left_open",
-            on_delay_s="10",
-        )
-    )
-    assert scene.watch.interests("door.opened")
-    assert scene.watch.interests("door.closed")
-    assert not scene.watch.interests("door.forced")
-    scene.event("door.opened", 1)
-    scene.later(129)
-    scene.event("door.opened", 1)
-    assert scene.open() == []
-    scene.later(1)
-    scene.event("door.opened", 1)
-    assert scene.one("door.left_open").count == 1
-    scene.event("door.closed", 1)
-    assert scene.states() == {"door.left_open": "cleared_unacked"}
-
-
-def test_a_kind_that_only_another_places_rule_names() -> None:
-    scene = Scene(
-        rule()
-        + rule('{ kind = "simple", on = ["x.y"], off = ["x.z"] }', name="s", scope="{ locker = 'paris-02' }")
-        + rule('{ kind = "level", of = "humidity_pct", above = 90 }', name="h", scope="{ locker = 'paris-02' }")
-    )
-    scene.event("x.y")
-    scene.sample(humidity_pct=99)
-    assert scene.open() == []
-    scene.event("tamper.on")
-    scene.event("x.z")
-    assert scene.one("tamper").active
-    scene.event("x.y", locker=PARIS)
-    assert len(scene.open()) == 2
-
-
-def test_a_pending_level_that_falls_into_its_deadband_is_not_raised() -> None:
-    scene = Scene()
-    scene.sample(temperature_c=51)
-    scene.sample(temperature_c=49)
-    scene.later(61)
-    assert scene.open() == []
-    scene.sample(temperature_c=49)
-    assert scene.open() == []
-
-
 def test_another_hubs_alarms_are_cleared_by_whoever_sees_the_end() -> None:
     first, second = Scene(), Scene()
     first.event("door.forced", 1)
@@ -378,45 +280,11 @@ def test_only_what_people_see_counts_for_the_health() -> None:
     assert scene.watch.health.shares(scene.now)[Severity.CRITICAL] == 1.0
 
 
-def test_rules_without_an_age_cost_nothing() -> None:
-    scene = Scene(rule())
-    scene.age(1e9)
-    assert scene.open() == []
-    assert parse_rules(DEFAULT.read_bytes()).measured.keys() >= {"event_age_s"}
-
-
-def test_a_reading_ends_only_what_no_event_does() -> None:
-    level = '{ kind = "level", of = "temperature_c", above = 50 }'
-    scene = Scene(rule() + rule(level, name="l"))
-    scene.event("tamper.on")
-    scene.sample(temperature_c=20)
-    assert scene.one("tamper").active
-    scene.event("tamper.off")
-    assert not scene.one("tamper").active
-
-
-def test_without_a_rule_for_lockers_nobody_misses_them() -> None:
-    scene = Scene(rule())
-    scene.reach(BERLIN, online=False)
-    scene.later(999)
-    assert scene.open() == []
-
-
 def test_an_alarm_says_what_to_do() -> None:
     scene = Scene()
     scene.event("tamper.on")
     assert scene.one("tamper").consequence.startswith("Somebody works at the cabinet")
     assert scene.one("tamper").todo.startswith("Look at the site at once")
-
-
-def test_repetitions_without_a_word_of_quiet_are_over_after_their_own_time() -> None:
-    scene = Scene(rule('{ kind = "repeating", on = ["a.b"], count = 2, within_s = 60 }'))
-    scene.event("a.b")
-    scene.event("a.b")
-    scene.later(59)
-    assert scene.one("tamper").active
-    scene.later(1)
-    assert not scene.one("tamper").active
 
 
 def test_a_locker_that_was_gone_before_is_folded_into_the_outage_as_well() -> None:

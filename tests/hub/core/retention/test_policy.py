@@ -31,6 +31,7 @@ def test_the_default_is_the_privacy_notices() -> None:
         Category.EVENT: "7 years", Category.ACCOUNT: "3 years", Category.CODE: AT_ONCE,
         Category.READING: "13 months", Category.READING_ROLLUP: "7 years", Category.COMMAND: "7 years",
         Category.JOB: "7 years", Category.AUDIT: "7 years", Category.QUARANTINE: "30 days",
+        Category.ALARM: "7 years",
         Category.RIGHTS: "3 years", Category.PROOF: "always",
     }  # fmt: skip
     assert policy.exceptions == ()
@@ -72,7 +73,7 @@ def test_the_digest_is_of_what_it_says_and_not_of_how_it_is_written() -> None:
         (DEFAULT.replace(b"7 years", b"-7 years"), "keep.event: -7 years: a period is not below zero"),
         (DEFAULT.replace(b'"7 years"', b"7"), "keep.event is 7; a number and its unit in quotes is right"),
         (DEFAULT.replace(b"\nevent =", b"\nevents ="), "unknown category 'events'; did you mean event?"),
-        (DEFAULT.replace(b"\njob =", b"\nx ="), "unknown category 'x'; known are account, audit"),
+        (DEFAULT.replace(b"\njob =", b"\nx ="), "unknown category 'x'; known are account, alarm, audit"),
         (DEFAULT.replace(b'\njob = "7 years"', b""), "keep.job is missing: every category has its rule"),
         (DEFAULT.replace(b'\njob = "7 years"', b'\njob = "7 years"\njob = "8 years"'), "it is not TOML"),
         (DEFAULT.replace(b"at once", b"3 days"), "keep.code is '3 days'; only \"at once\" is right"),

@@ -6,7 +6,6 @@
  * @import {Alarm, Problem} from "../../types.js"
  * @import {Act} from "../../alarm-words.js"
  * @import {View} from "../../element.js"
- * @import {Operator} from "../../main.js"
  * @import {NoteDialog} from "./note-dialog.js"
  * @import {ShelveDialog} from "./shelve-dialog.js"
  */
@@ -34,13 +33,6 @@ const BACK = { acknowledge: "unacknowledge", shelve: "unshelve" };
  *   all that a filter finds, of which `known` are known here
  * @typedef {{act: Act, text: string, skipped: {what: string, why: string}[], more: number, problem: Problem | null, back: {act: Act, ids: string[]} | null, untilMs: number}} Outcome
  */
-
-/** Why nobody may act here and now; "" where one may. @param {Operator} app */
-export function actsDenied(app) {
-  if (new URLSearchParams(location.search).has("at")) return "This is the past: nothing can be done in it.";
-  if (!app.can("operator")) return "Your role is viewer. Acknowledging and shelving need the role operator.";
-  return "";
-}
 
 /** Which acts change anything about an alarm. @param {Alarm} alarm @returns {Act[]} */
 export function actsOf(alarm) {
@@ -83,7 +75,7 @@ export class AlarmActs {
    * @param {Act} act @param {Target} target @param {boolean} [noted] whether a note is asked for
    */
   async start(act, target, noted = false) {
-    const denied = actsDenied(this.#host.app);
+    const denied = this.#host.app.why("operator");
     if (denied) return this.say(denied);
     if (act === "shelve") {
       const answer = await /** @type {ShelveDialog} */ (this.#host.querySelector("lh-shelve-dialog")).ask(target);

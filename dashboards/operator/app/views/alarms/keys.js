@@ -22,6 +22,27 @@ export function windowOf(list, rowHeight, count, cursor) {
   return indices;
 }
 
+/** @typedef {{keys: string, what: string, run: (page: Alarms, walk: KeyWalk) => void}} AlarmKey */
+
+/** What a character does; the page's own keys call it. @type {readonly AlarmKey[]} */
+export const SHORTCUTS = [
+  { keys: "/", what: "Search", run: (page) => search(page) },
+  { keys: "j", what: "Next alarm", run: (_, walk) => walk.step(1) },
+  { keys: "k", what: "Previous alarm", run: (_, walk) => walk.step(-1) },
+  { keys: "x", what: "Mark this alarm", run: (page) => markCurrent(page, false) },
+  { keys: "X", what: "Mark all from the last one to this one", run: (page) => markCurrent(page, true) },
+  { keys: "*", what: "Mark all that match", run: (page) => page.markAll() },
+  { keys: "a", what: "Acknowledge", run: (page) => page.act("acknowledge") },
+  { keys: "A", what: "Acknowledge with a note", run: (page) => page.act("acknowledge", true) },
+  { keys: "n", what: "Acknowledge with a note", run: (page) => page.act("acknowledge", true) },
+  { keys: "u", what: "Unacknowledge", run: (page) => page.act("unacknowledge") },
+  { keys: "s", what: "Shelve", run: (page) => page.act("shelve") },
+  { keys: "z", what: "Undo the last act", run: (page) => page.work.undo() },
+];
+
+/** @type {Record<string, number>} */
+const LIST_STEPS = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -1e9, End: 1e9 };
+
 export class KeyWalk {
   #page;
   #move = false;
@@ -52,78 +73,55 @@ export class KeyWalk {
     }
   }
 
-  /** @param {KeyboardEvent} event */
-  #press(event) {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+  /** Move by rows; the first step of all is to the first row. @param {number} by */
+  step(by) {
     const page = this.#page;
-    const target = event.target instanceof Element ? event.target : null;
-    if (target?.closest("dialog")) return;
-    if (target?.closest("input:not([type=checkbox]), select, textarea")) {
-      if (target.id === "search" && event.key === "ArrowDown") this.#go(event, 0);
-      return;
-    }
     const last = page.rows.length - 1;
-    const inList = Boolean(target?.closest(".alarm-rows"));
-    const step = STEPS[event.key] ?? (inList ? LIST_STEPS[event.key] : undefined);
-    const act = ACTS[event.key];
-    if (step !== undefined) {
-      const from = page.cursor < 0 && step > 0 ? -1 : page.cursor;
-      this.#go(event, Math.min(last, Math.max(0, from + step)));
-    } else if (act) {
-      event.preventDefault();
-      act(page);
-    } else if (inList && (event.key === "ArrowRight" || event.key === "ArrowLeft")) {
-      event.preventDefault();
-      page.unfold(event.key === "ArrowRight");
-    } else if (event.key === "/") {
-      const search = page.querySelector("#search");
-      if (!(search instanceof HTMLInputElement)) return;
-      event.preventDefault();
-      search.focus();
-      search.select();
-    }
-  }
-
-  /** @param {KeyboardEvent} event @param {number} index */
-  #go(event, index) {
-    const page = this.#page;
-    if (page.rows.length === 0) return;
-    event.preventDefault();
-    const step = index >= page.cursor ? 1 : -1;
-    while (page.rows[index]?.kind === "more") index += step;
+    if (last < 0) return;
+    let index = Math.min(last, Math.max(0, (page.cursor < 0 && by > 0 ? -1 : page.cursor) + by));
+    while (page.rows[index]?.kind === "more") index += by > 0 ? 1 : -1;
     if (!page.rows[index]) return;
     page.cursor = index;
     this.#move = true;
     page.requestUpdate();
   }
+
+  /** What is no character. @param {KeyboardEvent} event */
+  #press(event) {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    const page = this.#page;
+    const target = event.target instanceof Element ? event.target : null;
+    if (target?.id === "search" && page.contains(target)) {
+      if (event.key === "ArrowDown") {
+        event.preventDefault();
+        page.cursor = -1;
+        this.step(1);
+      } else if (event.key === "Escape") {
+        page.typed("");
+      }
+    } else if (event.key === "Escape" && !target?.closest("[popover]")) {
+      page.unmark();
+      page.work.dismiss();
+    } else if (target?.closest(".alarm-rows")) {
+      const by = LIST_STEPS[event.key];
+      if (by === undefined && event.key !== "ArrowRight" && event.key !== "ArrowLeft") return;
+      event.preventDefault();
+      if (by === undefined) page.unfold(event.key === "ArrowRight");
+      else this.step(by);
+    }
+  }
 }
 
-/** @type {Record<string, number>} */
-const STEPS = { j: 1, k: -1 };
-/** @type {Record<string, number>} */
-const LIST_STEPS = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -1e9, End: 1e9 };
+/** @param {Alarms} page @param {boolean} range */
+function markCurrent(page, range) {
+  const { current } = page;
+  if (current) page.mark(current.id, range);
+}
 
-/** @type {Record<string, (page: Alarms) => void>} */
-const ACTS = {
-  a: (page) => page.act("acknowledge"),
-  A: (page) => page.act("acknowledge", true),
-  n: (page) => page.act("acknowledge", true),
-  u: (page) => page.act("unacknowledge"),
-  s: (page) => page.act("shelve"),
-  z: (page) => page.acts.undo(),
-  "*": (page) => page.markAll(),
-  x: (page) => {
-    const { current } = page;
-    if (current) page.selection.toggle(current.id, page.order);
-    page.requestUpdate();
-  },
-  X: (page) => {
-    const { current } = page;
-    if (current) page.selection.toggle(current.id, page.order, true);
-    page.requestUpdate();
-  },
-  Escape: (page) => {
-    page.selection.clear();
-    page.acts.dismiss();
-  },
-};
+/** @param {Alarms} page */
+function search(page) {
+  const field = page.querySelector("#search");
+  if (!(field instanceof HTMLInputElement)) return;
+  field.focus();
+  field.select();
+}

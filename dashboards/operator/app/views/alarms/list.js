@@ -1,17 +1,19 @@
 /** What is wrong now, the most urgent first; rows stay still while somebody points at them. History page by page. */
 
 import { html, live, nothing, repeat } from "../../../vendor/lit.js";
-import { addressOf, askedOf, count, filterFrom, matches, rows, sitesOf } from "../../alarm-select.js";
+import { CSV_NAMES, addressOf, askedOf, count, csvRow, filterFrom, foundOnHub, rows, sitesOf } from "../../alarm-select.js";
+import { csvOf, download } from "../../csv.js";
 import { View, placed } from "../../element.js";
 import { SEVERITIES, SEVERITY_WORDS, clock, number, some } from "../../format.js";
 import { Pages, withQuery } from "../../pages.js";
+import { Selection } from "../../selection.js";
 import { severityMark, toneMark } from "../marks.js";
 import { more, refused } from "../more.js";
 import { notice } from "../notice.js";
-import { AlarmActs, actButtons, actsDenied, deniedNote, targetOf } from "./acts.js";
-import { KeyWalk, windowOf } from "./keys.js";
+import "../saved-views.js";
+import { AlarmActs, actButtons, deniedNote, targetOf } from "./acts.js";
+import { KeyWalk, SHORTCUTS, windowOf } from "./keys.js";
 import { alarmCells } from "./row.js";
-import { Selection } from "./selection.js";
 import { alarmTabs } from "./tabs.js";
 import { filterFields, nonsense, severityTiles, typeChips, unfiltered } from "./toolbar.js";
 
@@ -33,9 +35,11 @@ export class Alarms extends View {
   rows = [];
   /** The row that the keyboard is on; -1 without one. */
   cursor = -1;
-  rowHeight = 56;
+  rowHeight = 60;
   selection = new Selection();
-  acts = new AlarmActs(this, () => this.#acted());
+  /** Whether all that the filter finds on the hub is meant, also what is not shown. */
+  everything = false;
+  work = new AlarmActs(this, () => this.#acted());
   /** @type {ReadonlyMap<string, Alarm>} */
   items = NO_ALARMS;
 
@@ -76,25 +80,26 @@ export class Alarms extends View {
     const params = new URLSearchParams(location.search);
     const { filter, problems } = filterFrom(params);
     this.#filter = filter;
-    this.#at = params.get("at") ?? "";
+    this.#at = this.app.at ? this.app.at.toISOString() : "";
     const paged = filter.closed || this.#at !== "";
     if (paged) this.#ask();
     const { phase } = this.#phase(paged);
     this.items = paged ? this.#pagedItems() : this.app.store.list("alarms").items;
-    this.selection.keep(this.items);
+    this.selection.keep((id) => this.items.has(id) || phase !== "ready");
     this.#recount();
     this.#resort(paged);
-    const denied = actsDenied(this.app);
+    const denied = this.app.why("operator");
     return html`
       ${alarmTabs("/alarms")}
       <h1 class="unseen">${filter.closed ? "Closed alarms" : "Alarms"}</h1>
       ${nonsense(problems, filter)} ${this.#flood()} ${deniedNote(denied)}
       ${filter.closed ? nothing : html`${severityTiles(filter, this.#counted.counts, phase === "loading")} ${typeChips(filter, this.#counted.counts)}`}
       <div class="toolbar alarm-toolbar">
-        <div class="toolbar-fields" role="search">${filterFields(filter, this.#counted.sites, { go: (change) => this.#go(change), type: (q) => this.#typed(q) })}</div>
+        <div class="toolbar-fields" role="search">${filterFields(filter, this.#counted.sites, { go: (change) => this.#go(change), type: (q) => this.typed(q) })}
+          <button class="button" type="button" ?disabled=${this.rows.length === 0} @click=${() => this.#export()}>CSV</button><lh-saved-views .app=${this.app}></lh-saved-views></div>
         ${this.#bar(paged, denied)}
       </div>
-      ${this.#body(paged, denied)} ${this.acts.result()} ${this.acts.dialogs()}
+      ${this.#body(paged, denied)} ${this.work.result()} ${this.work.dialogs()}
     `;
   }
 
@@ -126,8 +131,8 @@ export class Alarms extends View {
   /** Act on what is marked, or else on what the keyboard is on. @param {Act} act @param {boolean} [noted] */
   act(act, noted = false) {
     const target = this.#target();
-    if (target) void this.acts.start(act, target, noted);
-    else this.acts.say("No alarm is marked. Move to one with j and k, or mark some with x.");
+    if (target) void this.work.start(act, target, noted);
+    else this.work.say("No alarm is marked. Move to one with j and k, or mark some with x.");
   }
 
   /** Unfold or fold the row that the keyboard is on. @param {boolean} open */
@@ -137,24 +142,48 @@ export class Alarms extends View {
     this.#toggle(row.id);
   }
 
-  /** Mark every alarm that the filter leaves. */
+  /** Mark every alarm that the filter finds: on the hub, where it would find the same. */
   markAll() {
-    for (const id of this.order) this.selection.ids.add(id);
-    this.selection.all = true;
+    const found = foundOnHub(this.items.values(), this.#filter);
+    this.selection.all(found ? found.map(({ id }) => id) : this.order);
+    this.everything = found !== null;
     this.requestUpdate();
+  }
+
+  /** Mark one or no longer, or all from the last one to it. @param {string} id @param {boolean} range */
+  mark(id, range) {
+    this.#marked(() => (range ? this.selection.reach(id, this.order) : this.selection.toggle(id)));
+  }
+
+  unmark() {
+    this.#marked(() => this.selection.clear());
+  }
+
+  shortcuts() {
+    return { title: "Alarms", shortcuts: SHORTCUTS.map(({ keys, what, run }) => ({ keys, what, run: () => run(this, this.#keys) })) };
+  }
+
+  acts() {
+    const why = this.app.why("operator") || (this.#target() ? "" : "No alarm is marked.");
+    return [
+      ...ACTS.map(([act, word]) => ({ name: `${word} what is marked`, why, run: () => this.act(act) })),
+      { name: "Mark all alarms that match", run: () => this.markAll() },
+      { name: "Keep the listed alarms as CSV", run: () => this.#export() },
+      { name: "Alarms by type", run: () => this.#go({ group: "type" }) },
+      { name: "Closed alarms", run: () => this.#go({ closed: true, state: [], group: "" }) },
+    ];
   }
 
   /** @returns {Target | null} */
   #target() {
     const { selection } = this;
     if (selection.size === 0) return this.current ? targetOf([this.current]) : null;
-    const known = [...selection.ids].map((id) => this.items.get(id)).filter((alarm) => alarm !== undefined);
-    return selection.all ? { ids: [], filter: askedOf(this.#filter), known } : targetOf(known);
+    const known = selection.ids.map((id) => this.items.get(id)).filter((alarm) => alarm !== undefined);
+    return this.everything ? { ids: [], filter: askedOf(this.#filter), known } : targetOf(known);
   }
 
   #acted() {
-    if (this.acts.outcome && !this.acts.outcome.problem) this.selection.clear();
-    this.requestUpdate();
+    if (this.work.outcome && !this.work.outcome.problem) this.unmark();
   }
 
   #ask() {
@@ -231,15 +260,15 @@ export class Alarms extends View {
       ${paged
         ? nothing
         : html`<label class="check"><input type="checkbox" .checked=${live(all)} .indeterminate=${n > 0 && !all} aria-label="Mark all in the list"
-              ?disabled=${order.length === 0} @change=${() => this.#marked(() => selection.toggleAll(order))} /></label>
+              ?disabled=${order.length === 0} @change=${() => this.#marked(() => toggleAll(selection, order))} /></label>
             ${n > 0
-              ? html`<span class="act-bar-count">${selection.all ? `All ${number(n)}${cut ? " and what is not shown" : ""} that match` : some(n, "alarm")} marked</span>
-                  ${all && !selection.all && (cut || n > 1)
+              ? html`<span class="act-bar-count">${this.everything ? `All ${number(n)}${cut ? " and what is not shown" : ""} that match` : some(n, "alarm")} marked</span>
+                  ${all && !this.everything && !this.#filter.q && (cut || n > 1)
                     ? html`<button class="button" type="button" @click=${() => this.markAll()}>Mark all ${cut ? "" : number(n)} matching, on the hub</button>`
                     : nothing}
                   ${ACTS.map(([act, word]) => html`<button class="button" type="button" ?disabled=${denied !== ""} title=${denied}
                     aria-describedby=${denied ? "acts-denied" : nothing} @click=${(/** @type {MouseEvent} */ e) => this.act(act, e.shiftKey)}>${word}</button>`)}
-                  <button class="button" type="button" @click=${() => this.#marked(() => selection.clear())}>Unmark</button>`
+                  <button class="button" type="button" @click=${() => this.unmark()}>Unmark</button>`
               : nothing}`}
       <span class="toolbar-count" role="status">${this.#fresh > 0 && n === 0
         ? html`<button class="button fresh" type="button" @click=${() => this.#letIn()}>${some(this.#fresh, "new alarm")}: show</button>`
@@ -294,18 +323,18 @@ export class Alarms extends View {
     if (!alarm) {
       return html`<li class="row alarm-more" data-index=${index} ${place}><a class="quiet" href=${`/alarms/${encodeURIComponent(row.id)}`} @focus=${() => (this.cursor = index)}>Closed. Look at it</a></li>`;
     }
-    const busy = this.acts.busy(alarm);
+    const busy = this.work.busy(alarm);
     const check =
       alarm.state === "normal" || this.#at
         ? html`<span class="alarm-check"></span>`
         : html`<label class="alarm-check"><input type="checkbox" .checked=${live(this.selection.has(alarm.id))} aria-label=${`Mark ${alarm.what}`}
-            @click=${(/** @type {MouseEvent} */ e) => this.#marked(() => this.selection.toggle(alarm.id, this.order, e.shiftKey))} /></label>`;
+            @click=${(/** @type {MouseEvent} */ e) => this.mark(alarm.id, e.shiftKey)} /></label>`;
     const expand =
       row.children.length > 0
         ? html`<button class="alarm-fold" type="button" aria-expanded=${row.open} aria-label=${`${some(row.children.length, "alarm")} of this outage`}
             @click=${() => this.#toggle(row.id)}></button>`
         : nothing;
-    const buttons = actButtons(alarm, { busy, denied, act: (act, one, event) => void this.acts.start(act, targetOf([one]), event.shiftKey) });
+    const buttons = actButtons(alarm, { busy, denied, act: (act, one, event) => void this.work.start(act, targetOf([one]), event.shiftKey) });
     return html`<li class="row alarm" data-index=${index} data-alarm=${alarm.id} data-severity=${alarm.severity} data-state=${alarm.state}
       data-suppressed=${alarm.suppressed ?? nothing} data-level=${row.level} data-marked=${this.selection.has(alarm.id) ? "yes" : "no"}
       aria-busy=${busy ? "true" : nothing} ${place}>
@@ -320,7 +349,7 @@ export class Alarms extends View {
     const unacked = known.filter((alarm) => alarm.state !== "active_acked").length;
     return html`<li class="row alarm-group" data-index=${index} data-group=${row.key} ${place}>
       <label class="alarm-check"><input type="checkbox" .checked=${live(marked)} aria-label=${`Mark all of ${row.title}`}
-        @click=${() => this.#marked(() => this.selection.toggleAll(row.ids))} /></label>
+        @click=${() => this.#marked(() => toggleAll(this.selection, row.ids))} /></label>
       <button class="alarm-fold alarm-fold-group" type="button" aria-expanded=${row.open} @click=${() => this.#toggle(row.id)} @focus=${() => (this.cursor = index)}>${row.title}</button>
       <span class="group-counts">
         ${SEVERITIES.map((severity) => {
@@ -356,6 +385,7 @@ export class Alarms extends View {
   /** @param {() => void} change */
   #marked(change) {
     change();
+    this.everything = false;
     this.requestUpdate();
   }
 
@@ -365,14 +395,19 @@ export class Alarms extends View {
     this.requestUpdate();
   }
 
+  #export() {
+    const found = this.order.map((id) => this.items.get(id)).filter((alarm) => alarm !== undefined);
+    download(`alarms-${new Date(this.app.now()).toISOString().slice(0, 19).replaceAll(":", "")}.csv`, csvOf(CSV_NAMES, found.map(csvRow)));
+  }
+
   /** @param {Partial<AlarmFilter>} change */
   #go(change) {
     this.app.router.go(addressOf({ ...this.#filter, ...change }));
     this.requestUpdate();
   }
 
-  /** @param {string} q */
-  #typed(q) {
+  /** Search for words. @param {string} q */
+  typed(q) {
     this.app.router.rename(addressOf({ ...this.#filter, q }));
     this.requestUpdate();
   }
@@ -385,5 +420,11 @@ const ACTS = [
   ["shelve", "Shelve…"],
   ["unshelve", "Unshelve"],
 ];
+
+/** Mark all of these, or none of them where all are marked. @param {Selection} selection @param {readonly string[]} ids */
+function toggleAll(selection, ids) {
+  const every = ids.every((id) => selection.has(id));
+  selection.all(every ? selection.ids.filter((id) => !ids.includes(id)) : [...selection.ids, ...ids]);
+}
 
 customElements.define("lh-alarms", Alarms);

@@ -9,7 +9,7 @@ import { WINDOW_WORDS, check, fieldTime, targetWords } from "../../windows.js";
 import { toneMark } from "../marks.js";
 import { more, refused } from "../more.js";
 import { notice } from "../notice.js";
-import { actsDenied, deniedNote } from "./acts.js";
+import { deniedNote } from "./acts.js";
 import { alarmTabs } from "./tabs.js";
 
 /**
@@ -59,7 +59,7 @@ export class Maintenance extends View {
   render() {
     const pages = (this.#pages ??= new Pages(this.app.api, () => this.requestUpdate()));
     if (pages.phase === "idle") queueMicrotask(() => void pages.load("/api/v1/maintenance?all=true&limit=100"));
-    const denied = actsDenied(this.app);
+    const denied = this.app.why("operator");
     return html`${alarmTabs("/maintenance")}
       <div class="page-head"><h1>Maintenance</h1>
         <p class="quiet">While a window runs, alarms of its place are kept and shown as suppressed, and nobody is told.</p></div>
@@ -102,7 +102,7 @@ export class Maintenance extends View {
             <span class="quiet">${this.#left(one, now)}</span></span>
           ${one.state === "running" || one.state === "planned"
             ? html`<button class="button" type="button" ?disabled=${denied !== "" || this.ending.has(one.id)} title=${denied} aria-describedby=${denied ? "acts-denied" : nothing}
-                aria-label=${`${one.state === "planned" ? "Cancel" : "End"} ${targetWords(one)}: ${one.why}`} @click=${() => this.#end(one)}>
+                aria-label=${`${one.state === "planned" ? "Cancel" : "End now"}: ${targetWords(one)}, ${one.why}`} @click=${() => this.#end(one)}>
                 ${this.ending.has(one.id) ? "Ending…" : one.state === "planned" ? "Cancel" : "End now"}</button>`
             : html`<span class="quiet">${WINDOW_WORDS[one.state]}</span>`}
         </li>`)}

@@ -5,7 +5,7 @@ import { byUrgency } from "../../alarm-select.js";
 import { View } from "../../element.js";
 import { number } from "../../format.js";
 import { notice } from "../notice.js";
-import { AlarmActs, actButtons, actsDenied, deniedNote, targetOf } from "./acts.js";
+import { AlarmActs, actButtons, deniedNote, targetOf } from "./acts.js";
 import { alarmCells } from "./row.js";
 
 /** @import {Alarm} from "../../types.js" */
@@ -29,7 +29,7 @@ export class LockerAlarms extends View {
     const { store } = this.app;
     const view = `alarms:${this.lockerId}`;
     const all = [...(this.alarms ?? store.list(view).items.values())].sort(byUrgency);
-    const denied = actsDenied(this.app);
+    const denied = this.app.why("operator");
     const address = `/alarms?${new URLSearchParams({ locker: this.lockerId })}`;
     return html`<section class="panel" aria-labelledby="locker-alarms-title">
       <div class="panel-head"><h2 id="locker-alarms-title">Alarms</h2>

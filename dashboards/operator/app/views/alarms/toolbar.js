@@ -58,7 +58,7 @@ export function filterFields(filter, sites, change) {
   return html`
     <label class="search">
       ${icon("search")}<span class="unseen">Search what, where, locker or type</span>
-      <input id="search" type="search" placeholder="Search what, where, locker" autocomplete="off" spellcheck="false"
+      <input id="search" type="search" placeholder=${filter.closed ? "Search where, locker, type" : "Search what, where, locker"} maxlength="100" autocomplete="off" spellcheck="false"
         .value=${filter.q} @input=${(/** @type {Event} */ e) => change.type(valueOf(e).trim())} />
       <kbd aria-hidden="true">/</kbd>
     </label>

@@ -118,7 +118,7 @@ function entry(message) {
       <span class="tail-text mono quiet">${message.payload.slice(0, 160)}</span>
     </summary>
     <p class="tail-topic mono small">${message.topic}</p>
-    <pre class="tail-payload mono" tabindex="0" role="region" aria-label="Content of the message">${pretty(message)}</pre>
+    <pre class="tail-payload mono" tabindex="0" role="group" aria-label="Content of the message">${pretty(message)}</pre>
     ${message.cut ? html`<p class="feed-note small">Only the first ${number(message.payload.length)} characters are shown.</p>` : nothing}
   </details></li>`;
 }
