@@ -250,6 +250,7 @@ class _Build:
         self.notifier = Notifier(config, self.store, metrics)
         chores += self.notifier.chores()
         self.alarms.listen(self.notifier.hear)
+        self.alarms.listen(lambda _: self.live.wake())
         self.upkeep = Upkeep(self.store, metrics, chores)
         self.auth = Auth(config.http)
         self.socket = Socket(self.live, self.auth, config.live, __version__, self.id, metrics)

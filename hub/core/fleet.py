@@ -266,12 +266,20 @@ class Fleet:
     def counts(self) -> tuple[dict[str, int], dict[str, int]]:
         """Count lockers and doors by state."""
         lockers = {state.value: 0 for state in LockerState}
-        doors = {state.value: 0 for state in DoorState}
+        opened = closed = doors = 0
+        # Once a second, over every door of the fleet.
         for locker in self.lockers.values():
             lockers[locker.state.value] += 1
-            for door in locker.doors.values():
-                doors[locker.door_state(door).value] += 1
-        return lockers, doors
+            doors += len(locker.doors)
+            if locker.reachable:
+                for door in locker.doors.values():
+                    seen = door.seen
+                    if seen is DoorState.CLOSED:
+                        closed += 1
+                    elif seen is DoorState.OPEN:
+                        opened += 1
+        by_state = {DoorState.OPEN: opened, DoorState.CLOSED: closed, DoorState.UNKNOWN: doors - opened - closed}
+        return lockers, {state.value: count for state, count in by_state.items()}
 
     def _snapshot(self, locker: Locker, event: Event, at: datetime) -> None:
         for item in _list_of_doors(event):

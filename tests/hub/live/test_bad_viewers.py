@@ -214,6 +214,25 @@ async def test_a_flood_of_pings_is_answered_no_faster_than_it_may_be(tmp_path: P
         assert {viewer.queued for viewer in hub.live.viewers} <= {0}
 
 
+async def test_who_does_not_answer_pings_is_gone_and_who_does_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("_LOOK_S", 0.05), ("_PING_AFTER_S", 0.1), ("_SILENT_S_MAX", 5.0)):
+        monkeypatch.setattr(f"hub.api.socket.{name}", seconds)
+    async with served(tmp_path, lockers=FLEET) as hub, connected(hub) as dead, connected(hub) as quiet:
+        pinged = 0
+        while not count(hub, "closed_total", reason="silent"):
+            opcode, payload = await quiet.frame()
+            if opcode == PING:
+                pinged += 1
+                quiet.send(PONG, payload)
+        assert pinged > 1
+        assert await dead.end() is None
+        await until(lambda: len(hub.live.viewers) == 1)
+        quiet.say("ping")
+        await quiet.until("pong")
+
+
 async def test_ten_thousand_subscriptions_are_too_many(tmp_path: Path) -> None:
     async with served(tmp_path, lockers=MANY) as hub, connected(hub) as viewer:
         for number in range(10_000):

@@ -34,6 +34,28 @@ async def test_hello_a_snapshot_and_dense_changes(tmp_path: Path) -> None:
         assert (await watch.next())["data"] == {"lockers": [], "removed": ["paris-02"]}
 
 
+async def test_who_offers_compression_gets_the_same_in_fewer_bytes(tmp_path: Path) -> None:
+    many = [locker(f"l-{number}") for number in range(50)]
+    async with served(tmp_path, lockers=many, live=QUICK) as hub:
+        told = []
+        sizes = []
+        for compress in (0, 15):
+            before = hub.metrics.registry.get_sample_value("lockerhub_live_bytes_total") or 0.0
+            async with hub.http.ws_connect("/live", compress=compress) as socket:
+                assert bool(socket.compress) is bool(compress)
+                watch = Watch(socket)
+                await watch.say("subscribe", "fleet")
+                snapshot = await watch.until("snapshot")
+                # Twice, as a window that goes on over messages would break the second one.
+                await watch.say("resync", "fleet")
+                assert (await watch.until("snapshot"))["data"] == snapshot["data"]
+                told.append(snapshot["data"])
+            await until(lambda: not hub.live.viewers)
+            sizes.append((hub.metrics.registry.get_sample_value("lockerhub_live_bytes_total") or 0.0) - before)
+        assert told[0] == told[1]
+        assert sizes[1] < sizes[0] / 5
+
+
 async def test_a_lockers_view_tells_only_what_changed(tmp_path: Path) -> None:
     async with served(tmp_path, lockers=FLEET, live=QUICK) as hub, hub.http.ws_connect("/live") as socket:
         watch = Watch(socket)
