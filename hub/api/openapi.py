@@ -22,8 +22,6 @@ _TEXT = {
     "job": "A job's id.",
     "id": "A hold's id.",
     "number": "The number of a run.",
-    "alarm": "An alarm's id.",
-    "window": "The maintenance's id.",
     "channel": "The name of a channel.",
     "account": "The account's id.",
     "badge": "The badge's id.",

@@ -161,6 +161,15 @@ async def test_every_locker_has_its_own_cell_inside_the_grid(window: Open) -> No
         assert found == {"index": 1500, "inside": True, "places": 1500}
 
 
+async def test_a_grid_on_a_wall_shrinks_until_it_fits(window: Open) -> None:
+    lockers = [{"id": f"l{n:04}", "site": f"site {n % 8}"} for n in range(5000)]
+    steps = """({ fittingLayout, layoutOf }, lockers) => [fittingLayout(lockers, 1100, 1, 750).height,
+      fittingLayout(lockers, 1100, 1, 100).pitch, layoutOf(lockers, 1100, 1).height]"""
+    fitting, least, full = await call(window, "heat", steps, lockers)
+    assert fitting <= 750 < full
+    assert least >= 6
+
+
 async def test_a_cell_shows_the_worst(window: Open) -> None:
     calm = {**fleet(1).details["hamburg-01"], "doors": None}
     open_door = {**calm, "door_counts": {**calm["door_counts"], "open": 1}}

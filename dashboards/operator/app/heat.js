@@ -36,10 +36,15 @@ const PITCHES = [
   [Infinity, 13],
 ];
 const NAME_HEIGHT = 20;
+const NAME_HEIGHT_MIN = 15;
 const BLOCK_GAP = 14;
 const BLOCK_WIDTH_MIN = 104;
 /** A site's cells are this many rows high, if its name leaves room for so many columns. */
 const BLOCK_ROWS = 5;
+
+/** A grid that has to fit shrinks by this, and not below that. */
+const FIT_STEP = 0.9;
+const FIT_SCALE_MIN = 0.5;
 
 /** The worst that is the matter with a locker. @param {Locker} locker @returns {Look} */
 export function lookOf(locker) {
@@ -69,7 +74,7 @@ export function layoutOf(lockers, width, scale = 1) {
   let count = 0;
   for (const ids of bySite.values()) count += ids.length;
   const pitch = Math.round((PITCHES.find(([most]) => count <= most)?.[1] ?? 13) * scale);
-  const nameHeight = Math.round(NAME_HEIGHT * scale);
+  const nameHeight = Math.max(NAME_HEIGHT_MIN, Math.round(NAME_HEIGHT * scale));
   /** @type {Layout} */
   const layout = { pitch, scale, width, height: 0, blocks: [], cells: [], index: new Map() };
   const widest = Math.max(1, Math.floor(width / pitch));
@@ -97,7 +102,19 @@ export function layoutOf(lockers, width, scale = 1) {
   return layout;
 }
 
-/** The cell at a point, or its neighbour in a direction; -1 where there is none. @param {Layout} layout @param {number} x @param {number} y */
+/**
+ * The same on a screen that nobody scrolls: as small as it has to be to fit, but never so small that shapes blur.
+ * @param {readonly Locker[]} lockers @param {number} width @param {number} scale @param {number} height @returns {Layout}
+ */
+export function fittingLayout(lockers, width, scale, height) {
+  let layout = layoutOf(lockers, width, scale);
+  for (let smaller = scale * FIT_STEP; layout.height > height && smaller >= FIT_SCALE_MIN; smaller *= FIT_STEP) {
+    layout = layoutOf(lockers, width, smaller);
+  }
+  return layout;
+}
+
+/** The cell at a point; -1 where there is none. @param {Layout} layout @param {number} x @param {number} y */
 export function cellAt(layout, x, y) {
   const { pitch } = layout;
   return layout.cells.findIndex((cell) => x >= cell.x && x < cell.x + pitch && y >= cell.y && y < cell.y + pitch);

@@ -50,7 +50,7 @@ const ALWAYS = ["summary", "alarms"];
 const ALWAYS_NOW = ["summary"];
 
 /** Pages that are drawn from history under `?at=`; the others say that they show now. @type {readonly RouteName[]} */
-const WITH_PAST = ["overview", "lockers", "locker"];
+const WITH_PAST = ["overview", "lockers", "locker", "alarms"];
 
 /** @param {string} path @returns {Route} */
 export function routeOf(path) {

@@ -49,6 +49,7 @@ export class Sound {
   }
 
   #prepare() {
-    this.#context ??= new AudioContext();
+    // A key like Ctrl or Esc alone does not count as a touch.
+    if (navigator.userActivation?.isActive !== false) this.#context ??= new AudioContext();
   }
 }

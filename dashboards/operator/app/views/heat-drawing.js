@@ -10,9 +10,12 @@ const TOKENS = [
   ...["serious", "serious-wash", "critical", "critical-ink", "high"],
 ];
 const NAME_PX = 12;
+const NAME_PX_MIN = 10;
 const NAME_FONT = "px system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif";
 const NAME_BASELINE = 13;
 const GAP = 2;
+/** Cells below this size have half of the gap. */
+const SMALL_PITCH = 10;
 
 /** The style sheet's colours as they are now. @returns {Inks} */
 export function inksNow() {
@@ -22,8 +25,9 @@ export function inksNow() {
 
 /** @param {CanvasRenderingContext2D} on @param {Layout} layout @param {Inks} inks */
 export function drawNames(on, layout, inks) {
-  on.font = `${NAME_PX * layout.scale}${NAME_FONT}`;
-  const baseline = NAME_BASELINE * layout.scale;
+  const size = Math.max(NAME_PX_MIN, NAME_PX * layout.scale);
+  on.font = `${size}${NAME_FONT}`;
+  const baseline = (NAME_BASELINE * size) / NAME_PX;
   for (const block of layout.blocks) {
     const count = ` ${block.total}`;
     const room = block.width - on.measureText(count).width;
@@ -41,7 +45,7 @@ export function drawNames(on, layout, inks) {
  */
 export function drawCell(on, x, y, pitch, look, inks) {
   on.clearRect(x, y, pitch, pitch);
-  const size = pitch - GAP;
+  const size = pitch - (pitch < SMALL_PITCH ? GAP / 2 : GAP);
   DRAWN[look](on, x, y, size, inks);
 }
 

@@ -6,7 +6,7 @@
 import { html, nothing } from "../../vendor/lit.js";
 import { View, placed } from "../element.js";
 import { LOCKER_WORDS, some } from "../format.js";
-import { LOOKS, cellAt, cellBeside, layoutOf, lookOf } from "../heat.js";
+import { LOOKS, cellAt, cellBeside, fittingLayout, layoutOf, lookOf } from "../heat.js";
 import { painted } from "../paint.js";
 import { lockerAddress } from "../router.js";
 import { SEVERITIES } from "../select.js";
@@ -23,7 +23,7 @@ const PIXELS_MAX = 16_000_000;
 const TIP_WIDTH = 230;
 
 export class HeatGrid extends View {
-  static properties = { site: { attribute: false }, scale: { attribute: false }, cursor: { state: true }, hovered: { state: true }, spoken: { state: true } };
+  static properties = { site: { attribute: false }, scale: { attribute: false }, fit: { attribute: false }, cursor: { state: true }, hovered: { state: true }, spoken: { state: true } };
 
   constructor() {
     super();
@@ -31,6 +31,8 @@ export class HeatGrid extends View {
     this.site = null;
     /** How much larger than for a screen on a desk. */
     this.scale = 1;
+    /** No higher than this, where nobody scrolls; 0 is as high as it gets. */
+    this.fit = 0;
     /** The cell that the link lies on. */
     this.cursor = 0;
     this.hovered = -1;
@@ -64,7 +66,7 @@ export class HeatGrid extends View {
   /** @param {Map<string, unknown>} changed */
   willUpdate(changed) {
     super.willUpdate(changed);
-    if (changed.has("site") || changed.has("scale")) this.#drawnKey = "";
+    if (changed.has("site") || changed.has("scale") || changed.has("fit")) this.#drawnKey = "";
   }
 
   render() {
@@ -133,8 +135,8 @@ export class HeatGrid extends View {
     const on = canvas?.getContext("2d");
     if (!canvas || !on) return;
     const { site } = this;
-    const shown = site === null ? lockers.values() : [...lockers.values()].filter((locker) => locker.site === site);
-    const layout = layoutOf(shown, this.#width, this.scale);
+    const shown = [...lockers.values()].filter((locker) => site === null || locker.site === site);
+    const layout = this.fit ? fittingLayout(shown, this.#width, this.scale, this.fit) : layoutOf(shown, this.#width, this.scale);
     this.#layout = layout;
     this.cursor = Math.max(0, Math.min(this.cursor, layout.cells.length - 1));
     this.#ratio = layout.width * layout.height * devicePixelRatio ** 2 > PIXELS_MAX ? 1 : devicePixelRatio;

@@ -17,8 +17,10 @@ import { TILES, asOf, countsShown } from "./tiles.js";
  * @import {Counts} from "./tiles.js"
  */
 
-const ALARMS_MAX = 10;
-const ABNORMAL_MAX = 10;
+/** Rows of a list: so many pixels of the screen for each. */
+const ROW_PX = 95;
+/** How much of the screen's height is left for the grid. */
+const GRID_SHARE = 0.7;
 /** Large figures of a page. */
 const OVERVIEW_TILES = ["online", "offline", "open", "maintenance", "unacked", "critical", "high"];
 const SITE_TILES = ["online", "offline", "open", "maintenance", "critical", "high"];
@@ -141,29 +143,32 @@ export class Wall extends View {
 
   /** @param {WallPage} page */
   #page(page) {
-    if (page.kind === "alarms") return this.#alarms(null);
+    const rows = Math.max(3, Math.floor(innerHeight / ROW_PX));
+    const fit = Math.round(innerHeight * GRID_SHARE);
+    if (page.kind === "alarms") return this.#alarms(null, rows + 2);
     const { lockers } = this.app.fleet;
     if (page.kind === "overview") {
       const counts = countsShown(this.app);
       return html`${figures(OVERVIEW_TILES, counts)}
-        <div class="wall-columns"><lh-heat-grid .app=${this.app} .site=${null} .scale=${scaleOf(lockers.size)}></lh-heat-grid>${this.#alarms(null)}</div>`;
+        <div class="wall-columns"><lh-heat-grid .app=${this.app} .site=${null} .scale=${scaleOf(lockers.size)} .fit=${fit}></lh-heat-grid>${this.#alarms(null, rows)}</div>`;
     }
     const here = [...lockers.values()].filter((locker) => locker.site === page.site);
     if (here.length === 0) return notice("There is no such site", `No locker belongs to ${page.site}.`, "failed");
     const found = abnormal(here);
+    const few = Math.ceil(rows / 2);
     return html`${figures(SITE_TILES, tally(here))}
-      <div class="wall-columns"><lh-heat-grid .app=${this.app} .site=${page.site} .scale=${scaleOf(here.length)}></lh-heat-grid>
-        <div>${this.#alarms(page.site)}
+      <div class="wall-columns"><lh-heat-grid .app=${this.app} .site=${page.site} .scale=${scaleOf(here.length)} .fit=${fit}></lh-heat-grid>
+        <div>${this.#alarms(page.site, Math.ceil(rows / 2))}
           <h2>Not normal</h2>
           ${found.length === 0
             ? html`<p class="quiet">Every locker is as it should be.</p>`
-            : html`<ul class="wall-list">${found.slice(0, ABNORMAL_MAX).map(({ locker, look }) => html`<li>${lookMark(this.app, look)}<span><strong>${LOOKS[look]}</strong> ${locker.name}</span></li>`)}</ul>
-                ${found.length > ABNORMAL_MAX ? html`<p class="quiet">and ${number(found.length - ABNORMAL_MAX)} more</p>` : nothing}`}
+            : html`<ul class="wall-list">${found.slice(0, few).map(({ locker, look }) => html`<li>${lookMark(this.app, look)}<span><strong>${LOOKS[look]}</strong> ${locker.name}</span></li>`)}</ul>
+                ${found.length > few ? html`<p class="quiet">and ${number(found.length - few)} more</p>` : nothing}`}
         </div></div>`;
   }
 
-  /** @param {string | null} site */
-  #alarms(site) {
+  /** @param {string | null} site @param {number} most */
+  #alarms(site, most) {
     const status = this.app.store.status("alarms");
     if (status.phase === "failed") return notice("The hub does not show its alarms", status.detail, "failed");
     if (status.phase === "loading") return notice("Loading alarms…", "", "loading");
@@ -171,13 +176,13 @@ export class Wall extends View {
     open.sort((a, b) => (a.raised_at < b.raised_at ? 1 : -1));
     return html`<section aria-label="Unacknowledged alarms"><h2>${open.length === 0 ? "No unacknowledged alarm" : some(open.length, "unacknowledged alarm")}</h2>
       <ul class="wall-list">${repeat(
-        open.slice(0, ALARMS_MAX),
+        open.slice(0, most),
         (alarm) => alarm.id,
         (alarm) => html`<li data-severity=${alarm.severity}>${severityMark(alarm.severity)}
           <span><strong>${alarm.what}</strong> <span class="quiet">${alarm.severity}, ${alarm.where}</span></span>
           <time datetime=${alarm.raised_at}>${age(alarm.raised_at, this.app.now())}</time></li>`,
       )}</ul>
-      ${open.length > ALARMS_MAX ? html`<p class="quiet">and ${number(open.length - ALARMS_MAX)} more</p>` : nothing}</section>`;
+      ${open.length > most ? html`<p class="quiet">and ${number(open.length - most)} more</p>` : nothing}</section>`;
   }
 }
 

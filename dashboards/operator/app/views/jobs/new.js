@@ -45,7 +45,7 @@ export class JobNew extends View {
 
   render() {
     if (!this.app.can("operator")) {
-      return html`${this.#back()}<p class="warning">${toneMark("caution")}<span>Only operators may make jobs; you are signed in as ${this.app.role}.</span></p>`;
+      return html`${this.#back()}<p class="warning">${toneMark("caution")}<span>${this.app.refusal("operator") === "history" ? this.app.why("operator") : `Only operators may make jobs; you are signed in as ${this.app.role}.`}</span></p>`;
     }
     return html`${this.#back()}
       <header class="page-head"><h1>New job</h1></header>
