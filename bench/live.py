@@ -3,6 +3,7 @@
 The page's own figures (paint, main thread, first view) come from `bench.live_page`, where a browser is installed.
 """
 
+import asyncio
 import json
 import resource
 import socket
@@ -14,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import UUID, uuid4
 
 from bench.lockers import Fleet, LockerConnection
@@ -58,7 +59,7 @@ class Updates:
         self._failed: BaseException | None = None
         self._thread = Thread(target=self._run, name="updates", daemon=True)
 
-    def __enter__(self) -> "Updates":
+    def __enter__(self) -> Self:
         """Begin."""
         self._thread.start()
         return self
@@ -107,7 +108,8 @@ def measure(*, seconds: float, lockers: int, rate_per_s: float) -> dict[str, Any
         with Updates(names, running, rate_per_s) as updates:
             report |= _viewers(running, hub, updates, seconds)
             report |= _stuck(running, hub, updates, seconds)
-            report |= _page(running, seconds)
+        # The page's own load has the same lockers, so the one of the viewers has ended by now.
+        report |= _page(running, seconds, rate_per_s)
         return report | running.surroundings()
 
 
@@ -168,15 +170,13 @@ def _stuck(running: Rig, hub: Child, updates: Updates, seconds: float) -> dict[s
     }
 
 
-def _page(running: Rig, seconds: float) -> dict[str, float]:
+def _page(running: Rig, seconds: float, rate_per_s: float) -> dict[str, float]:
     try:
         from bench import live_page  # noqa: PLC0415 - its browser need not be installed
     except ImportError:
         return {}
-    import asyncio  # noqa: PLC0415 - only for this
-
     measured: dict[str, float] = asyncio.run(
-        live_page.measure(f"http://127.0.0.1:{running.http_port}", running, seconds)
+        live_page.measure(f"http://127.0.0.1:{running.http_port}", running, seconds, rate_per_s=rate_per_s)
     )
     return measured
 

@@ -65,6 +65,7 @@ class Served:
     fleet: Fleet
     live: Live
     tail: Tail
+    socket: Socket
     metrics: Metrics
     http: aiohttp.ClientSession
     host: str
@@ -149,7 +150,7 @@ async def served(
             aiohttp.ClientSession(str(server.make_url(""))) as client,
         ):
             assert server.port is not None
-            yield Served(fleet, viewers, tail, metrics, client, server.host, server.port, routes)
+            yield Served(fleet, viewers, tail, socket, metrics, client, server.host, server.port, routes)
     finally:
         await end(running)
 

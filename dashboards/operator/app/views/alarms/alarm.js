@@ -17,12 +17,15 @@ import { alarmTabs } from "./tabs.js";
  * @typedef {{at: string, who: string | null, what: string, note: string | null}} Step
  */
 
+/** A chattering alarm changes several times a second; its journal is read at most this often. */
+const ASK_EVERY_MS = 1000;
+
 export class AlarmPage extends View {
   static properties = { alarmId: { attribute: false }, detail: { state: true }, problem: { state: true } };
 
   #acts = new AlarmActs(this);
   /** What the last question was about: the alarm, and how the live list showed it then. */
-  #asked = { id: "", shown: /** @type {Alarm | undefined} */ (undefined) };
+  #asked = { id: "", shown: /** @type {Alarm | undefined} */ (undefined), atMs: 0 };
   #asking = false;
 
   constructor() {
@@ -144,9 +147,10 @@ export class AlarmPage extends View {
 
   /** Read the alarm and its journal anew: at first, and whenever the live list shows it otherwise. @param {Alarm | undefined} shown */
   #ask(shown) {
-    if (this.#asking) return;
+    const now = performance.now();
+    if (this.#asking || (this.#asked.id === this.alarmId && now - this.#asked.atMs < ASK_EVERY_MS)) return;
     this.#asking = true;
-    this.#asked = { id: this.alarmId, shown };
+    this.#asked = { id: this.alarmId, shown, atMs: now };
     const id = this.alarmId;
     queueMicrotask(async () => {
       try {

@@ -76,6 +76,7 @@ export class Sensors extends View {
       <svg class="spark" viewBox="0 0 ${BOX.width} ${BOX.height}" preserveAspectRatio="none" aria-hidden="true">
         ${drawn.band ? svg`<rect class="spark-band" x="0" y=${drawn.band.y} width=${BOX.width} height=${drawn.band.height}></rect>` : nothing}
         <path class="spark-line" d=${drawn.line}></path>
+        ${drawn.last ? svg`<path class="spark-last" d=${`M${drawn.last.x} ${drawn.last.y}h0`}></path>` : nothing}
       </svg>
       <span class="sensor-value" title=${moment(at)}>${fine ? nothing : toneMark("serious")}${valueWords(last.value, measure)}
         ${fine ? nothing : html`<span class="unseen">not normal: ${bandWords(band, measure)}</span>`}</span>
