@@ -124,15 +124,19 @@ class Viewers:
 
     def __init__(self, port: int, count: int, view: str) -> None:
         self.delays_ms: list[float] = []
-        viewers = [connect(port) for _ in range(count)]
-        self._first = viewers[0].fileno()
+        self._first: int | None = None
         self._frames = Frames()
-        self._of_file = {viewer.fileno(): (viewer, Counter()) for viewer in viewers}
+        self._of_file: dict[int, tuple[socket.socket, Counter]] = {}
         self._poll = select.epoll()
-        for viewer in viewers:
+        for _ in range(count):
+            viewer = connect(port)
             subscribe(viewer, view)
             viewer.setblocking(False)  # noqa: FBT003 - the library's signature
+            self._of_file[viewer.fileno()] = (viewer, Counter())
+            self._first = self._first or viewer.fileno()
             self._poll.register(viewer.fileno(), select.EPOLLIN)
+            # Those before read meanwhile, or the hub would find them slow.
+            self.turn(0.0)
 
     @property
     def begun(self) -> bool:
@@ -145,9 +149,9 @@ class Viewers:
         counters = [counter for _, counter in self._of_file.values()]
         return sum(one.frames for one in counters), sum(one.bytes for one in counters)
 
-    def turn(self) -> None:
+    def turn(self, timeout_s: float = 0.1) -> None:
         """Read what has come."""
-        for file, _ in self._poll.poll(0.1):
+        for file, _ in self._poll.poll(timeout_s):
             viewer, counter = self._of_file[file]
             data = viewer.recv(_READ_BYTES)
             if not data:
