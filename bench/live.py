@@ -3,6 +3,7 @@
 The page's own figures (paint, main thread, first view) come from `bench.live_page`, where a browser is installed.
 """
 
+import asyncio
 import json
 import resource
 import socket
@@ -14,13 +15,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import UUID, uuid4
 
 from bench.lockers import Fleet, LockerConnection
 from bench.messages import events_around_first
 from bench.mqtt_packets import Publishes
-from bench.processes import BenchError, Child, cpu_s
+from bench.processes import HOST, BenchError, Child, cpu_s
 from bench.rig import ROOT, Rig, rig
 from bench.viewers import connect, subscribe
 from wire.messages import Receipt
@@ -30,6 +31,7 @@ FEW: Final = 20
 MANY: Final = 200
 VIEW: Final = "fleet"
 _SETTLE_S: Final = 3.0
+_CUT_S_MAX: Final = 60.0
 _STUCK_BUFFER_BYTES: Final = 4096
 _T: Final = 1000
 _SO_ERROR: Final = (socket.SOL_SOCKET, socket.SO_ERROR)
@@ -58,7 +60,7 @@ class Updates:
         self._failed: BaseException | None = None
         self._thread = Thread(target=self._run, name="updates", daemon=True)
 
-    def __enter__(self) -> "Updates":
+    def __enter__(self) -> Self:
         """Begin."""
         self._thread.start()
         return self
@@ -107,7 +109,8 @@ def measure(*, seconds: float, lockers: int, rate_per_s: float) -> dict[str, Any
         with Updates(names, running, rate_per_s) as updates:
             report |= _viewers(running, hub, updates, seconds)
             report |= _stuck(running, hub, updates, seconds)
-            report |= _page(running, seconds)
+        # The page's own load has the same lockers, so the one of the viewers has ended by now.
+        report |= _page(running, seconds, rate_per_s)
         return report | running.surroundings()
 
 
@@ -139,12 +142,15 @@ def _stuck(running: Rig, hub: Child, updates: Updates, seconds: float) -> dict[s
     subscribe(stuck, VIEW)
     began_s = time.monotonic()
     gone = Event()
+    ended_s = began_s
 
     def wait_for_its_end() -> None:
+        nonlocal ended_s
         with suppress(OSError):
             # Readable without reading: the hub's reset ends the wait.
             while not gone.is_set() and not stuck.getsockopt(*_SO_ERROR):
                 time.sleep(0.05)
+        ended_s = time.monotonic()
         gone.set()
 
     waiting = Thread(target=wait_for_its_end, name="stuck", daemon=True)
@@ -156,27 +162,28 @@ def _stuck(running: Rig, hub: Child, updates: Updates, seconds: float) -> dict[s
         most_bytes = max(most_bytes, _rss_bytes(hub))
 
     _, beside = _watched(running, hub, updates, FEW, seconds, meanwhile=remember)
-    cut = gone.is_set()
+    while not gone.is_set() and time.monotonic() - began_s < _CUT_S_MAX:
+        time.sleep(0.1)
+        remember()
+    cut_s = round(ended_s - began_s, 1) if gone.is_set() else None
     gone.set()
     waiting.join()
-    cut_s = round(time.monotonic() - began_s, 1) if cut else None
     stuck.close()
     return {
         "stuck_viewer_extra_ms": round(beside["delay_p99_ms"] - without["delay_p99_ms"], 1),
         "stuck_viewer_extra_mb": round((most_bytes - before_bytes) / 1e6, 1),
-        "stuck_viewer_cut": cut_s is not None,
+        "stuck_viewer_cut_s": cut_s,
     }
 
 
-def _page(running: Rig, seconds: float) -> dict[str, float]:
+def _page(running: Rig, seconds: float, rate_per_s: float) -> dict[str, float]:
+    """Return the page's own figures, where there is a browser to measure them with."""
     try:
         from bench import live_page  # noqa: PLC0415 - its browser need not be installed
     except ImportError:
         return {}
-    import asyncio  # noqa: PLC0415 - only for this
-
     measured: dict[str, float] = asyncio.run(
-        live_page.measure(f"http://127.0.0.1:{running.http_port}", running, seconds)
+        live_page.measure(f"http://{HOST}:{running.http_port}", running, seconds, rate_per_s=rate_per_s)
     )
     return measured
 

@@ -26,7 +26,7 @@ from bench.http_connection import HttpConnection
 from bench.processes import BenchError
 from bench.rig import ROOT, Rig, rig
 
-UPDATES_PER_S: Final = 500
+UPDATES_PER_S: Final = 500.0
 _FIRST_VIEWS: Final = 5
 _FIRST_VIEW_S_MAX: Final = 30.0
 _WARM_UP_S: Final = 3.0
@@ -77,14 +77,16 @@ class Paints:
         return delays, missing
 
 
-async def measure(base_url: str, rig: Rig, seconds: float) -> dict[str, float]:
+async def measure(
+    base_url: str, rig: Rig, seconds: float, *, rate_per_s: float = UPDATES_PER_S
+) -> dict[str, float]:
     """Open the overview of a hub that runs in `rig`, let its lockers' doors move, and return the figures.
 
     Raises:
         BenchError: there is no Chromium, the page does not show itself, or the load ended by itself.
     """
     names = await asyncio.to_thread(_lockers, rig)
-    async with _load(rig, names) as load, _chromium() as browser:
+    async with _load(rig, names, rate_per_s) as load, _chromium() as browser:
         await asyncio.sleep(_WARM_UP_S)
         first_views = [await _first_view_ms(browser, base_url) for _ in range(_FIRST_VIEWS)]
         page = await _opened(browser, base_url)
@@ -137,10 +139,10 @@ class _Load:
 
 
 @asynccontextmanager
-async def _load(rig: Rig, names: list[str]) -> AsyncIterator[_Load]:
+async def _load(rig: Rig, names: list[str], rate_per_s: float) -> AsyncIterator[_Load]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.live_load", str(rig.mqtt_port), str(rig.locker_password_file),
-        str(UPDATES_PER_S), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, limit=_LINE_BYTES_MAX,
+        str(rate_per_s), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, limit=_LINE_BYTES_MAX,
     )  # fmt: skip
     assert process.stdin is not None, "it is a pipe"
     assert process.stdout is not None, "it is a pipe"

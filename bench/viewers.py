@@ -1,7 +1,7 @@
-"""Many viewers of one view on raw sockets, in a process of its own: `python -m bench.viewers PORT COUNT VIEW SECONDS`.
+"""Many viewers of one view on raw sockets, as a process: `python -m bench.viewers PORT COUNT VIEW SECONDS`.
 
-They take part in compression, as browsers do, and read everything. The first one also reads what it is told: how long
-each frame was on its way, by the hub's `at` and this machine's clock. The last line printed is one JSON object.
+They take part in compression, as browsers do, and read everything. The first one also looks at it: how long each
+frame was on its way, by the hub's `at` and this machine's clock. The last line printed is one JSON object.
 """
 
 import base64
@@ -27,6 +27,7 @@ _SHORT_MAX: Final = 125
 _TAIL: Final = b"\x00\x00\xff\xff"
 _TEXT: Final = 1
 _PING: Final = 9
+_PONG: Final = 10
 _SAID_S_MAX: Final = 30.0
 _BEGUN_FRAMES: Final = 2
 """Hello and the snapshot."""
@@ -118,56 +119,68 @@ def masked(opcode: int, payload: bytes) -> bytes:
     return bytes((0x80 | opcode, 0x80 | len(payload))) + bytes(4) + payload
 
 
-def watch(port: int, count: int, view: str, seconds: float) -> dict[str, Any]:
-    """Connect, say so when all have their snapshot, read for so long from a line of standard input on, and return."""
-    viewers = [connect(port) for _ in range(count)]
-    poll = select.epoll()
-    for viewer in viewers:
-        viewer.setblocking(False)  # noqa: FBT003 - the library's signature
-        poll.register(viewer.fileno(), select.EPOLLIN)
-    poll.register(sys.stdin.fileno(), select.EPOLLIN)
-    of_file = {viewer.fileno(): (viewer, Counter()) for viewer in viewers}
-    first, frames = viewers[0].fileno(), Frames()
-    delays_ms: list[float] = []
-    counted: tuple[int, int] = (0, 0)
-    end_s: float | None = None
-    for viewer in viewers:
-        subscribe(viewer, view)
-    waiting = set(of_file)
-    while end_s is None or time.monotonic() < end_s:
-        for file, _ in poll.poll(0.1):
-            if file == sys.stdin.fileno():
-                if not sys.stdin.readline():
-                    return {}
-                poll.unregister(file)
-                end_s = time.monotonic() + seconds
-                counted = _sum(of_file)
-                delays_ms.clear()
-                continue
-            viewer, counter = of_file[file]
+class Viewers:
+    """All of them, and the loop over them."""
+
+    def __init__(self, port: int, count: int, view: str) -> None:
+        self.delays_ms: list[float] = []
+        self._first: int | None = None
+        self._frames = Frames()
+        self._of_file: dict[int, tuple[socket.socket, Counter]] = {}
+        self._poll = select.epoll()
+        for _ in range(count):
+            viewer = connect(port)
+            subscribe(viewer, view)
+            viewer.setblocking(False)  # noqa: FBT003 - the library's signature
+            self._of_file[viewer.fileno()] = (viewer, Counter())
+            self._first = self._first or viewer.fileno()
+            self._poll.register(viewer.fileno(), select.EPOLLIN)
+            # Those before read meanwhile, or the hub would find them slow.
+            self.turn(0.0)
+
+    @property
+    def begun(self) -> bool:
+        """Whether all have their snapshot."""
+        return all(counter.frames >= _BEGUN_FRAMES for _, counter in self._of_file.values())
+
+    @property
+    def counted(self) -> tuple[int, int]:
+        """Frames and bytes of all of them."""
+        counters = [counter for _, counter in self._of_file.values()]
+        return sum(one.frames for one in counters), sum(one.bytes for one in counters)
+
+    def turn(self, timeout_s: float = 0.1) -> None:
+        """Read what has come."""
+        for file, _ in self._poll.poll(timeout_s):
+            viewer, counter = self._of_file[file]
             data = viewer.recv(_READ_BYTES)
             if not data:
                 raise BenchError("the hub closed a viewer's connection")
             if counter.feed(data):
-                viewer.send(masked(10, b""))
-            if file in waiting and counter.frames >= _BEGUN_FRAMES:
-                waiting.discard(file)
-                if not waiting:
-                    print("connected", flush=True)
-            if file == first:
-                delays_ms += _delays(frames.feed(data))
-    total = _sum(of_file)
+                viewer.send(masked(_PONG, b""))
+            if file == self._first:
+                self.delays_ms += _delays(self._frames.feed(data))
+
+
+def watch(port: int, count: int, view: str, seconds: float) -> dict[str, Any]:
+    """Say when all have their snapshot; from a line of standard input on, read for so long; return the figures."""
+    viewers = Viewers(port, count, view)
+    while not viewers.begun:
+        viewers.turn()
+    print("connected", flush=True)
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        viewers.turn()
+    before, end_s = viewers.counted, time.monotonic() + seconds
+    viewers.delays_ms.clear()
+    while time.monotonic() < end_s:
+        viewers.turn()
+    frames, size = (after - earlier for after, earlier in zip(viewers.counted, before, strict=True))
     return {
-        "frames_per_viewer": round((total[0] - counted[0]) / count, 1),
-        "bytes_per_viewer_s": round((total[1] - counted[1]) / count / seconds),
-        "delay_p50_ms": percentile(delays_ms, 50),
-        "delay_p99_ms": percentile(delays_ms, 99),
+        "frames_per_viewer": round(frames / count, 1),
+        "bytes_per_viewer_s": round(size / count / seconds),
+        "delay_p50_ms": round(percentile(viewers.delays_ms, 50), 1),
+        "delay_p99_ms": round(percentile(viewers.delays_ms, 99), 1),
     }
-
-
-def _sum(of_file: dict[int, tuple[socket.socket, Counter]]) -> tuple[int, int]:
-    counters = [counter for _, counter in of_file.values()]
-    return sum(one.frames for one in counters), sum(one.bytes for one in counters)
 
 
 def _delays(frames: list[tuple[int, bytes]]) -> list[float]:
@@ -192,7 +205,7 @@ def _length(head: bytes) -> int | None:
 
 
 def _cut(data: bytes, start: int) -> tuple[int, int, int] | None:
-    """Return the first byte of a frame, where its payload begins, and where that ends; None if it is not all there."""
+    """Return the first byte of a frame, where its payload begins and ends; None if it is not all there."""
     for size in (2, 4, 10):
         head = data[start : start + size]
         if len(head) < size:

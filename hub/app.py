@@ -90,6 +90,7 @@ class Hub:
     jobs: JobRunner
     metrics: Metrics
     links: tuple[Link, ...]
+    alarms: Alarms
 
 
 async def run(config: Config, stop: asyncio.Event) -> None:
@@ -117,7 +118,8 @@ async def running(config: Config) -> AsyncIterator[Hub]:
         stack.push_async_callback(build.settle)
         _log.info("The hub is up", extra={"page": page_url(config), "hub": build.id, "version": __version__})
         yield Hub(
-            build.accounts, build.fleet, store, build.dispatch, build.jobs, build.metrics, build.links.all
+            build.accounts, build.fleet, store, build.dispatch, build.jobs, build.metrics, build.links.all,
+            build.alarms,
         )  # fmt: skip
 
 

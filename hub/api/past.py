@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from hub import clock
+from hub.api.alarm_views import AlarmView, alarm_view
 from hub.api.history import event_page
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_query
@@ -19,6 +20,7 @@ from hub.config import Commands
 from hub.core.fleet import Fleet, Locker, LockerSpec
 from hub.core.past import BACK, Signs, door_counts_then, locker_then, reach, stopped_at
 from hub.core.spans import BadSpan, past_moment
+from hub.store.alarms import AlarmFilter, AlarmStore
 from hub.store.history import EventFilter, History
 from hub.store.past import Found, PastStore
 from hub.store.timescale import Store
@@ -26,6 +28,7 @@ from hub.store.timescale import Store
 _EVENTS_SHOWN: Final = 50
 _EVENTS_BACK: Final = timedelta(days=366)
 _COMMANDS_SHOWN: Final = 20
+_ALARMS_SHOWN: Final = 200
 _FLEETS_AT_ONCE: Final = 2
 _INSTANT: Final = timedelta(microseconds=1)
 
@@ -47,11 +50,12 @@ class FleetThen:
 
 @dataclass(frozen=True, slots=True)
 class LockerThen:
-    """One locker at a moment, and the newest events before it."""
+    """One locker at a moment, with the alarms that were open, and the newest events before it."""
 
     at: datetime
     known_since: datetime
     locker: LockerDetail
+    alarms: list[AlarmView]
     events: list[EventView]
 
 
@@ -61,6 +65,7 @@ class PastRoutes:
     def __init__(self, fleet: Fleet, store: Store, commands: Commands, *, silent_after_s: float) -> None:
         self._fleet = fleet
         self._past = PastStore(store)
+        self._alarms = AlarmStore(store)
         self._history = History(store)
         self._commands = commands
         self._silent_after = timedelta(seconds=silent_after_s)
@@ -110,6 +115,8 @@ class PastRoutes:
             if not found.heard_at:
                 await self._refuse_before_anything(at)
         shown = locker_then(known.spec, told, _signs(name, found), at=at, silent_after=self._silent_after)
+        _mark(shown, found)
+        alarms = await self._alarms.page(AlarmFilter(at=at, locker=name), _ALARMS_SHOWN)
         commands = await self._past.commands(name, at, _COMMANDS_SHOWN)
         asked = EventFilter(since=max(at, _EPOCH + _EVENTS_BACK) - _EVENTS_BACK, until=at + _INSTANT, locker=name)
         events = await event_page(self._history, asked, _EVENTS_SHOWN, None)
@@ -119,7 +126,7 @@ class PastRoutes:
             doors=[door_view(shown, door) for _, door in sorted(shown.doors.items())],
             commands=[command_of_row(row, self._commands) for row in commands],
         )
-        return answer(LockerThen(at, since, detail, events.items))
+        return answer(LockerThen(at, since, detail, [alarm_view(one) for one in alarms], events.items))
 
     async def _heard_before(self, lockers: Sequence[str], at: datetime) -> dict[str, datetime]:
         return await self._past.heard_before(lockers, at) if lockers else {}
@@ -138,6 +145,7 @@ class PastRoutes:
         for spec in specs:
             locker = Locker(spec, {})
             reach(locker, _signs(spec.id, found), at=at, silent_after=self._silent_after)
+            _mark(locker, found)
             counts = door_counts_then(
                 spec, found.edges.get(spec.id, ()), found.boards.get(spec.id, ()), reachable=locker.reachable
             )
@@ -161,7 +169,17 @@ def _signs(locker: str, found: Found) -> Signs:
         heard_at=found.heard_at.get(locker),
         heard_ever=bool(edges),
         stopped_at=stopped_at(edges),
+        offline_since=found.offline_since.get(locker),
     )
+
+
+def _mark(locker: Locker, found: Found) -> None:
+    spec = locker.spec
+    counts = found.alarms.get(spec.id, {})
+    locker.alarms = (
+        counts.get("critical", 0), counts.get("high", 0), counts.get("medium", 0), counts.get("low", 0),
+    )  # fmt: skip
+    locker.maintenance = spec.id in found.maintained or spec.site in found.maintained_sites
 
 
 def _view(locker: Locker) -> LockerView:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 from aiohttp import web
 
+from hub.api.asyncapi import live_document
 from hub.api.routes import Route, answer
 from hub.checks import Check, run_checks
 from hub.metrics import Metrics
@@ -45,6 +46,7 @@ class Service:
             ),
             Route("GET", "/metrics", "Prometheus metrics", self._render, documented=False),
             Route("GET", "/openapi.json", "This document", self._document, public=True),
+            Route("GET", "/asyncapi.json", "The live protocol, as AsyncAPI", self._live_document, public=True),
         ]  # fmt: skip
 
     async def _health(self, _: web.Request) -> web.Response:
@@ -58,6 +60,9 @@ class Service:
     async def _render(self, _: web.Request) -> web.Response:
         body, content_type = self._metrics.render()
         return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def _live_document(self, _: web.Request) -> web.Response:
+        return web.Response(body=live_document(self._version), content_type="application/json")
 
     async def _document(self, _: web.Request) -> web.Response:
         return web.Response(body=self._openapi(), content_type="application/json")

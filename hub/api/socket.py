@@ -5,6 +5,8 @@ One task reads from each viewer. Nothing waits until a viewer takes what is writ
 
 import asyncio
 import logging
+import socket as sockets
+import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,6 +37,10 @@ _PING_AFTER_S: Final = 20.0
 _SILENT_S_MAX: Final = 30.0
 """A viewer that has said nothing for so long, not even to a ping, is gone."""
 _GOODBYE_S: Final = 1.0
+_SEND_BUFFER_BYTES: Final = 262_144
+"""What the system holds for a viewer that does not read; by itself it would be megabytes, for each of them."""
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER: what is not sent yet is thrown away."""
 _DETAILS: Final = {
     "view_unknown": (
         "a view is summary, fleet, site:{name}, locker:{locker}, events, events:{locker}, alarms, alarms:{locker}, "
@@ -89,7 +95,7 @@ class Socket:
                 elif not self._auth.may_stay(connection.request):
                     self._dismiss(connection)
                 elif silent_s >= _PING_AFTER_S:
-                    connection.write(PING)
+                    connection.offer(PING)
 
     async def close(self) -> None:
         """Tell every viewer to come back in a moment."""
@@ -107,6 +113,7 @@ class Socket:
         forget: Callable[[], None] | None = None
         try:
             await socket.prepare(request)
+            connection.begin()
             self._open.add(connection)
             forget = self._auth.tell_of_end(request, lambda: self._dismiss(connection))
             self._live.tell(viewer, hello_frame(self._version, self._hub, viewer.role))
@@ -128,7 +135,7 @@ class Socket:
                 self._held.inc()
                 await asyncio.sleep(wait_ms / 1000)
             if message.type is WSMsgType.PING:
-                connection.write(pong_to(bytes(message.data)))
+                connection.offer(pong_to(bytes(message.data)))
             elif message.type is not WSMsgType.PONG:
                 await self._hear(message, viewer)
 
@@ -175,36 +182,47 @@ class _Connection:
         self.request = request
         self.socket = socket
         self.heard_s = time.monotonic()
+        self.deflates = False
+        """Whether compression was agreed on."""
+        self._transport: asyncio.Transport | None = None
+
+    def begin(self) -> None:
+        """Take frames, now that hands are shaken."""
+        self._transport = self.request.transport
+        self.deflates = self.socket.compress == DEFLATE_WINDOW_BITS
+        self._set_option(sockets.SO_SNDBUF, _SEND_BUFFER_BYTES)
 
     @property
     def is_open(self) -> bool:
-        """Whether it takes data frames: not before the handshake, nor after a close frame."""
-        transport = self.request.transport
-        return (
-            self.socket.prepared and not self.socket.closed and transport is not None and not transport.is_closing()
-        )
-
-    @property
-    def deflates(self) -> bool:
-        """Whether compression was agreed on."""
-        return self.socket.compress == DEFLATE_WINDOW_BITS
+        """Whether it takes frames: not before the handshake, nor after a close frame."""
+        return self._transport is not None and not self.socket.closed and not self._transport.is_closing()
 
     @property
     def buffered_bytes(self) -> int:
         """What the system has not taken yet."""
-        transport = self.request.transport
-        return 0 if transport is None else transport.get_write_buffer_size()
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def write(self, data: bytes) -> None:
-        """Write whole frames, unless the connection is closing or full."""
-        transport = self.request.transport
-        if self.is_open and transport is not None and self.buffered_bytes <= BUFFER_BYTES_MAX:
-            transport.write(data)
+        """Write whole frames to what is open."""
+        assert self._transport is not None, "is_open is asked before"  # noqa: S101
+        self._transport.write(data)
+
+    def offer(self, data: bytes) -> None:
+        """Write a small frame that need not come, if there is room."""
+        if self.is_open and self.buffered_bytes <= BUFFER_BYTES_MAX:
+            self.write(data)
 
     def cut(self) -> None:
         """End it without a word."""
         if self.request.transport is not None:
+            self._set_option(sockets.SO_LINGER, _AT_ONCE)
             self.request.transport.abort()
+
+    def _set_option(self, option: int, value: int | bytes) -> None:
+        below: sockets.socket | None = self.socket.get_extra_info("socket")
+        if below is not None:
+            with suppress(OSError):
+                below.setsockopt(sockets.SOL_SOCKET, option, value)
 
 
 async def _goodbye(connection: _Connection, code: int, why: bytes) -> None:

@@ -21,6 +21,7 @@ from hub.exports import (
     Form,
     Sheet,
     Written,
+    alarms_sheet,
     commands_sheet,
     events_sheet,
     quarantine_sheet,
@@ -28,6 +29,7 @@ from hub.exports import (
     telemetry_sheet,
     written,
 )
+from hub.store.alarms import AlarmFilter, AlarmStore
 from hub.store.commands import CommandStore
 from hub.store.history import EventFilter, History
 from hub.store.statistics import StatisticsStore
@@ -170,6 +172,28 @@ def commands(
 
     async def sheet(store: Store) -> Sheet:
         return commands_sheet(CommandStore(store), within, locker, state)
+
+    _export(sheet, _File(form, bom, rows_max, output), config)
+
+
+@export_app.command()
+def alarms(
+    *,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    locker: LockerOption = None,
+    form: FormOption = Form.CSV,
+    bom: BomOption = False,
+    rows_max: RowsOption = None,
+    output: OutputOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Alarms, open and closed, newest raised first, by when they were raised."""
+    within = _span(since, until)
+    _check_locker(locker)
+
+    async def sheet(store: Store) -> Sheet:
+        return alarms_sheet(AlarmStore(store), AlarmFilter(since=within[0], until=within[1], locker=locker))
 
     _export(sheet, _File(form, bom, rows_max, output), config)
 

@@ -16,6 +16,8 @@ from wire.messages import Event, EventKind
 
 BACK: Final = timedelta(hours=7)
 """How far back events are read. An agent tells all its doors at least every six hours."""
+_ORDER_UNSURE: Final = timedelta(seconds=5)
+"""What was received so soon after a locker's will may be from before it, as in `Fleet.heard`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,18 @@ def reach(locker: Locker, signs: Signs, *, at: datetime, silent_after: timedelta
     locker.heard_at = heard_at
     # Heard at a time that is not known counts as a session: it is offline, and not one that never came.
     locker.session = int(signs.heard_ever)
-    since = signs.stopped_at or signs.offline_since
+    since = signs.stopped_at or _lost_at(signs)
     if since is None and heard_at is not None and at - heard_at > silent_after:
         since = heard_at + silent_after
     locker.reachable = locker.online = heard_at is not None and since is None
     locker.since = since
+
+
+def _lost_at(signs: Signs) -> datetime | None:
+    """Return since when an alarm has the locker offline, unless it was heard after that."""
+    since, heard_at = signs.offline_since, signs.heard_at
+    heard_since = since is not None and heard_at is not None and heard_at - since > _ORDER_UNSURE
+    return None if heard_since else since
 
 
 def door_counts_then(

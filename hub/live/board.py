@@ -153,6 +153,11 @@ class Live:
         return frozenset(self._viewers)
 
     @property
+    def open_views(self) -> frozenset[str]:
+        """The names of views that somebody has."""
+        return frozenset(self._channels)
+
+    @property
     def viewers_max(self) -> int:
         """How many there may be."""
         return self._config.viewers_max
@@ -307,6 +312,8 @@ class Live:
                 viewer.resyncs += 1
                 self._resyncs.inc()
                 viewer.push(resync_frame(name))
+                # A queue of one has no place for both.
+                viewer.pump()
             viewer.behind.discard(name)
             viewer.due.discard(name)
             viewer.push(self._snapshot(name, channel))

@@ -23,6 +23,12 @@ class Found:
     edges: dict[str, list[Edges]] = field(default_factory=dict)
     boards: dict[str, list[Told]] = field(default_factory=dict)
     heard_at: dict[str, datetime] = field(default_factory=dict)
+    alarms: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Open ones, by severity."""
+    offline_since: dict[str, datetime] = field(default_factory=dict)
+    """As the alarms have it."""
+    maintained: set[str] = field(default_factory=set)
+    maintained_sites: set[str] = field(default_factory=set)
 
     def hear(self, rows: Sequence[DictRow]) -> None:
         """Take signs of life; the latest counts."""
@@ -48,6 +54,7 @@ class PastStore:
             for row in await _rows(conn, "past_boards", asked):
                 found.boards.setdefault(row.pop("locker"), []).append(Told(door=None, **row))
             found.hear(await _rows(conn, "past_readings", asked))
+            await self._marks(conn, asked, found)
         return found
 
     async def locker(self, locker: str, since: datetime, at: datetime) -> tuple[Found, list[Told]]:
@@ -58,6 +65,7 @@ class PastStore:
             await self._edges(conn, asked, found)
             found.hear(await _rows(conn, "past_readings", asked))
             told = [Told(**row) for row in await _rows(conn, "past_doors", asked)]
+            await self._marks(conn, asked, found)
         return found, told
 
     async def heard_before(self, lockers: Sequence[str], at: datetime) -> dict[str, datetime]:
@@ -86,6 +94,16 @@ class PastStore:
         for row in rows:
             del row["heard_at"]
             found.edges.setdefault(row.pop("locker"), []).append(Edges(**row))
+
+    async def _marks(self, conn: psycopg.AsyncConnection[DictRow], asked: dict[str, Any], found: Found) -> None:
+        for row in await _rows(conn, "past_alarms", asked):
+            found.alarms.setdefault(row["locker"], {})[row["severity"]] = row["count"]
+        found.offline_since = {row["locker"]: row["began_at"] for row in await _rows(conn, "past_offline", asked)}
+        for row in await _rows(conn, "past_maintenance", asked):
+            if row["locker"] is None:
+                found.maintained_sites.add(row["site"])
+            else:
+                found.maintained.add(row["locker"])
 
 
 async def _rows(conn: psycopg.AsyncConnection[DictRow], name: str, asked: dict[str, Any]) -> list[DictRow]:

@@ -110,6 +110,9 @@ async def test_an_alarm_tells_what_it_means_and_what_was_done_and_follows_the_hu
         await expect(page.get_by_role("link", name="The locker when it began")).to_have_attribute(
             "href", f"/lockers/hamburg-01?at={HOT['began_at'].replace(':', '%3A')}"
         )
+        around = await page.get_by_role("link", name="Events around it").get_attribute("href")
+        assert around is not None
+        assert around.startswith("/events?locker=hamburg-01&since=20")
         await axe(page)
         seen = acked(HOT, ack_note=MARKUP)
         hub.answers[f"GET {path}"] = detailed(seen, {"at": stamp(), "who": "anna", "what": "acked", "note": MARKUP})

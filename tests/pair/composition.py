@@ -39,6 +39,7 @@ from edge_agent.cabinet import Cabinet
 from hub.alarms.engine import Alarms
 from hub.alarms.records import Records
 from hub.core.accounting import Accounts
+from hub.notify.notifier import Notifier
 from hub.people.watch import PeopleWatch
 from hub.retention.service import RetentionService
 from hub.signing import CommandKey
@@ -121,6 +122,8 @@ def _replacements(world: World) -> list[tuple[object, str, object]]:
         (Alarms, "load", _load_places),
         (Records, "run", _at_once),
         (Records, "follow", _never),
+        # Nobody is told of them there.
+        (Notifier, "load", _at_once),
         (hub.app._Build, "application", _remember),  # noqa: SLF001 - the composition root's own parts are run as they are
         (edge_agent.clock, "time", _Like(time, clock_gettime_ns=_boot_ns, time_ns=_wall_ns)),
         (edge_agent.disk, "sqlite3", _Like(sqlite3, connect=_open_file)),

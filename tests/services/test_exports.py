@@ -275,7 +275,7 @@ async def test_the_command_line_writes_the_same(hub: Served, store: Store, dsn: 
     assert said == "20 rows; there are more\n"
     _, out, _ = await asyncio.to_thread(exported, dsn, "events", *span, "--locker", "berlin-01", "--door", "2")
     assert out == await text(hub, locker="berlin-01", door=2)
-    for what in ("statistics", "commands", "quarantine"):
+    for what in ("statistics", "commands", "alarms", "quarantine"):
         _, out, _ = await asyncio.to_thread(exported, dsn, what, *span)
         assert out == await text(hub, f"/api/v1/export/{what}")
     _, out, _ = await asyncio.to_thread(exported, dsn, "telemetry", "berlin-01", *span)

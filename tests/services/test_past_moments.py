@@ -184,6 +184,49 @@ async def test_a_locker_has_its_events_and_commands_of_then(hub: Served, store: 
     assert body["locker"]["commands"] == []
 
 
+async def test_alarms_and_maintenance_are_those_of_then(hub: Served, store: Store) -> None:
+    ledger = Ledger(store, "berlin-01")
+    await ledger.say(BASE, "door.closed", 1)
+    minute = timedelta(minutes=1)
+    insert = (
+        "INSERT INTO alarm (id, type, severity, tenant_id, site, locker_id, door, place, rule, state, opened_at,"
+        " began_at, raised_at, last_at, cleared_at, closed_at, count) VALUES (%s, %s, %s, 'default', 'Berlin',"
+        " 'berlin-01', %s, 'there', 'rule', %s, %s, %s, %s, %s, %s, %s, 1)"
+    )
+    forced, gone = BASE + 2 * minute, BASE + timedelta(seconds=10)
+    async with store.transaction() as conn:
+        await conn.execute("TRUNCATE alarm CASCADE")
+        await conn.execute(
+            insert, (UUID(int=1), "door.forced", "critical", 1, "normal", *[forced] * 4, *[forced + 5 * minute] * 2)
+        )
+        await conn.execute(
+            insert,
+            (UUID(int=2), "locker.offline", "high", None, "active_unacked", gone + minute, gone, gone + minute,
+             gone + minute, None, None),
+        )  # fmt: skip
+        await conn.execute(
+            "INSERT INTO maintenance (id, site, starts_at, ends_at, why, planned_by, planned_at)"
+            " VALUES (%s, 'Paris', %s, %s, 'paint', 'anna', %s)",
+            (UUID(int=3), BASE + minute, BASE + 9 * minute, BASE),
+        )
+    # It had said goodbye: silence alone would have told that half a minute later.
+    shown = await fleet(hub, gone + timedelta(seconds=1))
+    assert (shown["berlin-01"]["state"], datetime.fromisoformat(shown["berlin-01"]["since"])) == ("offline", gone)
+    assert shown["berlin-01"]["alarms"] == {"critical": 0, "high": 0, "medium": 0, "low": 0}
+    assert {name: one["maintenance"] for name, one in shown.items()} == dict.fromkeys(shown, False)
+    body = await asked(hub, "lockers/berlin-01", BASE + 3 * minute)
+    assert [alarm["type"] for alarm in body["alarms"]] == ["door.forced", "locker.offline"]
+    shown = await fleet(hub, BASE + 3 * minute)
+    assert shown["berlin-01"]["alarms"] == body["locker"]["alarms"]
+    assert (shown["berlin-01"]["alarms"]["critical"], shown["berlin-01"]["alarms"]["high"]) == (1, 1)
+    assert {name for name, one in shown.items() if one["maintenance"]} == {"paris-02", "quiet-03"}
+    # Heard again, whatever the alarm says.
+    await sampled(store, "berlin-01", BASE + 4 * minute)
+    assert (await fleet(hub, BASE + 4 * minute))["berlin-01"]["state"] == "online"
+    async with store.transaction() as conn:
+        await conn.execute("TRUNCATE alarm, maintenance CASCADE")
+
+
 async def test_a_locker_that_came_later_was_not_there(hub: Served, store: Store) -> None:
     await Ledger(store, "berlin-01").say(BASE, "door.opened", 1)
     async with store.transaction() as conn:

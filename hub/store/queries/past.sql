@@ -71,3 +71,24 @@ SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, reason, ar
        expires_at, state, detail, outcome, late, cancel_requested, attempts, stages_ms
 FROM command WHERE locker_id = %(locker)s AND accepted_at <= %(at)s
 ORDER BY accepted_at DESC, id DESC LIMIT %(limit)s
+
+-- past_alarms --
+-- How many alarms people had to see at each locker; shelving is not looked at, as nobody keeps what was shelved when.
+SELECT locker_id AS locker, severity, count(*) AS count
+FROM alarm
+WHERE locker_id IS NOT NULL AND opened_at <= %(at)s AND (closed_at IS NULL OR closed_at > %(at)s)
+  AND (suppressed IS NULL OR suppressed = 'shelved')
+GROUP BY locker_id, severity
+
+-- past_offline --
+-- Since when lockers were offline, where an alarm says it.
+SELECT locker_id AS locker, began_at
+FROM alarm
+WHERE type = 'locker.offline' AND locker_id IS NOT NULL AND began_at <= %(at)s
+  AND (cleared_at IS NULL OR cleared_at > %(at)s) AND (closed_at IS NULL OR closed_at > %(at)s)
+
+-- past_maintenance --
+-- Where somebody worked on whole lockers.
+SELECT site, locker_id AS locker
+FROM maintenance
+WHERE door IS NULL AND starts_at <= %(at)s AND least(ends_at, coalesce(ended_at, ends_at)) > %(at)s

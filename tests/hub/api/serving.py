@@ -35,7 +35,7 @@ from hub.config import Live as LiveConfig
 from hub.core.accounting import Accounts
 from hub.core.clocks import Clocks
 from hub.core.fleet import DoorSpec, Fleet, LockerSpec
-from hub.health import HealthParts
+from hub.health import Health, HealthParts
 from hub.jobs import JobRunner
 from hub.live import Live
 from hub.metrics import Metrics
@@ -65,6 +65,8 @@ class Served:
     fleet: Fleet
     live: Live
     tail: Tail
+    health: Health
+    socket: Socket
     metrics: Metrics
     http: aiohttp.ClientSession
     host: str
@@ -149,7 +151,7 @@ async def served(
             aiohttp.ClientSession(str(server.make_url(""))) as client,
         ):
             assert server.port is not None
-            yield Served(fleet, viewers, tail, metrics, client, server.host, server.port, routes)
+            yield Served(fleet, viewers, tail, health, socket, metrics, client, server.host, server.port, routes)
     finally:
         await end(running)
 

@@ -14,7 +14,7 @@ from tests.hub.contract import Contract
 
 TOKENS = {Role.VIEWER: "vera's token", Role.OPERATOR: "otto's token", Role.ADMIN: "adam's token"}
 TABLE = """
--        GET    /static/{}  /favicon.ico  /healthz  /readyz  /openapi.json  /api/v1/session
+-        GET    /static/{}  /favicon.ico  /healthz  /readyz  /openapi.json  /asyncapi.json  /api/v1/session
 -        POST   /api/v1/session
 -        DELETE /api/v1/session
 viewer   GET    /live  /metrics  /api/v1/health

@@ -144,6 +144,13 @@ def test_a_younger_epoch_speaks_last() -> None:
         ({"heard_at": START - SILENT - timedelta(seconds=1)}, LockerState.OFFLINE, START - timedelta(seconds=1)),
         ({"heard_at": START, "stopped_at": START}, LockerState.OFFLINE, START),
         ({"heard_at": START, "offline_since": START}, LockerState.OFFLINE, START),
+        # What was received right after the end of a session may be from before it; later it was there again.
+        (
+            {"heard_at": START, "offline_since": START - timedelta(seconds=5)},
+            LockerState.OFFLINE,
+            START - timedelta(seconds=5),
+        ),
+        ({"heard_at": START, "offline_since": START - timedelta(seconds=6)}, LockerState.ONLINE, None),
     ],
 )
 def test_who_is_silent_is_offline_and_its_doors_are_unknown(

@@ -70,7 +70,10 @@ export class LockerBulk extends View {
       return;
     }
     this.requestUpdate();
-    void this.updateComplete.then(() => this.#dialog?.showModal());
+    void this.updateComplete.then(() => {
+      this.#dialog?.showModal();
+      /** @type {HTMLElement | null} */ (this.querySelector(".bulk-leave"))?.focus();
+    });
   }
 
   get #dialog() {
@@ -121,7 +124,7 @@ export class LockerBulk extends View {
           : nothing}
         <p class="serious" role="alert">${this.problem}</p>
         <div class="bulk-buttons">
-          <button type="button" class="button" autofocus @click=${() => this.#dialog?.close()}>Leave it</button>
+          <button type="button" class="button bulk-leave" @click=${() => this.#dialog?.close()}>Leave it</button>
           <button class="button button-strong" ?disabled=${!ready} aria-label=${`${go}: ${word.replace("…", "")}`}>${this.busy ? "Working…" : go}</button>
         </div>
       </form>

@@ -17,12 +17,17 @@ import { alarmTabs } from "./tabs.js";
  * @typedef {{at: string, who: string | null, what: string, note: string | null}} Step
  */
 
+/** A chattering alarm changes several times a second; its journal is read at most this often. */
+const ASK_EVERY_MS = 1000;
+/** What is near an alarm in time. */
+const AROUND_MS = 10 * 60_000;
+
 export class AlarmPage extends View {
   static properties = { alarmId: { attribute: false }, detail: { state: true }, problem: { state: true } };
 
   #acts = new AlarmActs(this);
   /** What the last question was about: the alarm, and how the live list showed it then. */
-  #asked = { id: "", shown: /** @type {Alarm | undefined} */ (undefined) };
+  #asked = { id: "", shown: /** @type {Alarm | undefined} */ (undefined), atMs: 0 };
   #asking = false;
 
   constructor() {
@@ -129,6 +134,7 @@ export class AlarmPage extends View {
       <dl class="facts">${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
       ${locker
         ? html`<p class="alarm-ways"><a href=${`${locker}?${new URLSearchParams({ at: alarm.began_at })}`}>The locker when it began</a>
+            <a href=${`/events?${new URLSearchParams({ locker: alarm.locker ?? "", ...around(alarm) })}`}>Events around it</a>
             <a href=${`/alarms?${new URLSearchParams({ locker: alarm.locker ?? "" })}`}>Open alarms of the locker</a>
             <a href=${`/alarms?${new URLSearchParams({ open: "false", locker: alarm.locker ?? "" })}`}>Closed ones</a></p>`
         : nothing}
@@ -144,9 +150,10 @@ export class AlarmPage extends View {
 
   /** Read the alarm and its journal anew: at first, and whenever the live list shows it otherwise. @param {Alarm | undefined} shown */
   #ask(shown) {
-    if (this.#asking) return;
+    const now = performance.now();
+    if (this.#asking || (this.#asked.id === this.alarmId && now - this.#asked.atMs < ASK_EVERY_MS)) return;
     this.#asking = true;
-    this.#asked = { id: this.alarmId, shown };
+    this.#asked = { id: this.alarmId, shown, atMs: now };
     const id = this.alarmId;
     queueMicrotask(async () => {
       try {
@@ -163,6 +170,12 @@ export class AlarmPage extends View {
       this.requestUpdate();
     });
   }
+}
+
+/** From a little before it began until a little after it was seen last. @param {Alarm} alarm */
+function around(alarm) {
+  const span = (/** @type {string} */ at, /** @type {number} */ ms) => new Date(Date.parse(at) + ms).toISOString();
+  return { since: span(alarm.began_at, -AROUND_MS), until: span(alarm.last_at, AROUND_MS) };
 }
 
 customElements.define("lh-alarm", AlarmPage);

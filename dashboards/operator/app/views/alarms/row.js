@@ -24,7 +24,7 @@ export function alarmCells(alarm, { nowMs, busy = false, check = nothing, expand
     ${check}
     <span class="alarm-severity">${severityMark(alarm.severity)}<span>${SEVERITY_WORDS[alarm.severity]}</span></span>
     <span class="alarm-what">
-      <span class="alarm-title">${expand}<a class="alarm-link" href=${alarmAddress(alarm.id)} @focus=${focused}>${alarm.what}</a>
+      <span class="alarm-title">${expand}<a class="alarm-link" href=${alarmAddress(alarm.id)} title=${alarm.what} @focus=${focused}>${alarm.what}</a>
         ${flags(alarm).map(({ name, text }) => html`<span class="flag flag-${name}">${text}</span>`)}</span>
       <span class="alarm-place"><a href=${placeAddress(alarm)}>${alarm.where || placeWords(alarm)}</a></span>
     </span>
