@@ -78,8 +78,8 @@ def test_what_is_new_is_told_once_and_the_newest_are_in_the_snapshot(tail: Tail)
 
 def test_long_payloads_are_cut_and_what_is_no_text_is_shown_as_far_as_it_is(tail: Tail) -> None:
     view = TailView(tail, "berlin-01")
-    tail.note("in", EVENTS, "ä".encode() * 5000, "quarantined:not_json")
-    tail.note("in", EVENTS, b"\xff\x00{", "quarantined:not_json")
+    tail.note("in", EVENTS, "ä".encode() * 5000, "quarantined:malformed")
+    tail.note("in", EVENTS, b"\xff\x00{", "quarantined:malformed")
     long, broken = told(view)["messages"]
     assert (len(long.payload), long.cut, long.bytes) == (PAYLOAD_CHARACTERS_MAX, True, 10_000)
     assert (broken.payload, broken.cut, broken.bytes) == ("�\x00{", False, 3)
