@@ -14,6 +14,7 @@ from bench.processes import BenchError
 
 _WARM_UP: Final = 10
 _OK: Final = 200
+_HOUR_MS: Final = 3_600_000
 _MONTH_DAYS: Final = 31
 _PLOT_DAYS: Final = (1, 7, 31, 365)
 
@@ -65,7 +66,24 @@ def questions(plan: Plan) -> list[Question]:
         Question("fleet_page", 200, fleet_page),
         Question("person_events", 200, person_events),
         Question("telemetry_plot", 200, telemetry_plot),
+        *_moments(plan),
     ]
+
+
+def _moments(plan: Plan) -> list[Question]:
+    """Return the questions of time travel: the fleet and one locker at a moment of an office day."""
+
+    def moment(draw: Random) -> str:
+        at_ms = plan.day_ms(draw.randrange(1, plan.days)) + draw.randrange(8 * _HOUR_MS, 18 * _HOUR_MS)
+        return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    return [
+        Question("fleet_then", 100, lambda draw: f"/api/v1/history/fleet?at={moment(draw)}"),
+        Question(
+            "locker_then", 200,
+            lambda draw: f"/api/v1/history/lockers/{draw.choice(plan.lockers)}?at={moment(draw)}",
+        ),
+    ]  # fmt: skip
 
 
 def ask(connection: HttpConnection, question: Question, seed: int) -> list[float]:

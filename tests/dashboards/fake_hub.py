@@ -228,8 +228,10 @@ class FakeHub:
         if request.path.endswith("/telemetry/plot"):
             asked = {name: request.query[name] for name in ("since", "until")}
             return {"locker": "", **asked, "resolution": "raw", "width_s": 0, "at": [], "samples": [], "series": {}}
-        if request.path.endswith("/ledger") or request.path in {"/api/v1/alarms/rules", "/api/v1/maintenance"}:
+        if request.path.endswith("/ledger") or request.path == "/api/v1/maintenance":
             return {"items": [], "next": None}
+        if request.path == "/api/v1/alarms/rules":
+            return {"version": "1", "sha256": "0" * 64, "items": []}
         return None
 
     async def _session(self, request: web.Request) -> web.Response:

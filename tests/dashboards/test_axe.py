@@ -6,6 +6,7 @@ from playwright.async_api import expect
 from tests.dashboards.axe import violations
 from tests.dashboards.conftest import Open
 from tests.dashboards.fake_hub import VIEWS, fleet
+from tests.dashboards.test_health_page import health
 
 pytestmark = pytest.mark.services
 
@@ -15,7 +16,9 @@ EXTRA = ("/alarms/health", "/alarms/rules", "/jobs/new", "/lockers/nobody")
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_no_address_breaks_a_rule(window: Open, scheme: str) -> None:
-    async with fleet(3).serve() as hub:
+    hub = fleet(3)
+    hub.views["health"] = health()
+    async with hub.serve():
         one = await window(hub, scheme=scheme)
         # The made-up hub knows no alarm, job or series of these names.
         one.expected.append("404")

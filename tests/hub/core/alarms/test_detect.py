@@ -135,3 +135,16 @@ def test_repetitions_without_a_word_of_quiet_are_over_after_their_own_time() -> 
     assert scene.one("tamper").active
     scene.later(1)
     assert not scene.one("tamper").active
+
+
+def test_a_locker_of_which_nothing_is_left_is_not_busy() -> None:
+    scene = Scene()
+    detector = scene.watch.detector
+    for _ in range(2):
+        scene.event("door.open_not_detected", 1)
+        assert detector.is_busy(BERLIN)
+        scene.event("power.lost")
+        scene.event("door.opened", 1)
+        scene.event("power.restored")
+        assert not detector.is_busy(BERLIN)
+    assert detector.sources == 0

@@ -52,10 +52,10 @@ export class CommandPage extends View {
   render() {
     const back = html`<a class="back" href="/commands">${icon("back")}Commands</a>`;
     if (!this.command && this.problem?.status === 404) {
-      return html`${back}${notice("There is no such command", html`The hub does not know <span class="mono">${this.commandId}</span>.`, "failed")}`;
+      return html`${back}<h1 class="unseen">Command</h1>${notice("There is no such command", html`The hub does not know <span class="mono">${this.commandId}</span>.`, "failed")}`;
     }
-    if (!this.command && this.problem) return html`${back}${refused(this.problem, () => void this.#ask())}`;
-    if (!this.command) return html`${back}${notice("Loading the command…", "", "loading")}`;
+    if (!this.command && this.problem) return html`${back}<h1 class="unseen">Command</h1>${refused(this.problem, () => void this.#ask())}`;
+    if (!this.command) return html`${back}<h1 class="unseen">Command</h1>${notice("Loading the command…", "", "loading")}`;
     return html`${back}${this.#whole(this.command)}`;
   }
 

@@ -75,10 +75,10 @@ export class JobPage extends View {
   render() {
     const back = html`<a class="back" href="/jobs">${icon("back")}Jobs</a>`;
     if (!this.job && this.problem?.status === 404) {
-      return html`${back}${notice("There is no such job", html`The hub does not know <span class="mono">${this.jobId}</span>.`, "failed")}`;
+      return html`${back}<h1 class="unseen">Job</h1>${notice("There is no such job", html`The hub does not know <span class="mono">${this.jobId}</span>.`, "failed")}`;
     }
-    if (!this.job && this.problem) return html`${back}${refused(this.problem, () => void this.#ask())}`;
-    if (!this.job) return html`${back}${notice("Loading the job…", "", "loading")}`;
+    if (!this.job && this.problem) return html`${back}<h1 class="unseen">Job</h1>${refused(this.problem, () => void this.#ask())}`;
+    if (!this.job) return html`${back}<h1 class="unseen">Job</h1>${notice("Loading the job…", "", "loading")}`;
     return html`${back}${this.#whole(this.job)}`;
   }
 
