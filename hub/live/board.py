@@ -253,8 +253,10 @@ class Live:
         while True:
             await self._waker.wait()
             self._waker.clear()
+            began_s = time.monotonic()
             self.flush()
-            await asyncio.sleep(self._config.diff_interval_ms / 1000)
+            took_s = time.monotonic() - began_s
+            await asyncio.sleep(max(0.0, self._config.diff_interval_ms / 1000 - took_s))
 
     async def _beat(self) -> None:
         """Ask once a second for what nobody tells, where somebody looks at it."""

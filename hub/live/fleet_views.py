@@ -40,6 +40,11 @@ class SummaryView(_OfRows):
         self._told: dict[str, Any] = {}
         self._as_of: datetime = clock.wall()
 
+    async def prepare(self) -> None:
+        """Have all lockers drawn, and counted."""
+        await super().prepare()
+        self._told = self._figures()
+
     def snapshot(self) -> dict[str, Any]:
         """Return the figures."""
         return {**self._figures(), "as_of": self._as_of}

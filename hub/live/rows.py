@@ -28,42 +28,44 @@ def changed_fields(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[s
 
 
 class Rows:
-    """The table, kept only while it has users."""
+    """The table, kept up to date only while it has users; after that it is only noted what is out of date."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._rows: dict[str, dict[str, Any]] = {}
         self._json: dict[str, bytes] = {}
+        self._stale: set[str] = set()
+        """Drawn before somebody needed the table no more, and changed since."""
         self._users = 0
         self.totals: Counter[str] = Counter()
 
     def use(self) -> None:
-        """Keep the table from now on; `prepare` fills it."""
+        """Keep the table up to date from now on; `prepare` brings it there."""
         self._users += 1
 
     def release(self) -> None:
         """Need the table no more."""
         self._users -= 1
-        if not self._users:
-            self._rows.clear()
-            self._json.clear()
-            self.totals.clear()
 
     async def prepare(self) -> None:
-        """Draw every locker that is not drawn yet, and let others go on meanwhile."""
-        for place, locker_id in enumerate(list(self._fleet.lockers), 1):
-            if locker_id not in self._rows and locker_id in self._fleet.lockers:
+        """Draw every locker that is not drawn, or changed since, and let others go on meanwhile."""
+        drawn = 0
+        for locker_id in list(self._fleet.lockers):
+            if locker_id in self._fleet.lockers and (locker_id in self._stale or locker_id not in self._rows):
                 self._draw(locker_id)
-            if not place % _LOCKERS_A_STEP:
-                await asyncio.sleep(0)
+                drawn += 1
+                if not drawn % _LOCKERS_A_STEP:
+                    await asyncio.sleep(0)
 
     def update(self, changes: Changes) -> dict[str, dict[str, Any]]:
         """Draw what has changed. Returns the fields that differ from what was drawn before, by locker."""
-        if not self._users:
-            return {}
         for gone in changes.removed:
             self._count(self._rows.pop(gone, None), -1)
             self._json.pop(gone, None)
+            self._stale.discard(gone)
+        if not self._users:
+            self._stale |= changes.lockers
+            return {}
         different = {}
         for locker_id in sorted(changes.lockers):
             fields = self._draw(locker_id)
@@ -92,6 +94,7 @@ class Rows:
         return [one for one in self._fleet.lockers if one in self._rows]
 
     def _draw(self, locker_id: str) -> dict[str, Any]:
+        self._stale.discard(locker_id)
         before, now = self._rows.get(locker_id), row_of(self._fleet.lockers[locker_id])
         fields = changed_fields(before, now)
         if fields:

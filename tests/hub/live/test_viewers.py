@@ -258,16 +258,28 @@ async def test_snapshots_never_pile_up_behind_who_does_not_read() -> None:
     assert not live.viewers
 
 
-async def test_a_view_that_nobody_has_is_not_kept() -> None:
+async def test_what_changed_while_nobody_looked_is_in_the_next_snapshot() -> None:
     live, fleet = board(4)
-    fleet.load(specs({1: "north"}))
-    viewer = live.admit(Pipe(), Role.VIEWER)
-    assert viewer is not None
-    assert await live.subscribe(viewer, "fleet") is None
-    assert await live.subscribe(viewer, "summary") is None
-    assert live.open_views == {"fleet", "summary"}
-    assert live._rows.all() == ["l-1"]  # noqa: SLF001 - that the table is emptied is seen nowhere else
-    live.unsubscribe(viewer, "fleet")
-    assert live._rows.all() == ["l-1"]  # noqa: SLF001
-    live.leave(viewer)
-    assert live._rows.all() == []  # noqa: SLF001
+    fleet.load(specs({1: "north", 2: "north", 3: "north"}))
+    for turn in range(3):
+        pipe = Pipe()
+        viewer = live.admit(pipe, Role.VIEWER)
+        assert viewer is not None
+        assert await live.subscribe(viewer, "fleet") is None
+        assert await live.subscribe(viewer, "summary") is None
+        pipe.take(len(pipe.held))
+        fleet_now, summary = (frame["data"] for frame in pipe.frames())
+        assert {one["id"]: one for one in fleet_now["lockers"]} == truth(fleet)
+        assert summary["alarms"]["high"] == turn
+        assert summary["lockers"]["never_seen"] == 3 - (turn > 1)
+        assert live.open_views == {"fleet", "summary"}
+        live.leave(viewer)
+        assert not live.open_views
+        fleet.mark("l-1", alarms=(0, turn + 1, 0, 0), maintenance=False)
+        live.flush()
+        if turn:
+            fleet.load(specs({1: "south", 2: "north"}))
+            live.flush()
+            fleet.load(specs({1: "south", 2: "north", 3: "north"}))
+            fleet.load(specs({1: "south", 3: "north"}))
+        live.flush()
