@@ -132,7 +132,6 @@ async def served(
         *LedgerRoutes(fleet, Ledgers(store)).routes(),
         *past_routes(fleet, store, config, metrics),
         *people_routes(PeopleParts(config, store, metrics), config.people, store),
-        *alarm_routes(Alarms(config.alarms, uuid4(), store, fleet, metrics), fleet),
         *NotificationRoutes(Notifier(config, store, metrics)).routes(),
         *retention_routes(build_service(config, store, "hub", metrics), store),
         *socket.routes(),

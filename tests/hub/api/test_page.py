@@ -1,0 +1,43 @@
+"""The page's files as browsers get them: packed for those that take it, whole for the others, once for all."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from hub.api.page import folder
+from tests.hub.api.serving import served
+
+SHELL = "/static/app/views/shell.js"
+
+
+@pytest.mark.parametrize("accepted", ["gzip, deflate, br", "identity", ""])
+async def test_a_file_comes_packed_to_who_takes_it(tmp_path: Path, accepted: str) -> None:
+    whole = (folder() / "app/views/shell.js").read_bytes()
+    async with served(tmp_path) as hub:
+        asked = (
+            f"GET {SHELL} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept-Encoding: {accepted}\r\n\r\n"
+        )
+        head, _, body = (await hub.raw(asked.encode())).partition(b"\r\n\r\n")
+    packed = "gzip" in accepted
+    assert (b"Content-Encoding: gzip" in head) is packed
+    assert b"Vary: Accept-Encoding" in head
+    assert (gzip.decompress(body) if packed else body) == whole
+    assert not packed or len(body) < len(whole) / 2
+
+
+async def test_a_file_that_is_known_is_not_sent_again(tmp_path: Path) -> None:
+    async with served(tmp_path) as hub:
+        async with hub.http.get(SHELL) as first:
+            tag = first.headers["ETag"]
+        async with hub.http.get(SHELL, headers={"If-None-Match": tag}) as second:
+            assert (second.status, await second.read()) == (304, b"")
+        async with hub.http.get(SHELL, headers={"If-None-Match": '"another"'}) as third:
+            assert third.status == 200
+
+
+async def test_a_file_outside_of_the_page_is_not_there(tmp_path: Path) -> None:
+    async with served(tmp_path) as hub:
+        for path in ("/static/app/none.js", "/static/%2e%2e/%2e%2e/README.md", "/static/../../README.md"):
+            async with hub.http.get(path) as answer:
+                assert answer.status == 404, path
