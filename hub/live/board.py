@@ -60,7 +60,12 @@ class _Channel:
         self.getting_ready = asyncio.Lock()
         self.coming = 0
         """Viewers that wait for it to be ready."""
-        self.refreshed_s = 0.0
+        self.refreshed_s = time.monotonic()
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether its view is to be refreshed: half a beat early is better than a whole one late."""
+        every_s = self.view.refresh_s
+        return every_s is not None and self.is_ready and now_s - self.refreshed_s >= every_s - _BEAT_S / 2
 
 
 class Live:
@@ -262,16 +267,12 @@ class Live:
         """Ask once a second for what nobody tells, where somebody looks at it."""
         while True:
             now_s = time.monotonic()
-            for channel in list(self._channels.values()):
-                every_s = channel.view.refresh_s
-                if (
-                    every_s is not None
-                    and channel.is_ready
-                    and now_s - channel.refreshed_s >= every_s - _BEAT_S / 2
-                ):
-                    channel.refreshed_s = now_s
-                    await channel.view.refresh()
-                    self._waker.set()
+            due = [channel for channel in self._channels.values() if channel.is_due(now_s)]
+            for channel in due:
+                channel.refreshed_s = now_s
+            if due:
+                await asyncio.gather(*(channel.view.refresh() for channel in due))
+                self._waker.set()
             await asyncio.sleep(_BEAT_S)
 
     async def _follow_lagging(self) -> None:
