@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import mimetypes
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +33,8 @@ VIEWS: Final = (
 )  # fmt: skip
 """Every address of the page. What an address is about need not exist: the page itself says so."""
 
+_SHEETS: Final = "css/all.css"
+_IMPORT: Final = re.compile(rb'^@import "([^"]+)";$', re.MULTILINE)
 _PACKED_BYTES_MIN: Final = 500
 """Smaller files fit into one packet as they are."""
 
@@ -57,6 +60,7 @@ class Page:
         self._files = {
             path.relative_to(folder).as_posix(): _read(path) for path in folder.rglob("*") if path.is_file()
         }
+        self._files[_SHEETS] = _file(folder / _SHEETS, joined(folder / _SHEETS))
 
     def routes(self) -> list[Route]:
         """Return the routes: one page for every view, and its files."""
@@ -90,8 +94,16 @@ def folder() -> Path:
     return installed if installed.is_dir() else package.parent / "dashboards" / "operator"
 
 
+def joined(path: Path) -> bytes:
+    """Return a style sheet with what it imports in the places of the imports: one request instead of twenty."""
+    return _IMPORT.sub(lambda found: (path.parent / found[1].decode()).read_bytes(), path.read_bytes())
+
+
 def _read(path: Path) -> _File:
-    body = path.read_bytes()
+    return _file(path, path.read_bytes())
+
+
+def _file(path: Path, body: bytes) -> _File:
     content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     if content_type == "text/javascript" or path.suffix in {".js", ".mjs"}:
         content_type = "text/javascript"

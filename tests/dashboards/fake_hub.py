@@ -16,6 +16,8 @@ from uuid import uuid4
 
 from aiohttp import WSMsgType, web
 
+from hub.api.page import joined
+
 OPERATOR: Final = Path(__file__).resolve().parents[2] / "dashboards" / "operator"
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -443,4 +445,6 @@ async def _static(request: web.Request) -> web.StreamResponse:
     path = (OPERATOR / request.match_info["path"]).resolve()
     if not path.is_relative_to(OPERATOR) or not path.is_file():
         return problem(404, "not_found", "Not found", "The page has no such file.")
+    if path.name == "all.css":
+        return web.Response(body=joined(path), content_type="text/css")
     return web.FileResponse(path, headers={"Content-Security-Policy": POLICY})

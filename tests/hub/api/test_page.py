@@ -1,6 +1,7 @@
 """The page's files as browsers get them: packed for those that take it, whole for the others, once for all."""
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,16 @@ async def test_a_file_outside_of_the_page_is_not_there(tmp_path: Path) -> None:
         for path in ("/static/app/none.js", "/static/%2e%2e/%2e%2e/README.md", "/static/../../README.md"):
             async with hub.http.get(path) as answer:
                 assert answer.status == 404, path
+
+
+async def test_all_style_sheets_come_as_one_in_their_order(tmp_path: Path) -> None:
+    listed = re.findall(r'@import "([^"]+)";', (folder() / "css/all.css").read_text(encoding="utf-8"))
+    sheets = [(folder() / "css" / one).resolve() for one in listed]
+    there = {path for path in folder().rglob("*.css") if path.name != "all.css"}
+    assert len(listed) == len(set(listed))
+    assert set(sheets) == {path.resolve() for path in there}
+    async with served(tmp_path) as hub, hub.http.get("/static/css/all.css") as answer:
+        text = await answer.text()
+    places = [text.index(path.read_text(encoding="utf-8")) for path in sheets]
+    assert places == sorted(places)
+    assert "@import" not in text
