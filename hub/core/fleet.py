@@ -5,7 +5,7 @@ What is shown is derived, never a stored flag: a locker is online while its sess
 otherwise. Times: `now_ms` is the hub's monotonic clock, `at` the wall clock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -99,6 +99,8 @@ class Locker:
     """Open alarms that people are to see: critical, high, medium, low."""
     maintenance: bool = False
     """Somebody works at it, as planned."""
+    counted: tuple[bool, dict[str, int]] | None = None
+    """`reachable` and the counts of then; None since a door has changed."""
 
     @property
     def state(self) -> LockerState:
@@ -118,13 +120,15 @@ class Locker:
         """Return the state of a door to show: silence is not "closed"."""
         return door.seen if self.reachable else DoorState.UNKNOWN
 
-    def door_counts(self) -> dict[str, int]:
+    def door_counts(self) -> Mapping[str, int]:
         """Count the doors by state."""
-        counts = {"total": len(self.doors), "open": 0, "closed": 0, "unknown": 0, "out_of_service": 0}
-        for door in self.doors.values():
-            counts[self.door_state(door).value] += 1
-            counts["out_of_service"] += not door.spec.in_service
-        return counts
+        if self.counted is None or self.counted[0] is not self.reachable:
+            counts = {"total": len(self.doors), "open": 0, "closed": 0, "unknown": 0, "out_of_service": 0}
+            for door in self.doors.values():
+                counts[self.door_state(door).value] += 1
+                counts["out_of_service"] += not door.spec.in_service
+            self.counted = (self.reachable, counts)
+        return self.counted[1]
 
 
 @dataclass(slots=True)
@@ -266,19 +270,15 @@ class Fleet:
     def counts(self) -> tuple[dict[str, int], dict[str, int]]:
         """Count lockers and doors by state."""
         lockers = {state.value: 0 for state in LockerState}
-        opened = closed = doors = 0
-        # Once a second, over every door of the fleet.
+        opened = closed = unknown = 0
+        # Once a second, over every locker of the fleet, but only over the doors of those that changed.
         for locker in self.lockers.values():
             lockers[locker.state.value] += 1
-            doors += len(locker.doors)
-            if locker.reachable:
-                for door in locker.doors.values():
-                    seen = door.seen
-                    if seen is DoorState.CLOSED:
-                        closed += 1
-                    elif seen is DoorState.OPEN:
-                        opened += 1
-        by_state = {DoorState.OPEN: opened, DoorState.CLOSED: closed, DoorState.UNKNOWN: doors - opened - closed}
+            counts = locker.door_counts()
+            opened += counts["open"]
+            closed += counts["closed"]
+            unknown += counts["unknown"]
+        by_state = {DoorState.OPEN: opened, DoorState.CLOSED: closed, DoorState.UNKNOWN: unknown}
         return lockers, {state.value: count for state, count in by_state.items()}
 
     def _snapshot(self, locker: Locker, event: Event, at: datetime) -> None:
@@ -311,9 +311,11 @@ class Fleet:
     def _touch(self, locker_id: str, door: int | None = None) -> None:
         self._changes.lockers.add(locker_id)
         if door is not None:
+            self.lockers[locker_id].counted = None
             self._changes.doors.setdefault(locker_id, set()).add(door)
 
     def _touch_all_doors(self, locker: Locker) -> None:
+        locker.counted = None
         self._touch(locker.spec.id)
         self._changes.doors.setdefault(locker.spec.id, set()).update(locker.doors)
 
