@@ -4,10 +4,13 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+from pytest_asyncio import is_async_test
 
 from tests.dashboards.fake_hub import FakeHub
 
@@ -26,6 +29,10 @@ FLAGS: Final = [
     "--disable-features=Translate,OptimizationHints,MediaRouter,AutofillServerCommunication",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
 ]
+
+
+# Three browsers on two cores are slow; a test that fails takes longer, and none fails for it.
+expect.set_options(timeout=20_000)
 
 
 @dataclass
@@ -70,9 +77,17 @@ class Window:
 Open = Callable[..., Awaitable[Window]]
 
 
-@pytest.fixture
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run all tests of the page in one loop, so that they can share a browser, which takes long to start."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents and is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """Return a running Chromium."""
+    """Return a running Chromium; each window has a context of its own in it."""
     chromium = os.environ.get("PLAYWRIGHT_CHROMIUM") or shutil.which("chromium")
     if chromium is None:
         reason = "The operator page is not tested: there is no chromium; install it or set PLAYWRIGHT_CHROMIUM."
@@ -85,7 +100,7 @@ async def browser() -> AsyncIterator[Browser]:
         await running.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def window(browser: Browser) -> AsyncIterator[Open]:
     """Return what opens a window on a hub; each is checked for complaints at the end."""
     opened: list[Window] = []

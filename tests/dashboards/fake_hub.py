@@ -63,7 +63,7 @@ class FakeHub:
 
     async def until(self, true: Callable[["FakeHub"], bool]) -> None:
         """Wait until a condition on what viewers said or posted holds."""
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(30), self._news:
             await self._news.wait_for(lambda: true(self))
 
     async def change_door(self, locker: str, number: int, **changes: object) -> None:

@@ -108,9 +108,9 @@ async def test_a_job_is_paused_resumed_and_a_refusal_is_told(window: Open) -> No
         one = await window(hub)
         one.expected.append("409")
         page = await one.go(f"/jobs/{ID}")
-        await page.get_by_role("button", name="Pause").last.click()
+        await page.locator("main").get_by_role("button", name="Pause").click()
         await expect(page.locator(".job-state")).to_contain_text("Paused")
-        await page.get_by_role("button", name="Resume").last.click()
+        await page.locator("main").get_by_role("button", name="Resume").click()
         await expect(page.get_by_role("alert")).to_contain_text("It was cancelled by ben.")
 
 
