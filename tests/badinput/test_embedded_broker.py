@@ -13,8 +13,8 @@ from hub.embedded.broker import PACKET_BYTES_MAX, EmbeddedBroker
 from tests.badinput.corpus import packets
 from tests.badinput.raw import packet, text, throw
 
-# amqtt forgets sockets of peers that were gone before it looked at them. They are collected here, where they were left,
-# and not in whatever test comes next.
+# amqtt forgets sockets of peers that were gone before it looked at them. They are collected here, where they were
+# left, and not in whatever test comes next.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 
