@@ -110,7 +110,7 @@ async def test_the_palette_asks_the_hub_where_the_page_has_no_fleet(window: Open
         await page.keyboard.press("Control+k")
         await page.keyboard.type("gate")
         await expect(page.get_by_role("option", name=re.compile("koeln-10"))).to_be_visible()
-        assert hub.asked[-1][1] == "/api/v1/lockers?q=gate&limit=8"
+        await hub.until(lambda hub: hub.asked[-1][1] == "/api/v1/lockers?q=gate&limit=8")
         hub.answers["GET /api/v1/lockers"] = {"items": [], "next": None}
         await page.keyboard.type(" zzz")
         await expect(page.get_by_text("Nothing is called that.")).to_be_visible()

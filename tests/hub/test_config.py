@@ -53,7 +53,7 @@ def test_bom_and_crlf_do_not_matter(tmp_path: Path) -> None:
 
 BAD_FILES = {
     "unknown section": ("[mqqt]\n", r"unknown section \[mqqt\]; did you mean mqtt\?"),
-    "unknown section, nothing near": ("[zzzzz]\n", "known are commands, database"),
+    "unknown section, nothing near": ("[zzzzz]\n", "known are alarms, commands, database"),
     "unknown key": ("[mqtt]\nhots = 'a'\n", r"unknown key mqtt.hots; did you mean host\?"),
     "unknown key, nothing near": ("[log]\nqqqqq = 1\n", "known are format, level"),
     "a key at the top": ("mqtt = 5\n", r"mqtt is a section: write \[mqtt\]"),
@@ -96,7 +96,7 @@ BAD_ENVIRONMENTS = {
         {"HUB_MQTT_PROT": "1"},
         "unknown environment variable HUB_MQTT_PROT; did you mean HUB_MQTT_PORT",
     ),
-    "nothing near": ({"HUB_Q": "1"}, "known are HUB_COMMANDS_"),
+    "nothing near": ({"HUB_Q": "1"}, "known are HUB_ALARMS_"),
     "no number": ({"HUB_MQTT_PORT": "many"}, "HUB_MQTT_PORT: "),
     "out of its range": ({"HUB_MQTT_PORT": "0"}, "HUB_MQTT_PORT: "),
     "an empty number": ({"HUB_MQTT_KEEPALIVE_S": ""}, "HUB_MQTT_KEEPALIVE_S: "),

@@ -92,7 +92,7 @@ async def test_the_demo_opens_a_door_from_the_page_and_loses_nothing(open_dir: P
             page = await browser.new_page()
             page.on("console", lambda message: complaints.append(message.text))
             page.on("pageerror", lambda error: complaints.append(str(error)))
-            await page.goto(url)
+            await page.goto(f"{url}/lockers")
             await expect(page.locator('[data-locker="locker-007"]')).to_be_visible()
             await page.goto(f"{url}/lockers/locker-007")
             await page.locator('[data-door="6"]').click()
