@@ -62,7 +62,7 @@ async def _stoppable(parsed: argparse.Namespace) -> list[dict[str, Any]]:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await run_rows(parsed.row, full=parsed.full, seed=parsed.seed)
+    return await run_rows(parsed.row, full=parsed.full, seed=parsed.seed, budgets_judged=not parsed.shared_machine)
 
 
 def _in_lanes(parsed: argparse.Namespace) -> list[dict[str, Any]]:
@@ -76,6 +76,7 @@ def _in_lanes(parsed: argparse.Namespace) -> list[dict[str, Any]]:
             answer = Path(directory) / f"{place}.json"
             command = [sys.executable, "-m", "faults", "--lane", str(answer), "--seed", str(parsed.seed)]
             command += ["--full"] if parsed.full else []
+            command += ["--shared-machine"] if parsed.shared_machine else []
             command += [word for number in lane for word in ("--row", str(number))]
             running.append((lane, answer, subprocess.Popen(command, cwd=ROOT)))
         try:
@@ -111,6 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--full", action="store_true", help="many injections, an hour")
     parser.add_argument("--row", type=int, action="append", metavar="N", help="only this row; may be repeated")
     parser.add_argument("--seed", type=int, default=1, help="decides on moments, doors and noise (default: 1)")
+    parser.add_argument(
+        "--shared-machine", action="store_true", help="others work here too: note what openings took, judge it not"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object, last on standard output")
     parser.add_argument("--lane", help=argparse.SUPPRESS)
     return parser

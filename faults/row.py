@@ -25,6 +25,8 @@ class Run:
     rig: Rig
     full: bool
     random: Random
+    budgets_judged: bool = True
+    """Whether a budget that is missed is wrong; on a machine that others work on, the figure is noted only."""
     injections: int = 0
     notes: dict[str, Any] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
@@ -69,6 +71,8 @@ class Run:
     def in_budget(self, figures: dict[str, float]) -> None:
         """Expect openings to have succeeded in their budget: by p99; by p90 where there are too few for a p99."""
         self.expect(figures, "no opening succeeded")
+        if not self.budgets_judged:
+            return
         rank = "p99_ms" if figures.get("n", 0) >= _ENOUGH_FOR_P99 else "p90_ms"
         took = figures.get(rank, 0.0)
         self.expect(took <= BUDGET_MS, f"openings took {took} ms ({rank[:3]}); their budget is {BUDGET_MS:g} ms")

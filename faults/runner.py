@@ -33,7 +33,9 @@ class _Before:
     findings: Findings = field(default_factory=Findings)
 
 
-async def run_rows(numbers: list[int], *, full: bool, seed: int) -> list[dict[str, Any]]:
+async def run_rows(
+    numbers: list[int], *, full: bool, seed: int, budgets_judged: bool = True
+) -> list[dict[str, Any]]:
     """Run rows in this order; a row whose rig is beyond repair costs the next one a new rig.
 
     Returns each row's result, as `--json` tells it.
@@ -49,7 +51,9 @@ async def run_rows(numbers: list[int], *, full: bool, seed: int) -> list[dict[st
             ) as running:
                 before = _Before()
                 while waiting:
-                    result, usable = await _run_row(running, ROWS[waiting.pop(0)], before, full=full, seed=seed)
+                    row = ROWS[waiting.pop(0)]
+                    run = Run(running, full, Random(f"{seed}/row {row.id}"), budgets_judged)
+                    result, usable = await _run_row(run, row, before)
                     results.append(result)
                     _say(result)
                     if not usable:
@@ -64,10 +68,8 @@ async def run_rows(numbers: list[int], *, full: bool, seed: int) -> list[dict[st
     return results
 
 
-async def _run_row(
-    running: Rig, row: Row, before: _Before, *, full: bool, seed: int
-) -> tuple[dict[str, Any], bool]:
-    run = Run(running, full, Random(f"{seed}/row {row.id}"))
+async def _run_row(run: Run, row: Row, before: _Before) -> tuple[dict[str, Any], bool]:
+    running = run.rig
     began = time.monotonic()
     usable = True
     running.boards.tell("busy")

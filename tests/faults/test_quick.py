@@ -29,7 +29,7 @@ def test_nothing_is_lost_doubled_or_late_whatever_breaks() -> None:
         assert os.environ.get("CI") != "true", f"CI=true, and {absent[0]} is not installed"
         pytest.skip(f"{absent[0]} is not installed; scripts/test says how to get it")
     done = subprocess.run(
-        [ROOT / "scripts" / "faults", "--quick", "--json"],
+        [ROOT / "scripts" / "faults", "--quick", "--shared-machine", "--json"],
         stdout=subprocess.PIPE,
         text=True,
         timeout=SECONDS_MAX,

@@ -8,7 +8,7 @@ from wire.messages import Command, CommandState, Event, Stages
 
 OPEN = {"kind": "open", "door": 3}
 PATH = "/api/v1/lockers/berlin-01/commands"
-BRIEF: dict[str, Any] = {"commands_open_deadline_ms": 400}
+BRIEF: dict[str, Any] = {"commands_open_deadline_ms": 1000}
 """For tests that leave a command in flight: a stopping hub waits for it."""
 RETRIED = {"rate_limited", "broker_unavailable", "hub_busy", "draining", "too_late", "database_unavailable"}
 
