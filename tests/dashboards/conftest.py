@@ -9,11 +9,16 @@ from typing import Final
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 from pytest_asyncio import is_async_test
 
 from tests.dashboards.fake_hub import FakeHub
 
+FEATURES_OFF: Final = (
+    "Translate", "OptimizationHints", "MediaRouter", "AutofillServerCommunication",
+    # Chromium draws its own address bar's list as a page of 145 modules: for each window, though nobody sees it.
+    "WebUIOmniboxPopup", "WebUIOmniboxFullPopup", "WebUIOmniboxAimPopup", "PreloadTopChromeWebUI",
+)  # fmt: skip
 FLAGS: Final = [
     "--no-sandbox",
     "--disable-gpu",
@@ -26,10 +31,11 @@ FLAGS: Final = [
     "--no-first-run",
     "--metrics-recording-only",
     "--mute-audio",
-    "--disable-features=Translate,OptimizationHints,MediaRouter,AutofillServerCommunication",
+    f"--disable-features={','.join(FEATURES_OFF)}",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
 ]
 
+STORED: Final = "cookies,local_storage,indexeddb,service_workers,file_systems"
 
 # Three browsers on two cores are slow; a test that fails takes longer, and none fails for it.
 expect.set_options(timeout=20_000)
@@ -87,7 +93,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """Return a running Chromium; each window has a context of its own in it."""
+    """Return a running Chromium."""
     chromium = os.environ.get("PLAYWRIGHT_CHROMIUM") or shutil.which("chromium")
     if chromium is None:
         reason = "The operator page is not tested: there is no chromium; install it or set PLAYWRIGHT_CHROMIUM."
@@ -100,23 +106,46 @@ async def browser() -> AsyncIterator[Browser]:
         await running.close()
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def profile(browser: Browser) -> AsyncIterator[BrowserContext]:
+    """Return the profile of every test's first window: the page's hundred modules are fetched and compiled once."""
+    context = await browser.new_context()
+    yield context
+    await context.close()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def window(browser: Browser) -> AsyncIterator[Open]:
-    """Return what opens a window on a hub; each is checked for complaints at the end."""
+async def window(browser: Browser, profile: BrowserContext) -> AsyncIterator[Open]:
+    """Return what opens a window on a hub; each is checked for complaints at the end.
+
+    The first window's profile has nothing of earlier tests but the page's files; every other one has its own.
+    """
     opened: list[Window] = []
 
     async def open_window(hub: FakeHub, *, width: int = 1280, height: int = 800, scheme: str = "light") -> Window:
-        context = await browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if scheme == "dark" else "light",
-            reduced_motion="reduce",
-        )
-        one = Window(await context.new_page(), hub)
+        page = await (await browser.new_context() if opened else profile).new_page()
+        await page.set_viewport_size({"width": width, "height": height})
+        await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+        one = Window(page, hub)
         one.watch()
         opened.append(one)
         return one
 
     yield open_window
     for one in opened:
+        if one.page.context is profile:
+            await _forget(one.page)
+            await one.page.close()
+        else:
+            await one.page.context.close()
+    for one in opened:
         one.check()
-        await one.page.context.close()
+
+
+async def _forget(page: Page) -> None:
+    """Throw away what the page has kept, but not its files."""
+    debugger = await page.context.new_cdp_session(page)
+    origin = await page.evaluate("location.origin")
+    await debugger.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": STORED})
+    await page.context.clear_cookies()
+    await page.context.clear_permissions()

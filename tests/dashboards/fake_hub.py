@@ -6,12 +6,14 @@ It holds no state machine of its own: a test says what changes, and this says it
 import asyncio
 import contextlib
 import json
+import mimetypes
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import uuid4
 
 from aiohttp import WSMsgType, web
@@ -27,6 +29,7 @@ POLICY: Final = (
 CITIES: Final = ("Berlin", "Hamburg", "Köln", "Leipzig", "München", "Dresden", "Bremen", "Essen")
 PLACES: Final = ("lobby", "main station", "library", "campus gate", "town hall", "garage", "market hall")
 COOKIE: Final = "session"
+HOST: Final = "127.0.0.1"
 VIEWS: Final = (
     "/", "/lockers", "/lockers/{id}", "/lockers/{id}/label", "/alarms", "/alarms/{id}", "/maintenance", "/commands",
     "/commands/{id}", "/jobs", "/jobs/{id}", "/events", "/audit", "/statistics", "/health", "/wall",
@@ -57,6 +60,8 @@ class FakeHub:
     """Every request to the API that `answers` took: method, path with query, body."""
     posted: list[tuple[str, Json, str]] = field(default_factory=list)
     heard: list[Json] = field(default_factory=list)
+    _port: ClassVar[int] = 0
+    """Of the hub before; the first one takes any."""
     _sockets: dict[web.WebSocketResponse, set[str]] = field(default_factory=dict)
     _seqs: dict[str, int] = field(default_factory=dict)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -118,8 +123,8 @@ class FakeHub:
                 await socket.send_str(json.dumps(frame))
 
     @asynccontextmanager
-    async def serve(self, port: int = 0) -> AsyncIterator["FakeHub"]:
-        """Serve on a loopback port until left."""
+    async def serve(self) -> AsyncIterator["FakeHub"]:
+        """Serve on a loopback port until left: on the one of the hub before, so that a browser knows the files."""
         app = web.Application()
         app.router.add_get("/live", self._live)
         app.router.add_get("/api/v1/session", self._session)
@@ -134,10 +139,13 @@ class FakeHub:
             app.router.add_get(view, _index)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", port)
-        await site.start()
-        host, taken = runner.addresses[0][:2]
-        self.base = f"http://{host}:{taken}"
+        try:
+            await web.TCPSite(runner, HOST, FakeHub._port).start()
+        except OSError:
+            # The hub before is still there.
+            await web.TCPSite(runner, HOST, 0).start()
+        FakeHub._port = runner.addresses[0][1]
+        self.base = f"http://{HOST}:{self._port}"
         try:
             yield self
         finally:
@@ -445,6 +453,13 @@ async def _static(request: web.Request) -> web.StreamResponse:
     path = (OPERATOR / request.match_info["path"]).resolve()
     if not path.is_relative_to(OPERATOR) or not path.is_file():
         return problem(404, "not_found", "Not found", "The page has no such file.")
-    if path.name == "all.css":
-        return web.Response(body=joined(path), content_type="text/css")
-    return web.FileResponse(path, headers={"Content-Security-Policy": POLICY})
+    return web.Response(
+        body=_content(path),
+        content_type=mimetypes.guess_type(path.name)[0] or "application/octet-stream",
+        headers={"Content-Security-Policy": POLICY, "Cache-Control": "max-age=86400"},
+    )
+
+
+@cache
+def _content(path: Path) -> bytes:
+    return joined(path) if path.name == "all.css" else path.read_bytes()
