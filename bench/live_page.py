@@ -40,6 +40,8 @@ _FLAGS: Final = (
     "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
     "--disable-component-update", "--disable-default-apps", "--disable-sync", "--disable-extensions",
     "--no-first-run", "--mute-audio",
+    # Without a screen each window draws its address bar's list as a page of 145 modules, beside ours.
+    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxFullPopup,WebUIOmniboxAimPopup,PreloadTopChromeWebUI",
 )  # fmt: skip
 _SWITCH_ON: Final = 'localStorage.setItem("lockerhub.marks", "1")'
 _MARKS: Final = """() => ({

@@ -5,11 +5,11 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 from pytest_asyncio import is_async_test
 
 from tests.dashboards.fake_hub import FakeHub
@@ -35,10 +35,13 @@ FLAGS: Final = [
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
 ]
 
-STORED: Final = "cookies,local_storage,indexeddb,service_workers,file_systems"
 
 # Three browsers on two cores are slow; a test that fails takes longer, and none fails for it.
 expect.set_options(timeout=20_000)
+
+
+Scheme = Literal["light", "dark"]
+SCHEMES: Final[tuple[Scheme, ...]] = ("light", "dark")
 
 
 @dataclass
@@ -56,6 +59,13 @@ class Window:
         """Load an address of the page."""
         await self.page.goto(self.hub.base + path)
         return self.page
+
+    async def show(self, *, width: int | None = None, scheme: Scheme | None = None) -> None:
+        """Show the same page in another width, or in other colours."""
+        if width is not None:
+            await self.page.set_viewport_size({"width": width, "height": 800})
+        if scheme is not None:
+            await self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
 
     def check(self) -> None:
         """Fail for anything unexpected."""
@@ -93,7 +103,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """Return a running Chromium."""
+    """Return a running Chromium; each window has a context of its own in it."""
     chromium = os.environ.get("PLAYWRIGHT_CHROMIUM") or shutil.which("chromium")
     if chromium is None:
         reason = "The operator page is not tested: there is no chromium; install it or set PLAYWRIGHT_CHROMIUM."
@@ -106,46 +116,24 @@ async def browser() -> AsyncIterator[Browser]:
         await running.close()
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def profile(browser: Browser) -> AsyncIterator[BrowserContext]:
-    """Return the profile of every test's first window: the page's hundred modules are fetched and compiled once."""
-    context = await browser.new_context()
-    yield context
-    await context.close()
-
-
 @pytest_asyncio.fixture(loop_scope="session")
-async def window(browser: Browser, profile: BrowserContext) -> AsyncIterator[Open]:
-    """Return what opens a window on a hub; each is checked for complaints at the end.
-
-    The first window's profile has nothing of earlier tests but the page's files; every other one has its own.
-    """
+async def window(browser: Browser) -> AsyncIterator[Open]:
+    """Return what opens a window on a hub; each is checked for complaints at the end."""
     opened: list[Window] = []
 
-    async def open_window(hub: FakeHub, *, width: int = 1280, height: int = 800, scheme: str = "light") -> Window:
-        page = await (await browser.new_context() if opened else profile).new_page()
-        await page.set_viewport_size({"width": width, "height": height})
-        await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
-        one = Window(page, hub)
+    async def open_window(
+        hub: FakeHub, *, width: int = 1280, height: int = 800, scheme: Scheme = "light"
+    ) -> Window:
+        context = await browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        one = Window(await context.new_page(), hub)
         one.watch()
         opened.append(one)
         return one
 
     yield open_window
     for one in opened:
-        if one.page.context is profile:
-            await _forget(one.page)
-            await one.page.close()
-        else:
-            await one.page.context.close()
+        await one.page.context.close()
     for one in opened:
         one.check()
-
-
-async def _forget(page: Page) -> None:
-    """Throw away what the page has kept, but not its files."""
-    debugger = await page.context.new_cdp_session(page)
-    origin = await page.evaluate("location.origin")
-    await debugger.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": STORED})
-    await page.context.clear_cookies()
-    await page.context.clear_permissions()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 from uuid import uuid4
 
 from aiohttp import WSMsgType, web
@@ -29,7 +29,6 @@ POLICY: Final = (
 CITIES: Final = ("Berlin", "Hamburg", "Köln", "Leipzig", "München", "Dresden", "Bremen", "Essen")
 PLACES: Final = ("lobby", "main station", "library", "campus gate", "town hall", "garage", "market hall")
 COOKIE: Final = "session"
-HOST: Final = "127.0.0.1"
 VIEWS: Final = (
     "/", "/lockers", "/lockers/{id}", "/lockers/{id}/label", "/alarms", "/alarms/{id}", "/maintenance", "/commands",
     "/commands/{id}", "/jobs", "/jobs/{id}", "/events", "/audit", "/statistics", "/health", "/wall",
@@ -60,8 +59,6 @@ class FakeHub:
     """Every request to the API that `answers` took: method, path with query, body."""
     posted: list[tuple[str, Json, str]] = field(default_factory=list)
     heard: list[Json] = field(default_factory=list)
-    _port: ClassVar[int] = 0
-    """Of the hub before; the first one takes any."""
     _sockets: dict[web.WebSocketResponse, set[str]] = field(default_factory=dict)
     _seqs: dict[str, int] = field(default_factory=dict)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -124,7 +121,7 @@ class FakeHub:
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator["FakeHub"]:
-        """Serve on a loopback port until left: on the one of the hub before, so that a browser knows the files."""
+        """Serve on a loopback port until left."""
         app = web.Application()
         app.router.add_get("/live", self._live)
         app.router.add_get("/api/v1/session", self._session)
@@ -139,13 +136,9 @@ class FakeHub:
             app.router.add_get(view, _index)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
-        try:
-            await web.TCPSite(runner, HOST, FakeHub._port).start()
-        except OSError:
-            # The hub before is still there.
-            await web.TCPSite(runner, HOST, 0).start()
-        FakeHub._port = runner.addresses[0][1]
-        self.base = f"http://{HOST}:{self._port}"
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        self.base = f"http://{host}:{port}"
         try:
             yield self
         finally:
@@ -456,7 +449,7 @@ async def _static(request: web.Request) -> web.StreamResponse:
     return web.Response(
         body=_content(path),
         content_type=mimetypes.guess_type(path.name)[0] or "application/octet-stream",
-        headers={"Content-Security-Policy": POLICY, "Cache-Control": "max-age=86400"},
+        headers={"Content-Security-Policy": POLICY},
     )
 
 

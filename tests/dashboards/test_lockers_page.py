@@ -151,14 +151,15 @@ async def test_five_thousand_lockers_take_sixty_row_elements(window: Open) -> No
         await expect(page.locator("[data-locker]")).to_have_count(1)
 
 
-@pytest.mark.parametrize("width", [360, 768, 1280])
-async def test_no_page_is_wider_than_the_screen(window: Open, width: int) -> None:
+async def test_no_page_is_wider_than_the_screen(window: Open) -> None:
     async with fleet(25).serve() as hub:
-        one = await window(hub, width=width)
+        one = await window(hub)
         for path in ("/", "/lockers", "/lockers/hamburg-01", "/events"):
             page = await one.go(path)
             await expect(page.locator(".connection")).to_have_text("Live")
-            assert await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+            for width in (1280, 768, 360):
+                await one.show(width=width)
+                await page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
 
 
 async def test_the_chosen_theme_is_remembered(window: Open) -> None:

@@ -151,7 +151,7 @@ export class HeatGrid extends View {
       const locker = lockers.get(id);
       if (locker) drawCell(on, x, y, layout.pitch, lookOf(locker), inks);
     }
-    painted(this.app.store.touched, true);
+    painted(layout.index.keys(), true);
     // The link and its words belong to the new places.
     this.requestUpdate();
   }
