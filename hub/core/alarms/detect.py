@@ -7,11 +7,12 @@ cleared with the last one. Events carry their own times, so what comes late is j
 import heapq
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from hub.core.alarms.alarm import Alarm, Key, Mark, Occurrence, Spot
+from hub.core.alarms.repetitions import Repetitions
 from hub.core.alarms.rules import UNITS, Duration, Level, NoData, Repeating, Rule, Rules, Simple
 from hub.core.alarms.texts import DOOR_TYPES
 
@@ -60,16 +61,10 @@ class _Source:
     on_timer: int = 0
     off_timer: int = 0
     """Numbers of the timers that count; others of it are void."""
+    off_due_ms: float = 0.0
+    """When it is over unless it is seen again; its timer may come earlier, and then waits for the rest."""
     leaving: bool = False
     """Its condition is gone, and the off-delay runs."""
-
-
-@dataclass(slots=True)
-class _Window:
-    clearable: bool
-    """Whether an event begins the count anew."""
-    seen: list[tuple[float, object]] = field(default_factory=list)
-    """When, and what it was of."""
 
 
 class Detector:
@@ -97,7 +92,7 @@ class Detector:
         self._sources_max = sources_max
         self._sources: dict[_SourceKey, _Source] = {}
         self._raised: dict[Key, set[str]] = {}
-        self._windows: OrderedDict[_SourceKey, _Window] = OrderedDict()
+        self._windows: OrderedDict[_SourceKey, Repetitions] = OrderedDict()
         self._busy: Counter[str | None] = Counter()
         self._timers: list[tuple[float, int, _SourceKey]] = []
         self._timer_number = 0
@@ -123,7 +118,7 @@ class Detector:
         )  # fmt: skip
         name = (alarm.key, rule.condition.slot)
         if name not in self._sources:
-            self._busy[spot.locker] += 1
+            self._busies(name, rule)
         source = self._sources[name] = _Source(rule, seen, raised=True)
         self._raised.setdefault(alarm.key, set()).add(rule.condition.slot)
         self._stays(name, source, now_ms)
@@ -232,6 +227,8 @@ class Detector:
             left -= 1
             if number == source.on_timer:
                 self._fire(name, source, now_ms)
+            elif source.off_due_ms > now_ms:
+                source.off_timer = self._after(source.off_due_ms, name)
             else:
                 self._end(name, None)
 
@@ -240,19 +237,13 @@ class Detector:
         if window is None:
             if len(self._windows) >= WINDOWS_MAX:
                 self._forget_window(next(iter(self._windows)))
-            window = self._windows[name] = _Window(clearable=bool(condition.off))
+            window = self._windows[name] = Repetitions(clearable=bool(condition.off))
             if window.clearable:
                 self._busy[name[0][1].locker] += 1
         else:
             self._windows.move_to_end(name)
-        what: object = (where.locker, where.door) if condition.each == "door" else None
-        # By when they happened: a backlog of a week that comes in a second is no burst.
-        at_s = at.timestamp()
-        since_s, until_s = at_s - condition.within_s, at_s + condition.within_s
-        kept = [one for one in window.seen if since_s <= one[0] <= until_s and (what is None or one[1] != what)]
-        kept.append((at_s, what))
-        window.seen = kept[-condition.count :]
-        return len(window.seen)
+        of = (where.locker, where.door) if condition.each == "door" else None
+        return window.add(at.timestamp(), within_s=condition.within_s, count=condition.count, of=of)
 
     def _holds(
         self, name: _SourceKey, rule: Rule, seen: Occurrence, *, now: datetime, now_ms: float, repeats: bool
@@ -263,7 +254,7 @@ class Detector:
                 self.skipped += 1
                 return
             source = self._sources[name] = _Source(rule, seen)
-            self._busy[name[0][1].locker] += 1
+            self._busies(name, rule)
             age_s = max(0.0, (now - seen.at).total_seconds())
             wait_s = rule.hold_s - age_s
             if wait_s > 0:
@@ -294,7 +285,7 @@ class Detector:
             self._end(name, mark)
         elif not source.leaving:
             source.leaving = True
-            source.off_timer = self._after(now_ms + rule.off_delay_s * 1000, name)
+            self._ends_at(name, source, now_ms + rule.off_delay_s * 1000)
 
     def _unlatch(self, key: Key, now_ms: float) -> None:
         """End what an event has raised that no event clears: a reading that is normal does."""
@@ -316,13 +307,18 @@ class Detector:
             self._clear(key, mark)
 
     def _forget(self, name: _SourceKey) -> None:
-        if self._sources.pop(name, None) is not None:
+        source = self._sources.pop(name, None)
+        if source is not None and not _ends_by_itself(source.rule):
             self._calm(name)
 
     def _forget_window(self, name: _SourceKey) -> None:
         window = self._windows.pop(name, None)
         if window is not None and window.clearable:
             self._calm(name)
+
+    def _busies(self, name: _SourceKey, rule: Rule) -> None:
+        if not _ends_by_itself(rule):
+            self._busy[name[0][1].locker] += 1
 
     def _calm(self, name: _SourceKey) -> None:
         locker = name[0][1].locker
@@ -332,13 +328,23 @@ class Detector:
 
     def _stays(self, name: _SourceKey, source: _Source, now_ms: float) -> None:
         """Let nothing clear it but what comes from now on: a word, or that nothing is heard for a time."""
-        source.leaving, source.off_timer = False, 0
+        if source.leaving:
+            source.leaving, source.off_timer = False, 0
         condition = source.rule.condition
         quiet_s = condition.quiet_s if isinstance(condition, Simple | Repeating | Level) else None
         if quiet_s is None and isinstance(condition, Repeating):
             quiet_s = condition.within_s
-        if quiet_s is not None:
-            source.off_timer = self._after(now_ms + quiet_s * 1000, name)
+        if quiet_s is None:
+            return
+        if source.off_timer:
+            # Of what is seen again and again there is one timer, and not one for each time.
+            source.off_due_ms = now_ms + quiet_s * 1000
+        else:
+            self._ends_at(name, source, now_ms + quiet_s * 1000)
+
+    def _ends_at(self, name: _SourceKey, source: _Source, due_ms: float) -> None:
+        source.off_due_ms = due_ms
+        source.off_timer = self._after(due_ms, name)
 
     def _after(self, due_ms: float, name: _SourceKey) -> int:
         self._timer_number += 1
@@ -367,6 +373,11 @@ def _counts_for(rule: Rule, seen: Seen) -> bool:
         # Whoever had the door open may have put something in.
         return seen.closed_s is not None and seen.closed_s >= condition.while_closed_s
     return True
+
+
+def _ends_by_itself(rule: Rule) -> bool:
+    """Say whether neither an event nor a measure ends it: only that it is not seen again."""
+    return isinstance(rule.condition, Repeating) and not rule.condition.off
 
 
 def _spot(alarm_type: str, slot: str, where: Where) -> Spot | None:
