@@ -13,6 +13,8 @@ from typing import Any, Final
 TARGET: Final = Path(__file__).with_name("json") / "overview.json"
 DATASOURCE: Final = {"type": "prometheus", "uid": "lockerhub-prometheus"}
 RATE: Final = "$__rate_interval"
+ZERO: Final = " or vector(0)"
+"""For what has no line before it first happens."""
 _COLUMNS: Final = 24
 _HEIGHT: Final = 8
 
@@ -125,9 +127,76 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
                 "Held back", "Telemetry that waits for its commit, and messages of lockers beyond their share.",
                 (
                     Query("lockerhub_mqtt_unacknowledged", "{{link}} unacknowledged (count)"),
-                    Query(f"{rate('lockerhub_intake_limited_total')} or vector(0)", "limited"),
+                    Query(rate("lockerhub_intake_limited_total") + ZERO, "limited"),
                     Query(rate("lockerhub_quarantine_limited_total"), "left out of quarantine"),
                 ),
+            ),
+        ),
+    ),
+    (
+        "Alarms",
+        (
+            Panel(
+                "Nobody has acknowledged", "Open alarms that people are to see, by severity.",
+                (Query('sum by (severity) (lockerhub_alarms_open{state=~".+_unacked"})', "{{severity}}"),),
+                kind="stat", width=4,
+            ),
+            Panel(
+                "Flood", "1 from more than ten alarms in ten minutes until there are fewer than five.",
+                (Query("lockerhub_alarm_flood", "flood"),), kind="stat", width=4, red_from=1,
+            ),
+            Panel(
+                "Raised in ten minutes", "Beyond ten an operator cannot keep up (ISA-18.2).",
+                (Query("lockerhub_alarm_rate_10min", "alarms"),),
+            ),
+            Panel(
+                "Open, and not announced", "By severity; then those shelved, folded, or where somebody works.",
+                (
+                    Query("sum by (severity) (lockerhub_alarms_open)", "{{severity}}"),
+                    Query("sum by (reason) (lockerhub_alarms_suppressed)", "{{reason}} (not announced)"),
+                ),
+            ),
+            Panel(
+                "Raised, by type", "What comes most often is to be mended, or its rule is.",
+                (Query(rate("lockerhub_alarms_raised_total", "type") + ZERO, "{{type}}"),),
+            ),
+            Panel(
+                "Notifications", "What became of them; those that wait; channels that fail.",
+                (
+                    Query(rate("lockerhub_notifications_total", "result") + ZERO, "{{result}}"),
+                    Query(f"lockerhub_notify_queue{ZERO}", "waiting (count), {{channel}}"),
+                    Query(f"lockerhub_notify_failing{ZERO}", "failing, {{channel}}"),
+                ),
+            ),
+            Panel(
+                "Alarms unwritten and given up", "Both are 0 while the database is there and no limit is met.",
+                (
+                    Query("lockerhub_alarms_unwritten", "unwritten (count)"),
+                    Query(rate("lockerhub_alarms_dropped_total", "what") + ZERO, "{{what}}"),
+                ),
+            ),
+        ),
+    ),
+    (
+        "Retention and people's rights",
+        (
+            Panel(
+                "Retention last went through", "There is a run every day; an alert after two.",
+                (Query("time() - max(lockerhub_retention_last_success_timestamp_seconds)", "ago"),),
+                unit="s", kind="stat", width=4, red_from=2 * 86400,
+            ),
+            Panel(
+                "Requests of people", "Without an answer; `overdue` is beyond the month that the law gives.",
+                (Query("lockerhub_rights_requests", "{{state}}"),), kind="stat", width=4,
+            ),
+            Panel(
+                "Erasures that are not over", "`unfinished` is tried again; `held` is kept in part by holds.",
+                (Query("lockerhub_erasures", "{{state}}"),), kind="stat", width=4,
+            ),
+            Panel("Legal holds", "Active ones.", (Query("lockerhub_legal_holds", "active"),), kind="stat", width=4),
+            Panel(
+                "Rows that went", "By category.",
+                (Query(rate("lockerhub_retention_removed_rows_total", "category") + ZERO, "{{category}}"),),
             ),
         ),
     ),
@@ -151,14 +220,14 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
             ),
             Panel(
                 "Refused by lockers", "By why.",
-                (Query(f"{rate('lockerhub_command_rejections_total', 'reason')} or vector(0)", "{{reason}}"),),
+                (Query(rate("lockerhub_command_rejections_total", "reason") + ZERO, "{{reason}}"),),
             ),
             Panel(
                 "Kept for lockers", "Durable commands without an end, and how often they are sent.",
                 (
                     Query("lockerhub_commands_durable", "kept (count)"),
                     Query(
-                        f"{rate('lockerhub_command_deliveries_total', 'act, result')} or vector(0)",
+                        rate("lockerhub_command_deliveries_total", "act, result") + ZERO,
                         "{{act}} {{result}}",
                     ),
                 ),

@@ -6,33 +6,23 @@ It holds no state machine of its own: a test says what changes, and this says it
 import asyncio
 import contextlib
 import json
-import mimetypes
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
 from aiohttp import WSMsgType, web
 
-from hub.api.page import joined
+from hub.api.page import Page
 
 OPERATOR: Final = Path(__file__).resolve().parents[2] / "dashboards" / "operator"
-POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'"
-)
 CITIES: Final = ("Berlin", "Hamburg", "Köln", "Leipzig", "München", "Dresden", "Bremen", "Essen")
 PLACES: Final = ("lobby", "main station", "library", "campus gate", "town hall", "garage", "market hall")
 COOKIE: Final = "session"
-VIEWS: Final = (
-    "/", "/lockers", "/lockers/{id}", "/lockers/{id}/label", "/alarms", "/alarms/{id}", "/maintenance", "/commands",
-    "/commands/{id}", "/jobs", "/jobs/{id}", "/events", "/audit", "/statistics", "/health", "/wall",
-)  # fmt: skip
+PAGE: Final = Page(OPERATOR)
 
 Json = dict[str, Any]
 
@@ -130,10 +120,9 @@ class FakeHub:
         app.router.add_post("/api/v1/lockers/{id}/commands", self._command)
         app.router.add_get("/api/v1/commands/{id}", self._one_command)
         app.router.add_get("/api/v1/lockers/{id}/events", self._events)
-        app.router.add_get("/static/{path:.+}", _static)
         app.router.add_route("*", "/api/v1/{path:.+}", self._answer)
-        for view in VIEWS:
-            app.router.add_get(view, _index)
+        for route in PAGE.routes():
+            app.router.add_route(route.method, route.path, route.serve)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -436,23 +425,3 @@ def problem(status: int, code: str, title: str, detail: str) -> web.Response:
     """Return a refusal as RFC 9457 wants it."""
     body = {"type": "about:blank", "status": status, "code": code, "title": title, "detail": detail}
     return web.json_response(body, status=status, content_type="application/problem+json")
-
-
-async def _index(_: web.Request) -> web.FileResponse:
-    return web.FileResponse(OPERATOR / "index.html", headers={"Content-Security-Policy": POLICY})
-
-
-async def _static(request: web.Request) -> web.StreamResponse:
-    path = (OPERATOR / request.match_info["path"]).resolve()
-    if not path.is_relative_to(OPERATOR) or not path.is_file():
-        return problem(404, "not_found", "Not found", "The page has no such file.")
-    return web.Response(
-        body=_content(path),
-        content_type=mimetypes.guess_type(path.name)[0] or "application/octet-stream",
-        headers={"Content-Security-Policy": POLICY},
-    )
-
-
-@cache
-def _content(path: Path) -> bytes:
-    return joined(path) if path.name == "all.css" else path.read_bytes()
