@@ -6,9 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
 
+import msgspec
+
 from hub.core.alarms.alarm import Alarm, Severity, Suppression
 from hub.core.alarms.health import RATE_TARGET, Health
 from hub.core.alarms.maintenance import Window
+from hub.core.alarms.rules import Rule
 
 SeverityName = Literal["critical", "high", "medium", "low"]
 StateName = Literal["active_unacked", "active_acked", "cleared_unacked", "normal"]
@@ -239,3 +242,11 @@ def _shown(alarm: Alarm) -> dict[str, Any]:
     shown["suppressed"] = None if alarm.suppressed is None else alarm.suppressed.value
     shown["shelved"] = None if shelf is None else ShelfView(shelf.by, shelf.why, shelf.at, shelf.until)
     return shown
+
+
+def rule_view(rule: Rule) -> RuleView:
+    """Show a rule."""
+    return RuleView(
+        rule.id, rule.type, rule.severity.value, msgspec.to_builtins(rule.condition), rule.on_delay_s,
+        rule.off_delay_s, rule.deadband, msgspec.to_builtins(rule.scope), rule.enabled,
+    )  # fmt: skip

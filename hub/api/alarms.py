@@ -20,10 +20,10 @@ from hub.api.alarm_views import (
     AlarmPage,
     HealthView,
     RulesView,
-    RuleView,
     SkippedView,
     alarm_detail,
     alarm_view,
+    rule_view,
 )
 from hub.api.auth import operator_of
 from hub.api.cursors import read_cursor, write_cursor
@@ -43,7 +43,6 @@ from hub.core.alarms.alarm import (
     taken_back,
     unacknowledged,
 )
-from hub.core.alarms.rules import Rule
 from hub.core.alarms.texts import TYPES
 from hub.core.alarms.transitions import What
 from hub.core.fleet import Fleet
@@ -269,14 +268,6 @@ def fits(alarm: Alarm, wanted: AlarmFilter) -> bool:
         and (wanted.since is None or alarm.raised_at >= wanted.since)
         and (wanted.until is None or alarm.raised_at < wanted.until)
     )
-
-
-def rule_view(rule: Rule) -> RuleView:
-    """Show a rule."""
-    return RuleView(
-        rule.id, rule.type, rule.severity.value, msgspec.to_builtins(rule.condition), rule.on_delay_s,
-        rule.off_delay_s, rule.deadband, msgspec.to_builtins(rule.scope), rule.enabled,
-    )  # fmt: skip
 
 
 def _behind(alarm: Alarm, after: tuple[datetime, UUID] | None) -> bool:

@@ -9,8 +9,7 @@ import typer
 
 from hub import clock
 from hub.alarms.rules_file import read_rules
-from hub.api.alarm_views import alarm_view
-from hub.api.alarms import rule_view
+from hub.api.alarm_views import alarm_view, rule_view
 from hub.cli.options import ByOption, ConfigOption, JsonOption, load, with_store
 from hub.core.alarms.alarm import NOTE_CHARACTERS_MAX, Alarm, Severity, acknowledged
 from hub.store.alarms import Acted, AlarmFilter, AlarmStore

@@ -20,7 +20,6 @@ import typer
 from hub import config as settings
 from hub import logs
 from hub.alarms.rules_file import read_rules
-from hub.app import run as run_hub
 from hub.cli.alarms import alarm_app
 from hub.cli.audit import audit_app
 from hub.cli.doctor import doctor
@@ -101,6 +100,9 @@ def version() -> None:
 @app.command()
 def run(config: ConfigOption = None) -> None:
     """Run the hub until SIGTERM or SIGINT, then drain it."""
+    # Only here: all other commands are there sooner without the whole of the hub.
+    from hub.app import run as run_hub  # noqa: PLC0415
+
     loaded = _load(config)
     missing = missing_migrations(loaded.dsn())
     if missing:
