@@ -21,6 +21,9 @@ _NOWHERE: Final = Spot("")
 _SITE_SLOT: Final = "repeating:site"
 _TIMERS_EACH: Final = 3
 """Void timers are thrown away where there are more of them than this for each source that there may be."""
+_SECOND_MS: Final = 1000.0
+TOLD_PER_S_MAX: Final = 10
+"""A repetition that goes on is counted so often in a second at the most: it may be of thousands of events."""
 TICK_MAX: Final = 500
 """So many delays come true in one tick."""
 WINDOWS_MAX: Final = 20_000
@@ -65,6 +68,15 @@ class _Source:
     """When it is over unless it is seen again; its timer may come earlier, and then waits for the rest."""
     leaving: bool = False
     """Its condition is gone, and the off-delay runs."""
+    told_since_ms: float = float("-inf")
+    told: int = 0
+
+    def may_tell(self, now_ms: float) -> bool:
+        """Say whether one more repetition of it may be told now; count it if so."""
+        if now_ms - self.told_since_ms >= _SECOND_MS:
+            self.told_since_ms, self.told = now_ms, 0
+        self.told += 1
+        return self.told <= TOLD_PER_S_MAX
 
 
 class Detector:
@@ -155,6 +167,10 @@ class Detector:
         if isinstance(rule.condition, Repeating):
             count = self._counted((key, slot), rule.condition, where, seen.at)
             if count < rule.condition.count:
+                return
+            source = self._sources.get((key, slot))
+            if source is not None and source.raised and not source.may_tell(now_ms):
+                self._stays((key, slot), source, now_ms)
                 return
             value, limit = float(count), float(rule.condition.count)
         found = Occurrence(
