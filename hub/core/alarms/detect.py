@@ -21,9 +21,9 @@ _NOWHERE: Final = Spot("")
 _SITE_SLOT: Final = "repeating:site"
 _TIMERS_EACH: Final = 3
 """Void timers are thrown away where there are more of them than this for each source that there may be."""
-_SECOND_MS: Final = 1000.0
-TOLD_PER_S_MAX: Final = 10
-"""A repetition that goes on is counted so often in a second at the most: it may be of thousands of events."""
+_TOLD_WITHIN_MS: Final = 10_000.0
+TOLD_MAX: Final = 10
+"""A repetition that goes on is counted so often in ten seconds at the most: it may be of thousands of events."""
 TICK_MAX: Final = 500
 """So many delays come true in one tick."""
 WINDOWS_MAX: Final = 20_000
@@ -73,10 +73,10 @@ class _Source:
 
     def may_tell(self, now_ms: float) -> bool:
         """Say whether one more repetition of it may be told now; count it if so."""
-        if now_ms - self.told_since_ms >= _SECOND_MS:
+        if now_ms - self.told_since_ms >= _TOLD_WITHIN_MS:
             self.told_since_ms, self.told = now_ms, 0
         self.told += 1
-        return self.told <= TOLD_PER_S_MAX
+        return self.told <= TOLD_MAX
 
 
 class Detector:
