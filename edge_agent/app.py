@@ -16,7 +16,7 @@ from edge_agent.cabinet import Cabinet, MakeLink
 from edge_agent.clock import LockerClock
 from edge_agent.commands import Commands, Hooks
 from edge_agent.config import Config
-from edge_agent.core.doors import Note
+from edge_agent.core.doors import DoorView, Note
 from edge_agent.core.limits import Bounds, Limits
 from edge_agent.disk import Disk, DiskError, open_disk
 from edge_agent.journal import Journal
@@ -85,6 +85,11 @@ class Agent:
         self._config = config
         self._parts = parts
         self._outbox: Outbox | None = None
+        self._cabinet: Cabinet | None = None
+
+    def view(self, door: int) -> DoorView:
+        """Return what the agent knows of a door; nothing, unless it runs."""
+        return DoorView(door, None, None) if self._cabinet is None else self._cabinet.view(door)
 
     def tell(self, kind: EventKind, door: int | None = None, data: dict[str, Any] | None = None) -> bool:
         """Enter into the ledger what a device beside the boards says: a reader, a tamper contact.
@@ -145,7 +150,7 @@ class Agent:
             uplink.owe(reply)
 
         outbox.post([Note(clock.t(), EventKind.AGENT_STARTED, data={"agent": __version__})])
-        self._outbox = outbox
+        self._outbox, self._cabinet = outbox, cabinet
         cabinet.start()
         async with asyncio.TaskGroup() as group:
             link = group.create_task(uplink.run(), name=f"{config.locker} uplink")

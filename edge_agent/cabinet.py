@@ -77,6 +77,10 @@ class Cabinet:
         views = [view for line in self._lines for board in line.boards for view in board.watch.views()]
         return sorted(views, key=lambda view: view.number)
 
+    def view(self, door: int) -> DoorView:
+        """Return what is known of one door."""
+        return self._of_door[door][1].watch.view(door)
+
     def has(self, door: int) -> bool:
         """Whether the door is on one of the boards."""
         return door in self._of_door

@@ -28,6 +28,7 @@ _PUSH_AGAIN_S: Final = 0.3
 _PUSHES: Final = 10
 _LOOKS: Final = 5
 _LOOK_AGAIN_S: Final = 0.1
+_LOOKS_UNTIL_SEEN: Final = 50
 
 
 class Desk(Protocol):
@@ -151,6 +152,7 @@ class People:
                 break
         if board.is_open(lock, self._now_ms()):
             await asyncio.sleep(visit.item_after_s)
+            await self._seen(board, lock)
             board.set_item(lock, present=visit.leaves_item, now_ms=self._now_ms())
             await asyncio.sleep(visit.close_after_s)
             await self._push_shut(board, lock)
@@ -165,6 +167,13 @@ class People:
                 return True
             await asyncio.sleep(_LOOK_AGAIN_S)
         return False
+
+    async def _seen(self, board: SimulatedCu16, lock: int) -> None:
+        # Where the machine is too busy to poll, people are slow as well.
+        for _ in range(_LOOKS_UNTIL_SEEN):
+            if board.is_known(lock):
+                return
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _push_shut(self, board: SimulatedCu16, lock: int) -> None:
         # A latch that is still pulsed does not hold; a second later it does.

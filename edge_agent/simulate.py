@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from edge_agent.app import Agent, Parts, Summary, disk_thread
 from edge_agent.boards.link import Link, MemoryLink, SerialLink
-from edge_agent.boards.simulated import SimulatedCu16
+from edge_agent.boards.simulated import Levels, SimulatedCu16
 from edge_agent.boards.terminal import BoardTerminal
 from edge_agent.clock import LockerClock
 from edge_agent.config import Beacon, Board, Config, Doors, Hub, Mqtt, Outbox, Telemetry
@@ -40,7 +40,8 @@ _KEY_LOOKS: Final = 100
 _KEY_LOOK_AGAIN_S: Final = 0.2
 _READY_WAIT_S: Final = 30.0
 _ANSWERS_S: Final = 5.0
-_LAST_READINGS: Final = 4
+_LOOK_AGAIN_S: Final = 0.05
+_LAST_LOOKS_MAX: Final = 600
 _SPREAD_PER_LOCKER_S: Final = 0.004
 _WEAK_EVERY: Final = 5
 _WEAK_MAX: Final = 40
@@ -133,11 +134,12 @@ async def simulate(options: Options, stop: asyncio.Event) -> dict[str, Any]:
             await people.go_home(_ANSWERS_S)
             for locker in lockers:
                 locker.freeze()
-            await asyncio.sleep(_LAST_READINGS * max(options.poll_ms, 100) / 1000)
+            unread = await _all_known(lockers)
             agents_stop.set()
         seconds = time.monotonic() - began
         summaries = [run.result() for run in runs]
-        return _account(lockers, summaries, people.tally, seconds) | {"troubles": dict(mischief.tally)}
+        account = _account(lockers, summaries, people.tally, seconds)
+        return account | {"troubles": dict(mischief.tally), "unread": unread}
 
 
 class _Locker:
@@ -156,7 +158,13 @@ class _Locker:
         self.name = f"{options.prefix}-{number + 1:0{max(3, len(str(options.lockers)))}}"
         random = Random(f"{options.seed}/{self.name}")  # noqa: S311 - a simulation that can be repeated
         self.boards = [
-            SimulatedCu16(address, min(_LOCKS_PER_BOARD, options.doors - first), random, jam_share=_JAM_SHARE)
+            SimulatedCu16(
+                address,
+                min(_LOCKS_PER_BOARD, options.doors - first),
+                random,
+                jam_share=_JAM_SHARE,
+                watched=self._seen_from(first + 1),
+            )
             for address, first in enumerate(range(0, options.doors, _LOCKS_PER_BOARD))
         ]
         in_memory = options.link == "memory" or (options.link is None and options.lockers > TERMINALS_MAX)
@@ -181,6 +189,17 @@ class _Locker:
         """Return the locker as trouble meets it."""
         return Place(self.boards, self._environment, self.agent, self._line)
 
+    def _seen_from(self, first_door: int) -> Callable[[int], Levels]:
+        def seen(lock: int) -> Levels:
+            view = self.agent.view(first_door + lock)
+            return view.open, view.occupied
+
+        return seen
+
+    def is_known(self) -> bool:
+        """Whether the agent knows every door as it is."""
+        return all(board.is_known(lock) for board in self.boards for lock in range(board.locks))
+
     def put_in(self, doors: set[int]) -> None:
         """Fill the doors that the office's day begins with."""
         for index, board in enumerate(self.boards):
@@ -198,6 +217,7 @@ class _Locker:
             str(index * _LOCKS_PER_BOARD + lock + 1): count
             for index, board in enumerate(self.boards)
             for lock, count in sorted(getattr(board.truth, what).items())
+            if count
         }
 
     def _respond(self, data: bytes) -> bytes:
@@ -321,6 +341,19 @@ async def _all_ready(lockers: list[_Locker], stop: asyncio.Event) -> None:
     stopped.cancel()
 
 
+async def _all_known(lockers: list[_Locker]) -> list[str]:
+    """Wait until every agent has read what moved last, on a machine of any speed. Returns those that have not."""
+    unread = lockers
+    for _ in range(_LAST_LOOKS_MAX):
+        unread = [locker for locker in unread if not locker.is_known()]
+        if not unread:
+            return []
+        await asyncio.sleep(_LOOK_AGAIN_S)
+    names = [locker.name for locker in unread]
+    log.warning("stopped before all doors were read", extra={"lockers": names})
+    return names
+
+
 async def _until(stop: asyncio.Event, seconds: float | None) -> None:
     try:
         async with asyncio.timeout(seconds):
@@ -341,6 +374,7 @@ def _account(lockers: list[_Locker], summaries: list[Summary], tally: Tally, sec
                 "opened": locker.edges("opened"),
                 "closed": locker.edges("closed"),
                 "occupancy": locker.edges("occupancy"),
+                "by_snapshot": sum(board.truth.by_snapshot for board in locker.boards),
             }
             for locker, summary in zip(lockers, summaries, strict=True)
         },

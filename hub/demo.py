@@ -153,6 +153,7 @@ async def _account(store: Store, said: Truth, config: Config, started_at: dateti
             "stored": events.stored,
             "lost": events.lost,
             "duplicate": events.duplicate,
+            "by_snapshot": events.by_snapshot,
         },
         "telemetry": {
             "produced": said.telemetry.produced,

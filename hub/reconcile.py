@@ -25,6 +25,8 @@ class LockerTruth(msgspec.Struct, frozen=True):
     opened: dict[int, int]
     closed: dict[int, int]
     occupancy: dict[int, int]
+    by_snapshot: int = 0
+    """More edges, of boards that fell out of reach before they were read again: a snapshot told of them."""
 
 
 class TelemetryTruth(msgspec.Struct, frozen=True):
@@ -62,11 +64,12 @@ class Events:
     stored: int
     lost: int
     duplicate: int
+    by_snapshot: int
 
 
 async def reconcile_events(ledgers: Ledgers, truth: Truth) -> Events:
     """Compare edge by edge, and each ledger's numbers for holes and repeats."""
-    produced = stored = lost = duplicate = 0
+    produced = stored = lost = duplicate = by_snapshot = 0
     for locker, said in truth.truth.items():
         key = (locker, said.epoch)
         found = await ledgers.door_edges(key, said.first_seq, said.last_seq)
@@ -86,7 +89,8 @@ async def reconcile_events(ledgers: Ledgers, truth: Truth) -> Events:
         rows, numbers = await ledgers.range(key, said.first_seq, said.last_seq)
         lost += max(0, said.last_seq - said.first_seq + 1 - numbers)
         duplicate += rows - numbers
-    return Events(produced, stored, lost, duplicate)
+        by_snapshot += said.by_snapshot
+    return Events(produced, stored, lost, duplicate, by_snapshot)
 
 
 def decode_truth(text: bytes) -> Truth:

@@ -26,11 +26,20 @@ _FLICKER_EVERY: Final = 4
 
 @dataclass(slots=True)
 class Truth:
-    """Physical edges by lock, from 0: doors that came open, doors that shut, items put in or taken out."""
+    """Physical edges by lock, from 0: doors that came open, doors that shut, items put in or taken out.
+
+    `by_snapshot` is how many more there were that no agent could see as an edge: its board fell out of reach before
+    it was read again, and the first levels after that told of them.
+    """
 
     opened: Counter[int] = field(default_factory=Counter)
     closed: Counter[int] = field(default_factory=Counter)
     occupancy: Counter[int] = field(default_factory=Counter)
+    by_snapshot: int = 0
+
+
+Levels = tuple[bool | None, bool | None]
+"""Whether the door is open, and whether there is an item behind it; None where that is not known."""
 
 
 @dataclass(slots=True)
@@ -52,6 +61,8 @@ class SimulatedCu16:
         random: decides on pops and jams, so that a seed gives the same board again.
         jam_share: the share of pulses whose latch sticks.
         record: is told of each movement as it happens: `pulse`, `opened`, `closed` or `occupancy`, and the lock.
+        watched: says what the agent knows of a lock. A lock moves only once its agent knows of the movement before,
+            as a machine that is too busy to poll would see two as one or none. Without it nothing is waited for.
     """
 
     def __init__(
@@ -62,6 +73,7 @@ class SimulatedCu16:
         *,
         jam_share: float = 0.0,
         record: Callable[[str, int], None] | None = None,
+        watched: Callable[[int], Levels] | None = None,
     ) -> None:
         self.address = address
         self.locks = locks
@@ -72,6 +84,8 @@ class SimulatedCu16:
         self._random = random
         self._jam_share = jam_share
         self._record = record or _nobody
+        self._watched = watched
+        self._unread: dict[int, Counter[int]] = {}
         self._locks = [_Lock() for _ in range(locks)]
         self._frozen = False
         self._silent = False
@@ -106,6 +120,11 @@ class SimulatedCu16:
         self._advance(now_ms)
         return self._locks[lock].open
 
+    def is_known(self, lock: int) -> bool:
+        """Whether the agent knows the lock as it is."""
+        door = self._locks[lock]
+        return self._watched is None or self._watched(lock) == (door.open, door.item)
+
     def has_item(self, lock: int) -> bool:
         """Whether there is an item behind the door."""
         return self._locks[lock].item
@@ -114,11 +133,10 @@ class SimulatedCu16:
         """Push a door shut. Returns whether it holds: not while the latch is still retracted by a pulse."""
         self._advance(now_ms)
         door = self._locks[lock]
-        if self._still or not door.open or now_ms < door.pulse_until:
+        if self._is_still(lock) or not door.open or now_ms < door.pulse_until:
             return False
         door.open = False
-        self._moved(now_ms)
-        self.truth.closed[lock] += 1
+        self._moved(lock, self.truth.closed, now_ms)
         self._record("closed", lock)
         self._status = None
         return True
@@ -126,18 +144,17 @@ class SimulatedCu16:
     def turn_key(self, lock: int, now_ms: int) -> None:
         """Retract a latch by its emergency key."""
         self._advance(now_ms)
-        if not self._still and not self._locks[lock].open:
+        if not self._is_still(lock) and not self._locks[lock].open:
             self._pop(lock, now_ms)
 
     def set_item(self, lock: int, *, present: bool, now_ms: int) -> bool:
         """Put an item in or take it out, through the open door. Returns whether that changed anything."""
         self._advance(now_ms)
         door = self._locks[lock]
-        if self._still or not door.open or door.item == present:
+        if self._is_still(lock) or not door.open or door.item == present:
             return False
         door.item = present
-        self._moved(now_ms)
-        self.truth.occupancy[lock] += 1
+        self._moved(lock, self.truth.occupancy, now_ms)
         self._record("occupancy", lock)
         self._status = None
         return True
@@ -179,12 +196,17 @@ class SimulatedCu16:
     def _still(self) -> bool:
         return self._frozen or self._silent or self._still_readings > 0
 
+    def _is_still(self, lock: int) -> bool:
+        return self._still or not self.is_known(lock)
+
     def _obey(self, request: cu16.Request, now_ms: int) -> bytes:
         self._advance(now_ms)
         match request.command:
             case cu16.STATUS:
                 self._still_readings = max(0, self._still_readings - 1)
                 self._readings += 1
+                if self._unread and self._watched is not None:
+                    self._look_at_unread(self._watched)
                 if now_ms < self._flickers_until:
                     self._status = None
                     return self._status_reply(cu16.STATUS_REPLY, now_ms)
@@ -210,7 +232,7 @@ class SimulatedCu16:
         door = self._locks[lock]
         pops_after = self._random.randint(*POP_MS)
         jams = self._random.random() < self._jam_share
-        if self._still or jams or now_ms < door.stuck_until:
+        if self._is_still(lock) or jams or now_ms < door.stuck_until:
             return
         door.pulse_until = now_ms + self.pulse_ms
         if not door.open and door.pops_at is None:
@@ -234,13 +256,24 @@ class SimulatedCu16:
         door.pops_at = None
         if not door.open:
             door.open = True
-            self._moved(now_ms)
-            self.truth.opened[lock] += 1
+            self._moved(lock, self.truth.opened, now_ms)
             self._record("opened", lock)
             self._status = None
 
-    def _moved(self, now_ms: int) -> None:
+    def _moved(self, lock: int, edges: Counter[int], now_ms: int) -> None:
         self._moved_at, self._moved_reading = now_ms, self._readings
+        edges[lock] += 1
+        if self._watched is not None:
+            self._unread[lock] = edges
+
+    def _look_at_unread(self, watched: Callable[[int], Levels]) -> None:
+        for lock, edges in list(self._unread.items()):
+            if self.is_known(lock):
+                del self._unread[lock]
+            elif None in watched(lock):
+                del self._unread[lock]
+                edges[lock] -= 1
+                self.truth.by_snapshot += 1
 
     def _status_reply(self, kind: int, now_ms: int | None = None) -> bytes:
         hooks = (1 << cu16.LOCKS) - 1

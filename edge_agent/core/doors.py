@@ -112,6 +112,10 @@ class BoardDoors:
         """Return what is known of each door, in order."""
         return [self._view(bit) for bit in range(self.locks)]
 
+    def view(self, door: int) -> DoorView:
+        """Return what is known of one door, by its number."""
+        return self._view(door - self.first_door)
+
     def observe(self, hooks: int, items: int, now_ms: int) -> list[Note]:
         """Take one reading (bit 1: locked; bit 1: an item) and return what it means, in order."""
         self._silent_polls = 0

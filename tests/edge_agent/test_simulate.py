@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from edge_agent import simulate as fleet
 from edge_agent.simulate import Options, OptionsError, simulate
 from wire.messages import Event, Receipt, decode_events, decode_telemetry, encode
 from wire.topics import Channel, parse, subscription, topic_of
@@ -103,6 +104,7 @@ async def test_the_ledger_is_the_truth_over_two_runs(broker: "Broker", tmp_path:
             wish = options(tmp_path, broker.port, seed=seed, link=link)
             account = await simulate(wish, asyncio.Event())
             assert account["drained"] is True
+            assert account["unread"] == []
             assert account["telemetry"]["dropped"] == 0
             assert account["telemetry"]["produced"] == archive.samples > 0
             for locker, truth in account["truth"].items():
@@ -115,6 +117,31 @@ async def test_the_ledger_is_the_truth_over_two_runs(broker: "Broker", tmp_path:
             epochs.append({locker: truth["epoch"] for locker, truth in account["truth"].items()})
     assert epochs[0] == epochs[1]
     assert list(epochs[0]) == ["test-001", "test-002", "test-003"]
+
+
+class Slow:
+    """A locker whose agent knows its doors after so many looks."""
+
+    def __init__(self, name: str, looks: int) -> None:
+        self.name = name
+        self.looks = looks
+
+    def is_known(self) -> bool:
+        self.looks -= 1
+        return self.looks <= 0
+
+
+async def test_agents_stop_once_they_have_read_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "_LOOK_AGAIN_S", 0)
+    quick, slow = Slow("test-001", 1), Slow("test-002", 500)
+    assert await fleet._all_known([quick, slow]) == []  # type: ignore[list-item]  # noqa: SLF001
+    assert (quick.looks, slow.looks) == (0, 0)
+
+
+async def test_an_agent_that_never_reads_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "_LAST_LOOKS_MAX", 3)
+    lockers = [Slow("test-001", 1), Slow("test-002", 10**9)]
+    assert await fleet._all_known(lockers) == ["test-002"]  # type: ignore[arg-type]  # noqa: SLF001
 
 
 async def test_a_stop_ends_a_fleet_that_has_not_begun(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from edge_agent.boards import kerong_cu16 as cu16
-from edge_agent.boards.simulated import POP_MS, SimulatedCu16
+from edge_agent.boards.simulated import POP_MS, Levels, SimulatedCu16
 
 
 def board(**options: Any) -> SimulatedCu16:  # noqa: ANN401 - the board's own
@@ -87,6 +87,55 @@ def test_frozen_it_answers_and_nothing_moves() -> None:
     assert not simulated.set_item(5, present=True, now_ms=1000)
     assert status(simulated, 2000) == (0xFFDF, 0)
     assert (simulated.truth.opened, simulated.truth.closed) == ({5: 1}, {})
+
+
+class Watcher:
+    """An agent that knows what it is told to know."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, Levels] = {}
+
+    def __call__(self, lock: int) -> Levels:
+        return self.known.get(lock, (False, False))
+
+
+def test_a_door_waits_until_its_agent_knows_of_its_last_movement() -> None:
+    watcher = Watcher()
+    simulated = board(watched=watcher)
+    simulated.turn_key(5, 0)
+    assert not simulated.is_known(5)
+    assert not simulated.set_item(5, present=True, now_ms=1000)
+    assert not simulated.push_shut(5, 1000)
+    watcher.known[5] = (True, False)
+    assert simulated.set_item(5, present=True, now_ms=1000)
+    assert not simulated.push_shut(5, 2000)
+    watcher.known[5] = (True, True)
+    assert simulated.push_shut(5, 2000)
+    simulated.turn_key(5, 3000)
+    assert not simulated.is_open(5, 3000)
+    assert (simulated.truth.opened, simulated.truth.closed, simulated.truth.occupancy) == ({5: 1}, {5: 1}, {5: 1})
+
+
+def test_a_pulse_opens_no_door_that_its_agent_does_not_know() -> None:
+    watcher = Watcher()
+    watcher.known[3] = (None, None)
+    simulated = board(watched=watcher)
+    simulated.receive(cu16.unlock_request(2, 3), 0)
+    assert not simulated.is_open(3, 1000)
+    assert simulated.pulses == {3: 1}
+
+
+def test_what_a_snapshot_tells_is_no_edge() -> None:
+    watcher = Watcher()
+    simulated = board(watched=watcher)
+    simulated.turn_key(5, 0)
+    simulated.turn_key(6, 0)
+    status(simulated, 10)
+    assert (simulated.truth.opened, simulated.truth.by_snapshot) == ({5: 1, 6: 1}, 0)
+    watcher.known = {5: (None, None), 6: (True, False)}
+    status(simulated, 20)
+    status(simulated, 30)
+    assert (+simulated.truth.opened, simulated.truth.by_snapshot) == ({6: 1}, 1)
 
 
 def test_only_its_own_address_is_answered() -> None:
