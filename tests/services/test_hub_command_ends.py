@@ -66,7 +66,8 @@ async def test_what_was_in_flight_when_the_hub_was_stopped_can_still_be_settled(
     rows(dsn, "UPDATE command SET state = 'sent', accepted_at = now()")
     async with scene(mosquitto_broker, dsn, tmp_path, **BRIEF) as hub, online(hub) as locker:
         await state_of(hub, answer["id"], "timed_out")
-        assert (await ask(hub, {"kind": "open", "door": 3}))[0] == 202
+        status, said = await ask(hub, {"kind": "open", "door": 3})
+        assert status == 202, said
         await locker.reply(UUID(answer["id"]), CommandState.SUCCEEDED)
         assert (await state_of(hub, answer["id"], "succeeded"))["late"] is True
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -50,16 +49,6 @@ def dsn(plain_postgres: Cluster) -> Iterator[str]:
         rows(name, "INSERT INTO ledger_cursor (locker_id, epoch, next_seq)"
              " VALUES ('berlin-01', '00000000-0000-0000-0000-000000000007', 4)")  # fmt: skip
         yield name
-
-
-@pytest.fixture(autouse=True)
-def logs_as_before() -> Iterator[None]:
-    """Commands set up their logs, on a standard error that is gone with them."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 class Api:
