@@ -1,5 +1,6 @@
 """Health, readiness, metrics, the OpenAPI document."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -25,6 +26,23 @@ class Readiness(msgspec.Struct, frozen=True):
     checks: dict[str, str]
 
 
+class _Document:
+    """A document that takes long to make. It is made at the first request, beside the loop, and kept."""
+
+    def __init__(self, name: str, make: Callable[[], bytes]) -> None:
+        self._name = name
+        self._make = make
+        self._made: asyncio.Task[bytes] | None = None
+
+    async def serve(self, _: web.Request) -> web.Response:
+        """Answer with the document."""
+        if self._made is None:
+            self._made = asyncio.create_task(asyncio.to_thread(self._make), name=self._name)
+        # Whoever asks and leaves takes it from nobody who still waits.
+        body = await asyncio.shield(self._made)
+        return web.Response(body=body, content_type="application/json")
+
+
 class Service:
     """The routes for machines that watch machines."""
 
@@ -33,7 +51,8 @@ class Service:
     ) -> None:
         self._metrics = metrics
         self._checks = checks
-        self._openapi = openapi
+        self._openapi = _Document("openapi", openapi)
+        self._asyncapi = _Document("asyncapi", lambda: live_document(version))
         self._version = version
 
     def routes(self) -> list[Route]:
@@ -45,8 +64,8 @@ class Service:
                 answers={200: Readiness, 503: Readiness}, public=True,
             ),
             Route("GET", "/metrics", "Prometheus metrics", self._render, documented=False),
-            Route("GET", "/openapi.json", "This document", self._document, public=True),
-            Route("GET", "/asyncapi.json", "The live protocol, as AsyncAPI", self._live_document, public=True),
+            Route("GET", "/openapi.json", "This document", self._openapi.serve, public=True),
+            Route("GET", "/asyncapi.json", "The live protocol, as AsyncAPI", self._asyncapi.serve, public=True),
         ]  # fmt: skip
 
     async def _health(self, _: web.Request) -> web.Response:
@@ -60,9 +79,3 @@ class Service:
     async def _render(self, _: web.Request) -> web.Response:
         body, content_type = self._metrics.render()
         return web.Response(body=body, headers={"Content-Type": content_type})
-
-    async def _live_document(self, _: web.Request) -> web.Response:
-        return web.Response(body=live_document(self._version), content_type="application/json")
-
-    async def _document(self, _: web.Request) -> web.Response:
-        return web.Response(body=self._openapi(), content_type="application/json")

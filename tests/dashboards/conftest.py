@@ -104,7 +104,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """Return a running Chromium; each window has a context of its own in it."""
-    chromium = os.environ.get("PLAYWRIGHT_CHROMIUM") or shutil.which("chromium")
+    given = os.environ.get("PLAYWRIGHT_CHROMIUM")
+    chromium = given or shutil.which("chromium-headless-shell") or shutil.which("chromium")
     if chromium is None:
         reason = "The operator page is not tested: there is no chromium; install it or set PLAYWRIGHT_CHROMIUM."
         if os.environ.get("CI") == "true":

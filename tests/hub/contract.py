@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import aiohttp
 from jsonschema import Draft202012Validator
 
 # What any request may meet before it reaches its route.
 EVERYWHERE = {400, 401, 403, 405, 413}
+
+_known: WeakKeyDictionary[aiohttp.ClientSession, dict[str, Any]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -18,9 +21,12 @@ class Contract:
 
     @classmethod
     async def of(cls, http: aiohttp.ClientSession) -> Self:
-        async with http.get("/openapi.json") as response:
-            assert response.status == 200
-            return cls(await response.json())
+        """Return the contract of the hub behind a session, which is asked for it once."""
+        if http not in _known:
+            async with http.get("/openapi.json") as response:
+                assert response.status == 200
+                _known[http] = await response.json()
+        return cls(_known[http])
 
     def check(self, method: str, path: str, status: int, content_type: str, body: object) -> None:
         """Assert that the answer is one that the document promises."""
