@@ -183,6 +183,8 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The Ed25519 key that signs the proofs; made at the first use."""
     policy_file: str | None = None
     """The periods, if they are not those that come with the hub."""
+    trusted_key_files: list[str] = []
+    """Public halves of keys that signed proofs before it."""
 
 
 class Influx(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

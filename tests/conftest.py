@@ -1,9 +1,16 @@
 """What every test needs."""
 
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes is no property of what is tested; in CI hypothesis says so by itself.
+if not os.environ.get("CI"):
+    settings.register_profile("here", deadline=None)
+    settings.load_profile("here")
 
 
 @pytest.fixture(autouse=True)

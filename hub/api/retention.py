@@ -99,6 +99,16 @@ class PlanView:
 
 
 @dataclass(frozen=True, slots=True)
+class VerdictView:
+    """What everything computed again says, a sentence each: `findings` must not be, `notes` have an explanation."""
+
+    at: datetime
+    proofs: int
+    findings: list[str]
+    notes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class ProofPage:
     """Proofs, and where to go on."""
 
@@ -124,8 +134,8 @@ class RetentionRoutes:
 
     def __init__(self, service: RetentionService) -> None:
         self._service = service
-        # A plan counts years of rows: one at a time is enough.
-        self._planning = asyncio.Lock()
+        # A plan and a verdict count years of rows: one at a time is enough.
+        self._counting = asyncio.Lock()
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -138,6 +148,10 @@ class RetentionRoutes:
             Route(
                 "GET", f"{path}/plan", "What a run would delete now", self._plan, answers={200: PlanView},
                 codes=(away,),
+            ),
+            Route(
+                "GET", f"{path}/verdict", "Whether everything is as the proofs say, computed again", self._verdict,
+                answers={200: VerdictView}, codes=(away,),
             ),
             Route(
                 "GET", f"{path}/proofs", "The proofs of runs, newest first", self._proofs,
@@ -164,13 +178,19 @@ class RetentionRoutes:
 
     async def _plan(self, _: web.Request) -> web.Response:
         now = clock.wall()
-        async with self._planning:
+        async with self._counting:
             plan = await self._service.retention.plan(now)
         due = [
             DueView(one.category.value, one.table, one.chunk, one.act.value, one.due, one.held, one.oldest)
             for one in plan
         ]
         return answer(PlanView(now, sum(one.due - one.held for one in plan), due))
+
+    async def _verdict(self, _: web.Request) -> web.Response:
+        async with self._counting:
+            at = clock.wall()
+            verdict = await self._service.verify()
+        return answer(VerdictView(at, verdict.proofs, verdict.findings, verdict.notes))
 
     async def _proofs(self, request: web.Request) -> web.Response:
         wanted = read_query(request, ProofsParameters)

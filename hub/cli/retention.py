@@ -21,8 +21,8 @@ from hub.operators import LOCAL
 from hub.retention.build import build_retention
 from hub.retention.run import Retention
 from hub.retention.service import TASK
-from hub.retention.verification import verify
-from hub.signing import PublicKey, load_public_key, public_path
+from hub.retention.verification import trusted_keys, verify
+from hub.signing import load_public_key
 from hub.store.timescale import Store
 from hub.store.upkeep import alone
 
@@ -101,7 +101,7 @@ def retention_run(*, config: ConfigOption = None, as_json: JsonOption = False) -
 def retention_verify(*, keys: KeyOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Hold all proofs against the database and their files; exit status 1 if something is not as they say."""
     loaded = load(config)
-    trusted = [_own_key(loaded), *(load_public_key(path) for path in keys or [])]
+    trusted = [*trusted_keys(loaded.retention), *(load_public_key(path) for path in keys or [])]
     verdict = _with_retention(loaded, lambda retention, store: verify(store, retention, trusted))
     if as_json:
         typer.echo(orjson.dumps(verdict).decode())
@@ -151,10 +151,6 @@ def retention_proofs(
             f"{proof.number:>6}  {said['ended_at'][:19]}  {said['outcome']:<11}  policy {said['policy']['version']}"
             f"  {removed:>10} rows  {proof.sha256}"
         )
-
-
-def _own_key(config: Config) -> PublicKey:
-    return load_public_key(public_path(Path(config.retention.key_file)))
 
 
 def _with_retention(config: Config, use: Callable[[Retention, Store], Coroutine[Any, Any, _T]]) -> _T:

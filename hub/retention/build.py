@@ -10,6 +10,7 @@ from hub.metrics import Metrics
 from hub.people.parts import erasing
 from hub.retention.run import Retention
 from hub.retention.service import RetentionService
+from hub.retention.verification import trusted_keys
 from hub.store.timescale import Store
 from hub.store.transactions import Transactions
 from wire import __version__
@@ -18,8 +19,10 @@ _BY: Final = "hub"
 
 
 def build_service(config: Config, store: Store, hub_id: str, metrics: Metrics) -> RetentionService:
-    """Return retention as it is part of a running hub."""
-    return RetentionService(store, build_retention(config, store, hub_id), metrics)
+    """Return retention as it is part of a running hub. Raises ConfigError if a trusted key cannot be read."""
+    # Better said at the start than when somebody wants to know whether all is well.
+    trusted_keys(config.retention)
+    return RetentionService(store, build_retention(config, store, hub_id), config.retention, metrics)
 
 
 def build_retention(config: Config, store: Store, hub_id: str) -> Retention:

@@ -7,13 +7,16 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from hub import clock
+from hub.config import Retention as Config
 from hub.core.retention.manifest import moment
 from hub.core.retention.plan import Act
 from hub.core.retention.policy import Category, Policy
+from hub.core.retention.verdict import Verdict
 from hub.core.upkeep import due_in_s
 from hub.errors import HubError, StoreUnavailable
 from hub.metrics import Metrics
 from hub.retention.run import Retention
+from hub.retention.verification import trusted_keys, verify
 from hub.store.holds import Holds
 from hub.store.timescale import Store
 from hub.store.upkeep import alone, look
@@ -30,8 +33,9 @@ _log = logging.getLogger(__name__)
 class RetentionService:
     """Runs retention. `ask` lets it run now, in a task of its own (`run`)."""
 
-    def __init__(self, store: Store, retention: Retention, metrics: Metrics) -> None:
+    def __init__(self, store: Store, retention: Retention, config: Config, metrics: Metrics) -> None:
         self.retention = retention
+        self._config = config
         self._store = store
         self._holds = Holds(store)
         self._metrics = metrics
@@ -47,6 +51,16 @@ class RetentionService:
     def chore(self) -> Chore:
         """Return the daily run."""
         return Chore(TASK, EVERY_S, self._daily)
+
+    async def verify(self) -> Verdict:
+        """Hold all proofs against the database and their files. Nothing is changed.
+
+        Raises:
+            ConfigError: a key cannot be read.
+            StoreUnavailable: the database is away, or a count took longer than its statements may.
+        """
+        keys = await asyncio.to_thread(trusted_keys, self._config)
+        return await verify(self._store, self.retention, keys)
 
     async def ask(self, by: str) -> bool:
         """Let it run now. False, and nothing happens, if it runs already, here or elsewhere."""

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
+from hub.config import Retention as Config
 from hub.core.retention.manifest import cut_offs_of, moment
 from hub.core.retention.plan import Act
 from hub.core.retention.policy import Category
@@ -12,12 +14,23 @@ from hub.core.retention.series import SERIES
 from hub.core.retention.verdict import Kept, Verdict, judge_audit, judge_proofs, judge_rules, last_complete
 from hub.retention.rules import Run
 from hub.retention.run import Retention
-from hub.signing import PublicKey
+from hub.signing import PublicKey, load_public_key, public_path
 from hub.store.audit import audit_page
 from hub.store.timescale import Store
 
 _ORDERED_BY_OTHERS: Final = (Category.ACCOUNT, Category.AUDIT)
 """What may wait for what is not in the proof: a hold on a part of a person, a row before it in the chain."""
+
+
+def trusted_keys(config: Config) -> list[PublicKey]:
+    """Read the public keys whose signatures count: the one that signs now, once it is made, and those of before.
+
+    Raises:
+        ConfigError: a file of `trusted_key_files` is missing, or one of all is not a key.
+    """
+    own = public_path(Path(config.key_file))
+    paths = [own] if own.exists() else []
+    return [load_public_key(path) for path in (*paths, *map(Path, config.trusted_key_files))]
 
 
 async def verify(store: Store, retention: Retention, keys: Sequence[PublicKey]) -> Verdict:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from hub.api.server import application
 from hub.cli.main import app
 from hub.config import Config, Database, Http
 from hub.config import Retention as RetentionConfig
-from hub.errors import HubError
+from hub.errors import ConfigError, HubError
 from hub.metrics import Metrics
 from hub.retention.build import build_service
 from hub.retention.service import RetentionService
@@ -70,12 +70,14 @@ class Api:
 
 
 @asynccontextmanager
-async def api(dsn: str, folder: Path) -> AsyncIterator[Api]:
+async def api(dsn: str, folder: Path, *, trusted: Sequence[str] = ()) -> AsyncIterator[Api]:
     (folder / "tokens").write_text(TOKENS)
     http = Http(token_file=str(folder / "tokens"))
     config = Config(
         http=http, database=Database(dsn=dsn),
-        retention=RetentionConfig(directory=str(folder / "retention"), key_file=str(folder / "key.pem")),
+        retention=RetentionConfig(
+            directory=str(folder / "retention"), key_file=str(folder / "key.pem"), trusted_key_files=list(trusted)
+        ),
     )  # fmt: skip
     metrics = Metrics("0")
     async with Store(dsn, connections_max=4, statement_timeout_ms=20_000, connect_timeout_s=5) as store:
@@ -107,6 +109,8 @@ async def test_a_run_is_asked_for_and_proved(dsn: str, tmp_path: Path) -> None:
 
         manifest = await eventually(proved, "the proof")
         assert (manifest["outcome"], manifest["by"]) == ("complete", "operator")
+        status, verdict = await hub.get("retention/verdict")
+        assert (status, verdict["proofs"], verdict["findings"], verdict["notes"]) == (200, 1, [], [])
         status, page = await hub.get("retention/proofs?limit=1")
         assert (status, page["next"], page["items"][0]["removed"]) == (200, None, {"event": 2})
         assert page["items"][0]["manifest"] is None
@@ -128,6 +132,34 @@ async def test_a_run_is_asked_for_and_proved(dsn: str, tmp_path: Path) -> None:
         assert oldest == pytest.approx(NOW.timestamp())
         assert cut is not None
         assert cut < NOW.timestamp() - 6.9 * 365 * 86_400
+
+
+async def test_the_verdict_names_what_is_not_as_the_proofs_say(dsn: str, tmp_path: Path) -> None:
+    async with api(dsn, tmp_path) as hub:
+        status, verdict = await hub.get("retention/verdict")
+        assert (status, verdict["proofs"], verdict["findings"]) == (200, 0, [])
+        assert verdict["notes"] == ["no run has gone through yet, so there is nothing to hold the data against"]
+        await hub.service.chore().run()
+        file = tmp_path / "retention" / "proofs" / "000001.json"
+        file.write_bytes(file.read_bytes().replace(b"complete", b"complote"))
+        status, verdict = await hub.get("retention/verdict")
+        assert (status, len(verdict["findings"])) == (200, 1)
+        assert "proof 1" in verdict["findings"][0]
+
+
+async def test_a_key_that_was_replaced_still_counts_where_it_is_named(dsn: str, tmp_path: Path) -> None:
+    async with api(dsn, tmp_path) as hub:
+        await hub.service.chore().run()
+    for file in ("key.pem", "key.pub.pem"):
+        (tmp_path / file).rename(tmp_path / f"old-{file}")
+    async with api(dsn, tmp_path) as hub:
+        findings = (await hub.get("retention/verdict"))[1]["findings"]
+        assert "proof 1 in the table: its signature is not that of a key that is trusted" in findings[0]
+    async with api(dsn, tmp_path, trusted=[str(tmp_path / "old-key.pub.pem")]) as hub:
+        assert (await hub.get("retention/verdict"))[1]["findings"] == []
+    with pytest.raises(ConfigError, match=r"nowhere\.pem"):
+        async with api(dsn, tmp_path, trusted=["nowhere.pem"]):
+            pass
 
 
 async def test_of_two_runs_the_second_is_refused(dsn: str, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ viewer   GET    /api/v1/maintenance
 operator POST   /api/v1/alarms/acknowledge  /api/v1/alarms/unacknowledge  /api/v1/alarms/shelve
 operator POST   /api/v1/alarms/unshelve  /api/v1/maintenance  /api/v1/maintenance/{}/end
 viewer   GET    /api/v1/retention  /api/v1/retention/plan  /api/v1/retention/proofs  /api/v1/retention/proofs/{}
+viewer   GET    /api/v1/retention/verdict
 operator POST   /api/v1/lockers/{}/commands  /api/v1/commands/{}/cancel
 operator POST   /api/v1/jobs  /api/v1/jobs/{}/approve  /api/v1/jobs/{}/reject  /api/v1/jobs/{}/cancel
 operator POST   /api/v1/jobs/{}/pause  /api/v1/jobs/{}/resume
