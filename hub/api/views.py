@@ -5,7 +5,8 @@ Dataclasses, because orjson writes them as they are and msgspec makes their JSON
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, TypedDict
+from functools import lru_cache
+from typing import Any, Final, Literal, TypedDict
 from uuid import UUID
 
 from hub import clock
@@ -14,6 +15,9 @@ from hub.core.commands import Entry
 from hub.core.fleet import Door, Locker
 from hub.core.lanes import is_forget
 from wire.messages import Args, CommandKind, Events
+
+_SAME_MAX: Final = 4096
+"""Values that are kept to be shown again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,25 +199,39 @@ class CommandPage:
     next: str | None
 
 
+# Few of these differ over a whole fleet, and a locker is drawn at each of its changes.
+_boards_view = lru_cache(_SAME_MAX)(BoardsView)
+_door_counts = lru_cache(_SAME_MAX)(DoorCounts)
+_alarm_counts = lru_cache(_SAME_MAX)(AlarmCounts)
+
+
+def locker_fields(locker: Locker) -> dict[str, Any]:
+    """Return the fields of `LockerView`, by name."""
+    spec, doors = locker.spec, locker.door_counts()
+    return {
+        "id": spec.id,
+        "name": spec.name,
+        "site": spec.site,
+        "address": spec.address,
+        "serial": spec.serial,
+        "tags": list(spec.tags),
+        "state": locker.state.value,
+        "since": locker.since,
+        "last_heard": locker.heard_at,
+        "agent": locker.agent,
+        "session": locker.session or None,
+        "boards": _boards_view(locker.boards_total, locker.boards_online if locker.reachable else 0),
+        "door_counts": _door_counts(
+            doors["total"], doors["open"], doors["closed"], doors["unknown"], doors["out_of_service"]
+        ),
+        "alarms": _alarm_counts(*locker.alarms),
+        "maintenance": locker.maintenance,
+    }
+
+
 def locker_view(locker: Locker) -> LockerView:
     """Show a locker in a list."""
-    return LockerView(
-        id=locker.spec.id,
-        name=locker.spec.name,
-        site=locker.spec.site,
-        address=locker.spec.address,
-        serial=locker.spec.serial,
-        tags=list(locker.spec.tags),
-        state=locker.state.value,
-        since=locker.since,
-        last_heard=locker.heard_at,
-        agent=locker.agent,
-        session=locker.session or None,
-        boards=BoardsView(locker.boards_total, locker.boards_online if locker.reachable else 0),
-        door_counts=DoorCounts(**locker.door_counts()),
-        alarms=AlarmCounts(*locker.alarms),
-        maintenance=locker.maintenance,
-    )
+    return LockerView(**locker_fields(locker))
 
 
 def door_view(locker: Locker, door: Door) -> DoorView:

@@ -99,8 +99,8 @@ class Locker:
     """Open alarms that people are to see: critical, high, medium, low."""
     maintenance: bool = False
     """Somebody works at it, as planned."""
-    counted: tuple[bool, dict[str, int]] | None = None
-    """`reachable` and the counts of then; None since a door has changed."""
+    counted: dict[str, int] | None = None
+    """Doors by what was seen of them, and those out of service; None where they are to be counted."""
 
     @property
     def state(self) -> LockerState:
@@ -121,14 +121,20 @@ class Locker:
         return door.seen if self.reachable else DoorState.UNKNOWN
 
     def door_counts(self) -> Mapping[str, int]:
-        """Count the doors by state."""
-        if self.counted is None or self.counted[0] is not self.reachable:
-            counts = {"total": len(self.doors), "open": 0, "closed": 0, "unknown": 0, "out_of_service": 0}
-            for door in self.doors.values():
-                counts[self.door_state(door).value] += 1
-                counts["out_of_service"] += not door.spec.in_service
-            self.counted = (self.reachable, counts)
-        return self.counted[1]
+        """Count the doors by the state that is shown."""
+        seen, total = self.counted or self.count(), len(self.doors)
+        if self.reachable:
+            return {"total": total, **seen}
+        return {"total": total, "open": 0, "closed": 0, "unknown": total, "out_of_service": seen["out_of_service"]}
+
+    def count(self) -> dict[str, int]:
+        """Count the doors by what was seen of them; `counted` follows from then on."""
+        counted = {"open": 0, "closed": 0, "unknown": 0, "out_of_service": 0}
+        for door in self.doors.values():
+            counted[door.seen.value] += 1
+            counted["out_of_service"] += not door.spec.in_service
+        self.counted = counted
+        return counted
 
 
 @dataclass(slots=True)
@@ -180,6 +186,7 @@ class Fleet:
                 locker.doors = {door.number: known.get(door.number) or Door(door) for door in spec.doors}
                 for door_spec in spec.doors:
                     locker.doors[door_spec.number].spec = door_spec
+                locker.counted = None
                 self._touch_all_doors(locker)
 
     def heard(self, locker_id: str, *, now_ms: float, at: datetime, in_order: bool = True) -> None:
@@ -270,14 +277,19 @@ class Fleet:
     def counts(self) -> tuple[dict[str, int], dict[str, int]]:
         """Count lockers and doors by state."""
         lockers = {state.value: 0 for state in LockerState}
-        opened = closed = unknown = 0
-        # Once a second, over every locker of the fleet, but only over the doors of those that changed.
+        opened = closed = unknown = online = 0
+        # Once a second over every locker of the fleet, while doors wait to be opened: not over their doors as well.
         for locker in self.lockers.values():
-            lockers[locker.state.value] += 1
-            counts = locker.door_counts()
-            opened += counts["open"]
-            closed += counts["closed"]
-            unknown += counts["unknown"]
+            if not locker.reachable:
+                lockers[locker.state.value] += 1
+                unknown += len(locker.doors)
+                continue
+            online += 1
+            seen = locker.counted or locker.count()
+            opened += seen["open"]
+            closed += seen["closed"]
+            unknown += seen["unknown"]
+        lockers[LockerState.ONLINE.value] = online
         by_state = {DoorState.OPEN: opened, DoorState.CLOSED: closed, DoorState.UNKNOWN: unknown}
         return lockers, {state.value: count for state, count in by_state.items()}
 
@@ -297,6 +309,9 @@ class Fleet:
         door = locker.doors.get(number or 0)
         if door is None:
             return
+        if locker.counted is not None:
+            locker.counted[door.seen.value] -= 1
+            locker.counted[state.value] += 1
         door.seen = state
         if state is not DoorState.UNKNOWN:
             door.known = state
@@ -311,11 +326,9 @@ class Fleet:
     def _touch(self, locker_id: str, door: int | None = None) -> None:
         self._changes.lockers.add(locker_id)
         if door is not None:
-            self.lockers[locker_id].counted = None
             self._changes.doors.setdefault(locker_id, set()).add(door)
 
     def _touch_all_doors(self, locker: Locker) -> None:
-        locker.counted = None
         self._touch(locker.spec.id)
         self._changes.doors.setdefault(locker.spec.id, set()).update(locker.doors)
 

@@ -6,13 +6,13 @@ from typing import Any
 import orjson
 
 from hub import clock
-from hub.api.views import CommandView, command_view, door_view, locker_detail
+from hub.api.views import CommandView, command_view, door_view, locker_detail, locker_fields
 from hub.config import Commands
 from hub.core.commands import Entry
 from hub.core.fleet import Fleet
 from hub.live.alarm_views import AlarmSource
 from hub.live.recent import RecentCommands
-from hub.live.rows import DOORS_BY, LOCKERS_BY, SEVERITIES, Rows, changed_fields, row_of
+from hub.live.rows import DOORS_BY, LOCKERS_BY, SEVERITIES, Rows, changed_fields
 from hub.live.views import Plain, Turn
 
 
@@ -135,7 +135,7 @@ class LockerView(Plain):
         self._locker = locker
         self._config = config
         self._recent = recent
-        self._row: dict[str, Any] = row_of(fleet.lockers[locker])
+        self._row: dict[str, Any] = locker_fields(fleet.lockers[locker])
 
     def snapshot(self) -> Any:  # noqa: ANN401 - LockerDetail, or None
         """Return everything; None once the registry does not have it any more."""
@@ -152,7 +152,7 @@ class LockerView(Plain):
             return None
         data: dict[str, Any] = {}
         if self._locker in turn.fleet.lockers:
-            row = row_of(locker)
+            row = locker_fields(locker)
             fields = changed_fields(self._row, row)
             self._row = row
             if fields:

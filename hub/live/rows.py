@@ -4,20 +4,13 @@ import asyncio
 from collections import Counter
 from typing import Any, Final
 
-from hub.api.views import AlarmCounts, LockerView, locker_view
-from hub.core.fleet import Changes, DoorState, Fleet, Locker, LockerState
+from hub.api.views import AlarmCounts, locker_fields
+from hub.core.fleet import Changes, DoorState, Fleet, LockerState
 from hub.live.frames import encoded
 
-FIELDS: Final = tuple(LockerView.__slots__)
 SEVERITIES: Final = tuple(AlarmCounts.__slots__)
 _LOCKERS_A_STEP: Final = 200
 """How many are drawn before others get their turn, when the first viewer comes."""
-
-
-def row_of(locker: Locker) -> dict[str, Any]:
-    """Return the fields of a locker as it is shown."""
-    view = locker_view(locker)
-    return {name: getattr(view, name) for name in FIELDS}
 
 
 def changed_fields(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +88,7 @@ class Rows:
 
     def _draw(self, locker_id: str) -> dict[str, Any]:
         self._stale.discard(locker_id)
-        before, now = self._rows.get(locker_id), row_of(self._fleet.lockers[locker_id])
+        before, now = self._rows.get(locker_id), locker_fields(self._fleet.lockers[locker_id])
         fields = changed_fields(before, now)
         if fields:
             self._rows[locker_id] = now

@@ -1,5 +1,6 @@
 """The fleet against a plain model; and whatever looks different afterwards is among the changes."""
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -253,6 +254,12 @@ class FleetMachine(RuleBasedStateMachine):
                 assert locker.door_state(door).value == shown
                 assert (door.known.value, door.occupied) == (plain_door.known, plain_door.occupied)
                 doors[shown] += 1
+            shown_of = Counter(door.seen if plain.alive else "unknown" for door in plain.doors.values())
+            assert locker.door_counts() == {
+                "total": len(plain.doors), "open": shown_of["open"], "closed": shown_of["closed"],
+                "unknown": shown_of["unknown"],
+                "out_of_service": sum(not one.in_service for one in plain.spec.doors),
+            }  # fmt: skip
         assert self.fleet.counts() == (lockers, doors)
 
 

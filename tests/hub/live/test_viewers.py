@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hub.api.views import locker_fields
 from hub.config import Commands
 from hub.config import Live as LiveConfig
 from hub.core.fleet import Fleet
 from hub.live import Frame, Live, Viewer
 from hub.live.frames import DEFLATE_WINDOW_BITS, encoded, pong_to
-from hub.live.rows import row_of
 from hub.live.viewers import BUFFER_BYTES_MAX
 from hub.metrics import Metrics
 from hub.operators import Role
@@ -117,7 +117,7 @@ class Page:
 
 
 def truth(fleet: Fleet, site: str | None = None) -> dict[str, Any]:
-    rows = [row_of(one) for one in fleet.lockers.values()]
+    rows = [locker_fields(one) for one in fleet.lockers.values()]
     return {row["id"]: json.loads(encoded(row)) for row in rows if site is None or row["site"] == site}
 
 
