@@ -15,6 +15,8 @@ from faults.row import Run, row
 from faults.waiting import until
 
 GROWTH_MB_MAX: Final = 200.0
+OUTAGES_S: Final = (90, 90, 600)
+OUTAGE_QUICK_S: Final = 5
 
 
 @row(6, "kill -9 of a PostgreSQL backend, and of all of it", "N A")
@@ -37,13 +39,16 @@ async def kill_database(run: Run) -> None:
 async def stop_database(run: Run) -> None:
     """Shut it down as a crash does, and stay without it. Lockers keep what the hub cannot write."""
     rig = run.rig
-    for _ in run.times(quick=1, full=3):
+    for number in run.times(quick=1, full=len(OUTAGES_S)):
         await run.traffic(2)
         await rig.database.stop(signal.SIGQUIT)
         run.injected()
-        await _openings_go_on(run, 90 if run.full else 5)
+        away_s = OUTAGES_S[number] if run.full else OUTAGE_QUICK_S
+        await _openings_go_on(run, away_s)
         await rig.database.start()
-        run.notes["ready_again_s"] = round(await rig.hub.ready(), 2)
+        ready_s = round(await rig.hub.ready(), 2)
+        run.notes["away_longest_s"] = max(away_s, run.notes.get("away_longest_s", 0))
+        run.notes["ready_again_s"] = max(ready_s, run.notes.get("ready_again_s", 0))
 
 
 @row(8, "PostgreSQL frozen", "N B, openings in their budget")
