@@ -281,6 +281,7 @@ class _Build:
         config = self.config
         auth = self.auth
         lockers = Lockers(self.fleet, self.store, self.commanding.store, self.live, config.commands)
+        page = Page(folder())
         routes = [
             *auth.routes(),
             *lockers.routes(),
@@ -298,11 +299,11 @@ class _Build:
             *alarm_routes(self.alarms, self.fleet),
             *self.socket.routes(),
             *health_routes(self.health),
-            *Page(folder()).routes(),
+            *page.routes(),
         ]
         service = Service(self.metrics, self.checks, lambda: document(routes, __version__), __version__)
         routes += service.routes()
-        return application(routes, auth, self.metrics, config.http)
+        return application(routes, auth, self.metrics, config.http, page.lost)
 
     def writers(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return the tasks that write; they end when their queue is closed and empty."""

@@ -6,6 +6,7 @@ import mimetypes
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,7 @@ VIEWS: Final = (
 
 _SHEETS: Final = "css/all.css"
 _IMPORT: Final = re.compile(rb'^@import "([^"]+)";$', re.MULTILINE)
+_NO_PAGES: Final = ("/api/", "/static/")
 _PACKED_BYTES_MIN: Final = 500
 """Smaller files fit into one packet as they are."""
 
@@ -70,6 +72,13 @@ class Page:
         files = Route("GET", "/static/{path:.+}", "The page's files", self._file, public=True, documented=False)
         icon = Route("GET", "/favicon.ico", "The page's icon", self._icon, public=True, documented=False)
         return [*views, files, icon]
+
+    def lost(self, request: web.Request) -> web.Response | None:
+        """Answer a person whose address is none with the page, which says so in words. None for programs."""
+        is_person = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+        if not is_person or request.path.startswith(_NO_PAGES):
+            return None
+        return _serve(request, self._files["index.html"], HTTPStatus.NOT_FOUND)
 
     async def _index(self, request: web.Request) -> web.Response:
         return _serve(request, self._files["index.html"])
@@ -110,14 +119,14 @@ def _file(path: Path, body: bytes) -> _File:
     return _File(body, content_type, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
 
-def _serve(request: web.Request, file: _File) -> web.Response:
+def _serve(request: web.Request, file: _File, status: int = HTTPStatus.OK) -> web.Response:
     headers = {**HEADERS, "ETag": file.etag}
-    if request.headers.get("If-None-Match") == file.etag:
-        return web.Response(status=304, headers=headers)
+    if status == HTTPStatus.OK and request.headers.get("If-None-Match") == file.etag:
+        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
     charset = "utf-8" if file.content_type.startswith("text/") else None
     headers["Vary"] = "Accept-Encoding"
     packed = "gzip" in request.headers.get("Accept-Encoding", "") and len(file.body) > _PACKED_BYTES_MIN
     if packed:
         headers["Content-Encoding"] = "gzip"
     body = file.packed if packed else file.body
-    return web.Response(body=body, headers=headers, content_type=file.content_type, charset=charset)
+    return web.Response(status=status, body=body, headers=headers, content_type=file.content_type, charset=charset)

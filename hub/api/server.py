@@ -20,10 +20,14 @@ _log = logging.getLogger(__name__)
 # How the router names a route whose parameter has a pattern.
 _PATTERN = re.compile(r"\{(\w+):[^}]+\}")
 _Serve = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Lost = Callable[[web.Request], web.Response | None]
+"""Answers a request that no route is for, or leaves it."""
 
 
-def application(routes: list[Route], auth: Auth, metrics: Metrics, config: Http) -> web.Application:
-    """Return the application that serves the routes."""
+def application(
+    routes: list[Route], auth: Auth, metrics: Metrics, config: Http, lost: Lost | None = None
+) -> web.Application:
+    """Return the application that serves the routes. `lost` answers people whose address is none."""
     by_resource: dict[tuple[str, str], Route] = {
         (route.method, _PATTERN.sub(r"{\1}", route.path)): route for route in routes
     }
@@ -35,7 +39,9 @@ def application(routes: list[Route], auth: Auth, metrics: Metrics, config: Http)
         started = time.perf_counter()
         status = 500
         try:
-            response = await _answer(request, handler, auth, by_resource.get((request.method, path)))
+            route = by_resource.get((request.method, path))
+            page = lost(request) if lost is not None and resource is None else None
+            response = page or await _answer(request, handler, auth, route)
             status = response.status
             return response
         finally:

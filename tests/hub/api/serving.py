@@ -122,6 +122,7 @@ async def served(
         config.jobs, uuid4(), store, fleet, commanding.dispatch, commanding.durable, metrics, lambda: False
     )
     looked_up = Lockers(fleet, store, commanding.store, viewers, config.commands)
+    page = Page(folder())
     routes = [
         *auth.routes(),
         *looked_up.routes(),
@@ -136,7 +137,7 @@ async def served(
         *retention_routes(build_service(config, store, "hub", metrics), store),
         *socket.routes(),
         *health_routes(health),
-        *Page(folder()).routes(),
+        *page.routes(),
     ]
     routes += Service(metrics, {"database": store.ping}, lambda: document(routes, "0.0.0"), "0.0.0").routes()
     running = [
@@ -146,7 +147,7 @@ async def served(
     try:
         async with (
             store,
-            TestServer(application(routes, auth, metrics, http), host="127.0.0.1") as server,
+            TestServer(application(routes, auth, metrics, http, page.lost), host="127.0.0.1") as server,
             aiohttp.ClientSession(str(server.make_url(""))) as client,
         ):
             assert server.port is not None

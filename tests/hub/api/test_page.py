@@ -37,6 +37,23 @@ async def test_a_file_that_is_known_is_not_sent_again(tmp_path: Path) -> None:
             assert third.status == 200
 
 
+async def test_a_person_whose_address_is_none_gets_the_page_and_a_program_a_problem(tmp_path: Path) -> None:
+    person = {"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"}
+    index = (folder() / "index.html").read_text(encoding="utf-8")
+    async with served(tmp_path) as hub:
+        async with hub.http.get("/", headers=person) as there:
+            tag = there.headers["ETag"]
+        for path in ("/nowhere", "/lockers/berlin-01/nowhere"):
+            async with hub.http.get(path, headers={**person, "If-None-Match": tag}) as answer:
+                assert (answer.status, await answer.text()) == (404, index), path
+                assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+            async with hub.http.get(path) as answer:
+                assert (answer.status, (await answer.json(content_type=None))["code"]) == (404, "not_found")
+        for method, path in (("GET", "/api/v1/nowhere"), ("GET", "/static/nowhere"), ("POST", "/nowhere")):
+            async with hub.http.request(method, path, headers=person) as answer:
+                assert (answer.status, answer.content_type) == (404, "application/problem+json"), path
+
+
 async def test_a_file_outside_of_the_page_is_not_there(tmp_path: Path) -> None:
     async with served(tmp_path) as hub:
         for path in ("/static/app/none.js", "/static/%2e%2e/%2e%2e/README.md", "/static/../../README.md"):

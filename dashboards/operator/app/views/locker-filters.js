@@ -69,7 +69,7 @@ class LockerFilters extends View {
     return html`<div class="toolbar" role="search">
       <label class="search">
         ${icon("search")}<span class="unseen">Search by id, name, site, address, serial, firmware or tag</span>
-        <input id="search" type="search" placeholder="Search id, name, address, serial…" autocomplete="off" spellcheck="false"
+        <input id="search" type="search" placeholder="Search" autocomplete="off" spellcheck="false"
           .value=${filter.q} @input=${(/** @type {InputEvent} */ e) => this.#narrow({ q: inputOf(e).value.trim() })} />
         <kbd aria-hidden="true">/</kbd>
       </label>

@@ -87,7 +87,7 @@ export class Statistics extends View {
     const happened = total.openings + total.closings + total.put_in + total.collected > 0;
     return html`
       ${problem ? html`<p class="stat-note" role="alert">${toneMark("caution")}Newer numbers did not come: ${problem.title}. These are older.</p>` : nothing}
-      ${answer.hours_due ? html`<p class="stat-note" role="status">${toneMark("caution")}${some(answer.hours_due, "hour")} wait to be counted again; half a minute usually does it. Until then some numbers are too small.</p>` : nothing}
+      ${answer.hours_due ? html`<p class="stat-note" role="status">${toneMark("caution")}${some(answer.hours_due, "hour")} ${answer.hours_due === 1 ? "waits" : "wait"} to be counted again; half a minute usually does it. Until then some numbers are too small.</p>` : nothing}
       ${happened ? nothing : notice("Nothing happened in this time", question.site || question.locker ? html`No door moved${question.locker ? html` at <span class="mono">${question.locker}</span>` : nothing}${question.site ? ` in ${question.site}` : nothing}. Choose a longer span, or leave the filters out.` : "No door moved. Choose a longer span.")}
       ${happened ? this.#tiles(total, collect) : nothing}
       ${happened ? html`<div class="panel"><div class="plots">${this.#charts(answer).map((one) => html`<lh-bars .app=${this.app} .heading=${one.heading} .note=${one.note} .what=${one.what}
