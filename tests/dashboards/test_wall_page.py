@@ -1,7 +1,9 @@
+import re
+
 import pytest
 from playwright.async_api import expect
 
-from tests.dashboards.alarms import alarm
+from tests.dashboards.alarms import alarm, alarming
 from tests.dashboards.axe import axe
 from tests.dashboards.conftest import Open
 from tests.dashboards.fake_hub import FakeHub, fleet
@@ -55,6 +57,24 @@ async def test_it_is_held_and_turned_by_hand_and_left(window: Open) -> None:
         await page.keyboard.press("Enter")
         await expect(page.locator(".kpis")).to_be_visible()
         assert await page.evaluate("document.documentElement.dataset.theme ?? ''") == ""
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080)])
+async def test_nothing_goes_over_the_lower_edge_and_what_is_left_out_is_counted(
+    window: Open, width: int, height: int
+) -> None:
+    what = "40 doors were opened in a short time, and no job asked for it"
+    alarms = [alarm(f"alarm {number}", what=what, ago_s=number) for number in range(40)]
+    async with alarming(*alarms, lockers=300).serve() as hub:
+        one = await window(hub, width=width, height=height)
+        for pages in ("overview", "alarms", "site:Hamburg"):
+            page = await one.go(f"/wall?pages={pages}")
+            more = page.get_by_text(re.compile(r"^and \d+ more$")).first
+            await expect(more).to_be_in_viewport(ratio=1)
+            await expect(page.locator(".wall-foot")).to_be_in_viewport(ratio=1)
+            shown = await page.locator(".wall-list").first.locator("li").count()
+            assert shown >= 1
+            await expect(more).to_have_text(f"and {40 - shown} more")
 
 
 async def test_it_is_dark_and_says_when_it_is_not_up_to_date(window: Open) -> None:

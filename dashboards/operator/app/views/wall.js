@@ -17,8 +17,13 @@ import { TILES, asOf, countsShown } from "./tiles.js";
  * @import {Counts} from "./tiles.js"
  */
 
-/** Rows of a list: so many pixels of the screen for each. */
+/** Rows of a list: so many pixels of the screen for each, to begin with, and never fewer rows than that. */
 const ROW_PX = 95;
+const ROWS_MIN = 3;
+/** The last line with what is above and below it. */
+const FOOT_SHARE = 3;
+/** Below it columns stand under each other, and somebody scrolls. */
+const COLUMNS_PX = 800;
 /** How much of the screen's height is left for the grid. */
 const GRID_SHARE = 0.7;
 /** Large figures of a page. */
@@ -45,6 +50,9 @@ export class Wall extends View {
   #n = 0;
   #turnedAtMs = performance.now();
   #movedAtMs = -IDLE_MS;
+  /** Rows that this page had no room for. */
+  #dropped = 0;
+  #heightPx = 0;
   #stir = () => {
     this.#movedAtMs = performance.now();
     this.idle = false;
@@ -113,7 +121,26 @@ export class Wall extends View {
     </div>`;
   }
 
+  /** Nobody scrolls a wall: rows that would go over its lower edge are counted and not shown. */
+  updated() {
+    const lists = this.querySelector(".wall-columns > :last-child, .wall > section");
+    const foot = this.querySelector(".wall-foot");
+    if (!lists || !foot || innerWidth <= COLUMNS_PX || this.#rows <= ROWS_MIN) return;
+    const over = lists.getBoundingClientRect().bottom + FOOT_SHARE * foot.getBoundingClientRect().height - innerHeight;
+    if (over <= 0) return;
+    this.#dropped += Math.max(1, Math.floor(over / ROW_PX));
+    this.requestUpdate();
+  }
+
+  get #rows() {
+    return Math.max(ROWS_MIN, Math.floor(innerHeight / ROW_PX) - this.#dropped);
+  }
+
   #tick() {
+    if (innerHeight !== this.#heightPx) {
+      this.#heightPx = innerHeight;
+      this.#dropped = 0;
+    }
     if (location.search !== this.#search || this.#rotation.pages.length === 0) {
       this.#search = location.search;
       this.#rotation = rotationOf(new URLSearchParams(location.search));
@@ -125,6 +152,7 @@ export class Wall extends View {
     if (!this.held && this.#rotation.pages.length > 1 && now - this.#turnedAtMs >= this.#rotation.everyS * 1000) {
       this.#n = (this.#n + 1) % this.#rotation.pages.length;
       this.#turnedAtMs = now;
+      this.#dropped = 0;
     }
   }
 
@@ -133,6 +161,7 @@ export class Wall extends View {
     const { length } = this.#rotation.pages;
     this.#n = (this.#n + step + length) % length;
     this.#turnedAtMs = performance.now();
+    this.#dropped = 0;
     this.requestUpdate();
   }
 
@@ -143,7 +172,7 @@ export class Wall extends View {
 
   /** @param {WallPage} page */
   #page(page) {
-    const rows = Math.max(3, Math.floor(innerHeight / ROW_PX));
+    const rows = this.#rows;
     const fit = Math.round(innerHeight * GRID_SHARE);
     if (page.kind === "alarms") return this.#alarms(null, rows + 2);
     const { lockers } = this.app.fleet;
