@@ -303,7 +303,7 @@ class _Build:
         ]
         service = Service(self.metrics, self.checks, lambda: document(routes, __version__), __version__)
         routes += service.routes()
-        return application(routes, auth, self.metrics, config.http, page.lost)
+        return application(routes, auth, self.metrics, config.http, page.lost())
 
     def writers(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return the tasks that write; they end when their queue is closed and empty."""

@@ -36,7 +36,6 @@ VIEWS: Final = (
 
 _SHEETS: Final = "css/all.css"
 _IMPORT: Final = re.compile(rb'^@import "([^"]+)";$', re.MULTILINE)
-_NO_PAGES: Final = ("/api/", "/static/")
 _PACKED_BYTES_MIN: Final = 500
 """Smaller files fit into one packet as they are."""
 
@@ -73,11 +72,11 @@ class Page:
         icon = Route("GET", "/favicon.ico", "The page's icon", self._icon, public=True, documented=False)
         return [*views, files, icon]
 
-    def lost(self, request: web.Request) -> web.Response | None:
-        """Answer a person whose address is none with the page, which says so in words. None for programs."""
-        is_person = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
-        if not is_person or request.path.startswith(_NO_PAGES):
-            return None
+    def lost(self) -> Route:
+        """Return the route for every other address: the page, which says in words that nothing is there."""
+        return Route("GET", "/{path:.*}", "The operator page", self._nothing, public=True, documented=False)
+
+    async def _nothing(self, request: web.Request) -> web.Response:
         return _serve(request, self._files["index.html"], HTTPStatus.NOT_FOUND)
 
     async def _index(self, request: web.Request) -> web.Response:

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import Final
 
 from aiohttp import web
 
@@ -20,12 +21,11 @@ _log = logging.getLogger(__name__)
 # How the router names a route whose parameter has a pattern.
 _PATTERN = re.compile(r"\{(\w+):[^}]+\}")
 _Serve = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Lost = Callable[[web.Request], web.Response | None]
-"""Answers a request that no route is for, or leaves it."""
+_FOR_PROGRAMS: Final = ("/api/", "/static/")
 
 
 def application(
-    routes: list[Route], auth: Auth, metrics: Metrics, config: Http, lost: Lost | None = None
+    routes: list[Route], auth: Auth, metrics: Metrics, config: Http, lost: Route | None = None
 ) -> web.Application:
     """Return the application that serves the routes. `lost` answers people whose address is none."""
     by_resource: dict[tuple[str, str], Route] = {
@@ -40,8 +40,9 @@ def application(
         status = 500
         try:
             route = by_resource.get((request.method, path))
-            page = lost(request) if lost is not None and resource is None else None
-            response = page or await _answer(request, handler, auth, route)
+            if route is None and lost is not None and _is_of_a_person(request):
+                route, handler = lost, lost.serve
+            response = await _answer(request, handler, auth, route)
             status = response.status
             return response
         finally:
@@ -66,6 +67,11 @@ async def start(app: web.Application, config: Http) -> web.AppRunner:
         await runner.cleanup()
         raise ConfigError(f"cannot listen on {config.host}:{config.port}: {error.strerror or error}") from None
     return runner
+
+
+def _is_of_a_person(request: web.Request) -> bool:
+    html = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+    return html and not request.path.startswith(_FOR_PROGRAMS)
 
 
 async def _answer(request: web.Request, serve: _Serve, auth: Auth, route: Route | None) -> web.StreamResponse:

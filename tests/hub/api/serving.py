@@ -147,7 +147,7 @@ async def served(
     try:
         async with (
             store,
-            TestServer(application(routes, auth, metrics, http, page.lost), host="127.0.0.1") as server,
+            TestServer(application(routes, auth, metrics, http, page.lost()), host="127.0.0.1") as server,
             aiohttp.ClientSession(str(server.make_url(""))) as client,
         ):
             assert server.port is not None

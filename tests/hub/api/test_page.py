@@ -49,6 +49,8 @@ async def test_a_person_whose_address_is_none_gets_the_page_and_a_program_a_prob
                 assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
             async with hub.http.get(path) as answer:
                 assert (answer.status, (await answer.json(content_type=None))["code"]) == (404, "not_found")
+        async with hub.http.get("/nowhere", headers={**person, "Host": "rebound.example"}) as answer:
+            assert (answer.status, (await answer.json(content_type=None))["code"]) == (403, "foreign_host")
         for method, path in (("GET", "/api/v1/nowhere"), ("GET", "/static/nowhere"), ("POST", "/nowhere")):
             async with hub.http.request(method, path, headers=person) as answer:
                 assert (answer.status, answer.content_type) == (404, "application/problem+json"), path
