@@ -23,6 +23,7 @@ SEEDS_MAX = 300
 EXAMPLES = int(os.environ.get("PAIR_EXAMPLES", "30"))
 
 
+@pytest.mark.timeout(900)  # it counts in seconds of the processor, of which a busy machine gives few
 def test_nothing_is_lost_twice_or_late_whatever_fails() -> None:
     happened: Counter[str] = Counter()
     deadline = time.process_time() + CPU_S
