@@ -133,7 +133,7 @@ class Slow:
 
 async def test_agents_stop_once_they_have_read_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet, "_LOOK_AGAIN_S", 0)
-    quick, slow = Slow("test-001", 1), Slow("test-002", 500)
+    quick, slow = Slow("test-001", 1), Slow("test-002", 200)
     assert await fleet._all_known([quick, slow]) == []  # type: ignore[list-item]  # noqa: SLF001
     assert (quick.looks, slow.looks) == (0, 0)
 
