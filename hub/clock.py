@@ -8,6 +8,7 @@ from typing import Final
 _BOOT: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 _BETWEEN_NS: Final = 1_000_000
+"""Two clocks that were read within it were read at once."""
 _LOOKS_MAX: Final = 5
 
 

@@ -184,7 +184,7 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     policy_file: str | None = None
     """The periods, if they are not those that come with the hub."""
     trusted_key_files: list[str] = []
-    """Public halves of keys that signed proofs before it."""
+    """Public halves of keys that signed proofs before the present one."""
 
 
 class Influx(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 COUNTS = ("lost", "duplicate", "phantom", "late", "double")
 MATRIX = [*range(1, 13), *range(14, 25), *range(26, 35)]
-SECONDS_MAX = 600
+SECONDS_MAX = 360
 
 
 def installed(program: str) -> bool:

@@ -11,6 +11,7 @@ OPEN = {"kind": "open", "door": 3}
 PATH = "/api/v1/lockers/berlin-01/commands"
 BRIEF: dict[str, Any] = {"commands_open_deadline_ms": 1000}
 """For tests that leave a command in flight: a stopping hub waits for it."""
+_ASKED_MAX = 10
 RETRIED = {"rate_limited", "broker_unavailable", "hub_busy", "draining", "too_late", "database_unavailable"}
 
 
@@ -36,11 +37,12 @@ async def ask(hub: Scene, body: object = OPEN, path: str = PATH, **options: Any)
     A hub that a busy machine made stand still for a second refuses what may have waited; then it is asked again, as
     its answer says.
     """
-    while True:
+    for _ in range(_ASKED_MAX):
         status, answer, again_after_s = await _asked(hub, body, path, options)
         if answer.get("code") != "too_late":
             return status, answer
         await asyncio.sleep(again_after_s)
+    raise AssertionError(f"the hub was too late {_ASKED_MAX} times")
 
 
 async def _asked(hub: Scene, body: object, path: str, options: dict[str, Any]) -> tuple[int, Any, float]:

@@ -124,8 +124,8 @@ async def test_yesterdays_copy(
             assert events_of(dsn, person["actor"]) == 0
             proof = await build_retention(hub.config, hub.hub.store, "test").run(clock.wall())
             # The hub's upkeep may have counted the old event's hour meanwhile, and the count goes with it.
-            assert {done["category"] for done in proof["done"]} == {"event"}
-            assert [done["removed"] for done in proof["done"] if done["table"] == "event"] == [1]
+            removed = [(done["table"], done["removed"]) for done in proof["done"]]
+            assert removed in ([("event", 1)], [("event", 1), ("door_hour", 1)])
         # The disaster: `other` is what the next one is called.
         restored = settings_of(hub, other, backup)
         rows(database.dsn("postgres"), f"DROP DATABASE {restored['DATABASE']} WITH (FORCE)")
