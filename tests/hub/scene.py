@@ -27,6 +27,7 @@ from hub.store.timescale import Store
 from hub.tasks import end
 from tests.services.conftest import Cluster, MosquittoBroker, free_port
 from wire.messages import (
+    DURABLE_KINDS,
     Clock,
     Command,
     CommandState,
@@ -46,6 +47,8 @@ from wire.messages import (
 from wire.topics import HUB_STATE, Channel, topic_of
 
 WAIT_S = 15.0
+PATIENT_MS = 10_000
+"""The deadline of an opening where a test is not about it: a busy machine is no reason for a command to be late."""
 LOCKERS = ("berlin-01", "paris-02")
 DOORS = 4
 _T = TypeVar("_T")
@@ -177,6 +180,7 @@ async def scene(
         "retention_directory": folder / "retention",
         "retention_key_file": folder / "retention_key.pem",
         "service_registry_poll_s": 0.05,
+        "commands_open_deadline_ms": PATIENT_MS,
         **settings,
     }
     config = load(file, {f"HUB_{name.upper()}": str(value) for name, value in wanted.items()})
@@ -217,6 +221,8 @@ class Agent:
     receipts: "asyncio.Queue[Receipt]" = field(default_factory=asyncio.Queue)
     commands: "asyncio.Queue[Command]" = field(default_factory=asyncio.Queue)
     hub_states: "asyncio.Queue[bytes]" = field(default_factory=asyncio.Queue)
+    unanswered: dict[UUID, None] = field(default_factory=dict)
+    """The instant commands that came, in their order, and have no last word yet."""
 
     def up(self) -> dict[str, Any]:
         return {
@@ -243,6 +249,8 @@ class Agent:
     async def reply(
         self, command: UUID, state: CommandState, reason: str | None = None, stages: Stages | None = None
     ) -> None:
+        if state is not CommandState.ACCEPTED:
+            self.unanswered.pop(command, None)
         message = Reply(**self.up(), id=command, state=state, reason=reason, stages=stages)
         await self.publish(Channel.REPLIES, encode(message))
 
@@ -263,7 +271,15 @@ class Agent:
                 self.receipts.put_nowait(decode_receipt(message.payload))
             else:
                 assert not message.retain
-                self.commands.put_nowait(decode_command(message.payload))
+                command = decode_command(message.payload)
+                if command.kind not in DURABLE_KINDS:
+                    self.unanswered[command.id] = None
+                self.commands.put_nowait(command)
+
+    async def leave(self) -> None:
+        """Answer what is unanswered, so that a stopping hub waits for nothing."""
+        for command in list(self.unanswered):
+            await self.reply(command, CommandState.FAILED, "the locker leaves")
 
 
 @asynccontextmanager
@@ -289,7 +305,10 @@ async def online(scene: Scene, locker: str = "berlin-01", **changed: Any) -> Asy
     async with agent(scene.broker, locker, **changed) as one:
         await one.presence()
         await eventually(lambda: _is(scene, locker, "online"), f"{locker} online")
-        yield one
+        try:
+            yield one
+        finally:
+            await one.leave()
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.hub.asking import BRIEF, OPEN, PATH, Opener, ask, state_of
+from tests.hub.asking import OPEN, PATH, Opener, ask, state_of
 from tests.hub.scene import (
     Scene,
     agent,
@@ -100,9 +100,10 @@ async def test_a_door_that_did_not_open_ends_the_wait_too(
 
 
 async def test_a_wait_ends_when_its_time_is_up(mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path) -> None:
-    async with scene(mosquitto_broker, dsn, tmp_path, http_wait_s_max=0.05, **BRIEF) as hub, online(hub):
+    async with scene(mosquitto_broker, dsn, tmp_path, http_wait_s_max=0.05) as hub, online(hub) as locker:
         status, answer = await ask(hub, params={"wait": "pulse"})
         assert (status, answer["state"]) == (202, "sent")
+        assert str((await locker.command()).id) == answer["id"]
 
 
 async def test_refusals(mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path) -> None:
@@ -158,7 +159,7 @@ async def online_refusals(hub: Scene) -> None:
 async def test_a_door_out_of_service_is_not_opened(
     mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
 ) -> None:
-    async with scene(mosquitto_broker, dsn, tmp_path, **BRIEF) as hub, online(hub):
+    async with scene(mosquitto_broker, dsn, tmp_path) as hub, online(hub) as locker:
         rows(dsn, "UPDATE door SET in_service = false, service_reason = 'bent' WHERE number = 3")
 
         async def out() -> bool:
@@ -172,10 +173,11 @@ async def test_a_door_out_of_service_is_not_opened(
             "Door 3 is out of service: bent.",
         )
         assert (await ask(hub, {"kind": "locate", "door": 3}))[0] == 202
+        assert (await locker.command()).kind == "locate"
 
 
 async def test_one_command_a_door_at_a_time(mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path) -> None:
-    async with scene(mosquitto_broker, dsn, tmp_path, **BRIEF) as hub, online(hub) as locker:
+    async with scene(mosquitto_broker, dsn, tmp_path) as hub, online(hub) as locker:
         _, first = await ask(hub)
         status, answer = await ask(hub)
         assert (status, answer["code"]) == (409, "door_busy")
@@ -183,6 +185,7 @@ async def test_one_command_a_door_at_a_time(mosquitto_broker: MosquittoBroker, d
         await locker.reply(UUID(first["id"]), CommandState.SUCCEEDED)
         await state_of(hub, first["id"], "succeeded")
         assert (await ask(hub))[0] == 202
+        assert [(await locker.command()).door for _ in range(3)] == [3, 2, 3]
 
 
 async def test_too_many_commands_are_refused_with_a_time_to_come_again(
