@@ -4,6 +4,7 @@ A rule takes the parsed sources and returns the breaches it finds, one sentence 
 """
 
 import ast
+import functools
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -95,11 +96,17 @@ class Module:
 
     def imports(self) -> Iterator[str]:
         """The full names of the modules that it imports."""
-        for node in ast.walk(ast.parse(self.text)):
+        for node in nodes(self.text):
             if isinstance(node, ast.Import):
                 yield from (name.name for name in node.names)
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 yield node.module
+
+
+@functools.cache
+def nodes(text: str) -> tuple[ast.AST, ...]:
+    """All that a source is made of; many rules look at it."""
+    return tuple(ast.walk(ast.parse(text)))
 
 
 Rule = Callable[[list[Module]], list[str]]
@@ -143,7 +150,7 @@ def impure_core_code(modules: list[Module]) -> list[str]:
     clocks = {"now", "utcnow", "today", "uuid1", "uuid4"}
     found = []
     for module in (module for module in modules if module.is_core):
-        for node in ast.walk(ast.parse(module.text)):
+        for node in nodes(module.text):
             where = f"{module.path}:{getattr(node, 'lineno', 0)}"
             if isinstance(node, waiting):
                 found.append(f"{where} waits")
@@ -180,7 +187,7 @@ def relative_imports(modules: list[Module]) -> list[str]:
     return [
         f"{module.path}:{node.lineno}"
         for module in modules
-        for node in ast.walk(ast.parse(module.text))
+        for node in nodes(module.text)
         if isinstance(node, ast.ImportFrom) and node.level > 0
     ]
 
@@ -195,7 +202,7 @@ def sql_in_the_hubs_code(modules: list[Module]) -> list[str]:
         f"{module.path}:{node.lineno} {node.value.strip()[:40]}"
         for module in modules
         if module.top == "hub"
-        for node in ast.walk(ast.parse(module.text))
+        for node in nodes(module.text)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL.match(node.value)
     ]
 
