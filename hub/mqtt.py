@@ -271,6 +271,8 @@ class _Client(Client):  # type: ignore[misc] # gmqtt is untyped
     acknowledgements: Acknowledgements
     broken: str | None = None
     """What was wrong with the stream, if that is why it ended."""
+    _is_over = False
+    """The transport has let go of its socket. asyncio's may not be aborted then, if it was closed with data unsent."""
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - passed on as they are
         super().__init__(*args, **options)
@@ -289,14 +291,18 @@ class _Client(Client):  # type: ignore[misc] # gmqtt is untyped
     def abort(self) -> None:
         """End the connection without a word, and without waiting for what is not sent."""
         self.acknowledgements.close()
-        if self._connection is not None:
+        if self._connection is not None and not self._is_over:
             self._connection._transport.abort()  # noqa: SLF001 - see above
 
     async def _create_connection(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - gmqtt's own
         connection = await super()._create_connection(*args, **options)
         protocol = connection._protocol  # noqa: SLF001 - see above
         properties = protocol.proto_ver == MQTTv50
-        read_more = protocol.read
+        read_more, tell_lost = protocol.read, protocol.connection_lost
+
+        def connection_lost(why: Exception | None) -> None:
+            self._is_over = True
+            tell_lost(why)
 
         def read_packets(data: bytes) -> int:
             """Return how many bytes were read; -1 makes gmqtt read no more."""
@@ -323,6 +329,7 @@ class _Client(Client):  # type: ignore[misc] # gmqtt is untyped
             await asyncio.sleep(0)
             return bytes(await read_more(_READ_BYTES))
 
+        protocol.connection_lost = connection_lost
         protocol._read_packet = read_packets  # noqa: SLF001 - see above
         protocol.read = read_a_little
         return connection

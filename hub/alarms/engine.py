@@ -32,8 +32,6 @@ _log = logging.getLogger(__name__)
 _TICK_S: Final = 1.0
 _FRESH_MS: Final = 60_000
 """A reading that is older than this when it comes says nothing of how it is now."""
-_BACK_S: Final = 15.0
-"""After its own link to the broker was away, the hub waits so long for lockers before it takes them for lost."""
 _HEALTH_MS: Final = 1000
 """How long figures about the alarms hold while no alarm changes."""
 _OVERLAP: Final = timedelta(minutes=1)
@@ -244,7 +242,7 @@ class Alarms:
         """Look who can be reached, let delays come true, and show what came of it."""
         now, now_ms = clock.wall(), clock.now_ms()
         if not self._listening():
-            self._deaf_until_ms = now_ms + _BACK_S * 1000
+            self._deaf_until_ms = now_ms + self._config.reconnect_s * 1000
         self._look_who_is_there(now, now_ms, deaf=now_ms < self._deaf_until_ms)
         self.watch.tick(now=now, now_ms=now_ms)
         self._show()

@@ -330,6 +330,27 @@ async def test_the_command_line_lists_and_acknowledges_and_the_hub_follows(
         assert (await asyncio.to_thread(hub_says, "rules"))["version"] == "2026.1"
 
 
+async def test_while_the_hub_itself_has_just_come_back_nobody_is_taken_for_lost(
+    mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
+) -> None:
+    own = tmp_path / "rules.toml"
+    own.write_text(
+        'version = "mine"\n'
+        '[[rule]]\nid = "gone"\ntype = "locker.offline"\nseverity = "high"\n'
+        'condition = { kind = "no_data", of = "locker" }\n'
+    )
+    settings = {"alarms_rules_file": own, "alarms_reconnect_s": 3600}
+    async with scene(mosquitto_broker, dsn, tmp_path, **settings) as hub, online(hub) as locker:
+        await locker.presence(online=False)
+
+        async def away() -> bool:
+            return bool((await hub.locker(BERLIN))["state"] == "offline")
+
+        await eventually(away, "the locker is away")
+        hub.hub.alarms.turn()
+        assert await alarms(hub) == []
+
+
 async def test_a_locker_that_goes_and_comes_and_one_whose_ledger_has_a_gap(
     mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
 ) -> None:
@@ -349,7 +370,8 @@ async def test_a_locker_that_goes_and_comes_and_one_whose_ledger_has_a_gap(
         heard.append(transition.what)
         raise RuntimeError("a defect")
 
-    async with scene(mosquitto_broker, dsn, tmp_path, alarms_rules_file=own) as hub, online(hub) as locker:
+    settings = {"alarms_rules_file": own, "alarms_reconnect_s": 0.1}
+    async with scene(mosquitto_broker, dsn, tmp_path, **settings) as hub, online(hub) as locker:
         hub.hub.alarms.listen(broken)
         await locker.presence(online=False)
         gone = await one(hub, "locker.offline")
