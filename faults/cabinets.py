@@ -2,8 +2,9 @@
 
 A process of its own, so that doors and their truth outlive any agent, and no load of the harness delays an answer.
 First it prints each locker's terminal, as one JSON object. `DIRECTORY/LOCKER.jsonl` then gets a line for each
-movement, timed by CLOCK_BOOTTIME in ms. A line `busy` on standard input lets people come: some open a door by
-the emergency key, and all doors are shut after a while; after `calm` nobody comes, and what is open is shut.
+movement, timed by CLOCK_BOOTTIME in ms; `within_ms` is how much earlier it may have been. A line `busy` on standard
+input lets people come: some open a door by the emergency key, and all doors are shut after a while; after `calm`
+nobody comes, and what is open is shut.
 """
 
 import asyncio
@@ -25,8 +26,29 @@ KEY_DOORS: Final = 2
 OPEN_S: Final = (0.8, 1.6)
 """How long a door stands open: long enough to be seen at 20 readings a second, and through a busy moment."""
 _TICK_S: Final = 0.05
+_ASIDE_MS: Final = 200
+"""Boards that have not looked up for so long were put aside, and do not know when in that time a frame came."""
+_AFTER_ASIDE_MS: Final = 20
+"""What is read so soon after it may have come in that time."""
 _KEYS_PER_S: Final = 0.25
 _NICENESS: Final = -10
+
+
+class Attention:
+    """How exactly the boards know when a frame came."""
+
+    def __init__(self) -> None:
+        self._looked_ms: int | None = None
+        self._aside: tuple[int, int] | None = None
+
+    def look(self, now_ms: int) -> int:
+        """Look up; return for how long what is read now may have been waiting, in ms."""
+        if self._looked_ms is not None and now_ms - self._looked_ms > _ASIDE_MS:
+            self._aside = self._looked_ms, now_ms
+        self._looked_ms = now_ms
+        if self._aside is None or now_ms - self._aside[1] > _AFTER_ASIDE_MS:
+            return 0
+        return now_ms - self._aside[0]
 
 
 class Cabinet:
@@ -47,6 +69,8 @@ class Cabinet:
             for address, first in enumerate(range(0, doors, LOCKS))
         ]
         self._shut_at: dict[int, float] = {}
+        self._attention = Attention()
+        self._within_ms = 0
         self._terminal = BoardTerminal(self._respond)
 
     @property
@@ -57,6 +81,7 @@ class Cabinet:
     def tick(self, now_s: float, *, busy: bool) -> None:
         """Let people come, and shut what has been open for long enough."""
         now_ms = _now_ms()
+        self._within_ms = self._attention.look(now_ms)
         if busy and self._random.random() < _KEYS_PER_S * _TICK_S:
             board, lock = self._at(self._random.randint(self.doors - KEY_DOORS + 1, self.doors))
             board.turn_key(lock, now_ms)
@@ -78,10 +103,12 @@ class Cabinet:
 
     def _respond(self, data: bytes) -> bytes:
         now_ms = _now_ms()
+        self._within_ms = self._attention.look(now_ms)
         return b"".join(board.receive(data, now_ms) for board in self._boards)
 
     def _write(self, what: str, door: int) -> None:
-        os.write(self._file, json.dumps({"t": _now_ms(), "what": what, "door": door}).encode() + b"\n")
+        record = {"t": _now_ms(), "what": what, "door": door, "within_ms": self._within_ms}
+        os.write(self._file, json.dumps(record).encode() + b"\n")
 
 
 async def serve(directory: Path, seed: str, doors: int, names: list[str]) -> None:

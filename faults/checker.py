@@ -12,7 +12,8 @@ from faults.history import Command, Content, Entry, History, Movement, Numbers, 
 
 LINE_MS: Final = 25
 """A board times a pulse when it has read the frame; the locker's last look at the clock is so much earlier at most:
-a frame on a line of 9600 baud, and the scheduler of a busy machine."""
+a frame on a line of 9600 baud, and the scheduler of a busy machine. Where the boards know that they were put aside
+themselves (`Movement.within_ms`), that comes on top: a real board does not stand still with its locker."""
 _ACTED: Final = {
     "succeeded": 0,
     "sent": 1,
@@ -154,7 +155,8 @@ def _pulses(history: History) -> tuple[list[str], list[str], dict[str, int]]:
             for command in commands[movement.locker, movement.door]
             if command.sent_t <= movement.t and command.id not in pulsed
         ]
-        in_time = [command for command in waiting if movement.t <= command.not_after + LINE_MS]
+        earliest_t = movement.t - movement.within_ms
+        in_time = [command for command in waiting if earliest_t <= command.not_after + LINE_MS]
         where = f"{movement.locker} door {movement.door}: a pulse at {movement.t}"
         if in_time:
             chosen = min(in_time, key=lambda c: (_ACTED.get(history.states.get(c.id, ""), 1), c.not_after))

@@ -64,6 +64,8 @@ class Movement(NamedTuple):
     locker: str
     door: int
     t: int
+    within_ms: int = 0
+    """How much earlier it may have been: more than nothing where the boards were put aside with their machine."""
 
 
 @dataclass(slots=True)

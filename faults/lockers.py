@@ -64,7 +64,7 @@ class Boards:
             for line in path.read_text().splitlines():
                 record = json.loads(line)
                 if record["what"] == what:
-                    found.append(Movement(name, record["door"], record["t"]))
+                    found.append(Movement(name, record["door"], record["t"], record["within_ms"]))
         return found
 
     def close(self) -> None:

@@ -264,7 +264,7 @@ class Alarms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     follow_s: Seconds = 2.0
     """How soon what command lines and other hubs did to them is seen."""
     reconnect_s: Seconds = 15.0
-    """After the hub's own link to the broker was away, it waits so long for lockers before it takes them for lost."""
+    """After its own link to the broker was away, the hub waits so long before it takes lockers for lost."""
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

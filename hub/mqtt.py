@@ -272,7 +272,7 @@ class _Client(Client):  # type: ignore[misc] # gmqtt is untyped
     broken: str | None = None
     """What was wrong with the stream, if that is why it ended."""
     _is_over = False
-    """The transport has let go of its socket. asyncio's may not be aborted then, if it was closed with data unsent."""
+    """The transport has let go of its socket. One that was closed with data unsent cannot be aborted after that."""
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - passed on as they are
         super().__init__(*args, **options)

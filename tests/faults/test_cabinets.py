@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 from edge_agent.boards import kerong_cu16 as cu16
-from faults.cabinets import KEY_DOORS, Cabinet
+from faults.cabinets import KEY_DOORS, Attention, Cabinet
 
 DEADLINE_S = 20.0
 
@@ -39,6 +39,14 @@ async def test_a_pulse_and_what_follows_are_written_down(tmp_path: Path) -> None
     assert pulse["t"] <= opened["t"] < closed["t"]
     os.close(line)
     cabinet.close()
+
+
+def test_boards_that_were_put_aside_do_not_know_when_a_frame_came() -> None:
+    attention = Attention()
+    assert [attention.look(t) for t in (1000, 1050, 1250)] == [0, 0, 0]
+    assert attention.look(3250) == 2000
+    assert attention.look(3270) == 2020, "what is read at once may have come in that time as well"
+    assert attention.look(3271) == 0
 
 
 async def test_people_open_doors_by_key_and_shut_them(tmp_path: Path) -> None:

@@ -135,6 +135,13 @@ def test_a_pulse_after_the_deadline_is_late() -> None:
     assert counts(opening(pulses=(2101 + LINE_MS,))) == {"late": 1}
 
 
+def test_a_pulse_is_late_where_it_cannot_have_been_earlier() -> None:
+    history = opening()
+    for within_ms, late in ((400, {}), (399, {"late": 1})):
+        history.pulses = [Movement("a", 3, 2500 + LINE_MS, within_ms)]
+        assert counts(history) == late
+
+
 def test_a_second_pulse_is_double_even_in_the_same_millisecond() -> None:
     assert counts(opening(pulses=(150, 900))) == {"double": 1}
     assert counts(opening(pulses=(150, 150))) == {"double": 1}

@@ -339,7 +339,7 @@ async def test_while_the_hub_itself_has_just_come_back_nobody_is_taken_for_lost(
         '[[rule]]\nid = "gone"\ntype = "locker.offline"\nseverity = "high"\n'
         'condition = { kind = "no_data", of = "locker" }\n'
     )
-    settings = {"alarms_rules_file": own, "alarms_reconnect_s": 3600}
+    settings: dict[str, Any] = {"alarms_rules_file": own, "alarms_reconnect_s": 3600}
     async with scene(mosquitto_broker, dsn, tmp_path, **settings) as hub, online(hub) as locker:
         await locker.presence(online=False)
 
@@ -370,7 +370,7 @@ async def test_a_locker_that_goes_and_comes_and_one_whose_ledger_has_a_gap(
         heard.append(transition.what)
         raise RuntimeError("a defect")
 
-    settings = {"alarms_rules_file": own, "alarms_reconnect_s": 0.1}
+    settings: dict[str, Any] = {"alarms_rules_file": own, "alarms_reconnect_s": 0.1}
     async with scene(mosquitto_broker, dsn, tmp_path, **settings) as hub, online(hub) as locker:
         hub.hub.alarms.listen(broken)
         await locker.presence(online=False)
