@@ -13,6 +13,31 @@ if not os.environ.get("CI"):
     settings.load_profile("here")
 
 
+_OF_A_LIBRARY = "aiomqtt.exceptions"
+"""aiomqtt leaves how a link ended in a future that is read only by whoever waits for messages then."""
+
+
+class _Kept(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.kept: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        told = logging.Formatter().format(record)
+        if _OF_A_LIBRARY not in told:
+            self.kept.append(told)
+
+
+@pytest.fixture(autouse=True)
+def _no_task_fails_unheard() -> Iterator[None]:
+    """Fail where asyncio itself had to say that a task or callback failed, as nobody else asked."""
+    heard = _Kept()
+    logging.getLogger("asyncio").addHandler(heard)
+    yield
+    logging.getLogger("asyncio").removeHandler(heard)
+    assert not heard.kept, "\n".join(heard.kept)
+
+
 @pytest.fixture(autouse=True)
 def _logging_of_its_own() -> Iterator[None]:
     """Take away what a command line run in this process has set up: its standard error is closed afterwards."""

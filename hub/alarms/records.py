@@ -15,6 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from hub import clock
+from hub.core.alarms.alarm import Alarm
 from hub.core.alarms.book import Unwritten
 from hub.core.alarms.transitions import What
 from hub.core.alarms.watch import Watch
@@ -103,10 +104,10 @@ class Records:
             windows = await self._store.windows(now)
             since = self._others_since or await self._store.now()
             alarms, self._others_since = await self._store.by_others(since)
+            taken = await self._take_up([alarm for alarm in alarms if self._is_news(alarm)])
             for alarm in alarms:
-                known = self._watch.book.alarms.get(alarm.id)
-                if (known is None and alarm.open) or (known is not None and alarm.version > known.version):
-                    self._watch.adopt(alarm, now, clock.now_ms())
+                if self._is_news(alarm):
+                    self._take_over(alarm, now, ours_to_tell=alarm.id in taken)
             self._watch.plan(windows, now)
             if not self._watch.book.unwritten and (
                 self._judged_at is None or (now - self._judged_at).total_seconds() >= _JUDGED_EVERY_S
@@ -133,6 +134,26 @@ class Records:
         self._changed()
         return acted
 
+    def _is_news(self, theirs: Alarm) -> bool:
+        known = self._watch.book.alarms.get(theirs.id)
+        return theirs.open if known is None else theirs.version > known.version
+
+    async def _take_up(self, theirs: Sequence[Alarm]) -> set[UUID]:
+        """Return which were acknowledged by a command line, and are this hub's to tell of."""
+        known = self._watch.book.alarms
+        acked = [
+            one
+            for one in theirs
+            if one.id in known and one.acked_at is not None and one.acked_at != known[one.id].acked_at
+        ]
+        return await self._store.take_up(acked) if acked else set()
+
+    def _take_over(self, theirs: Alarm, now: datetime, *, ours_to_tell: bool) -> None:
+        if ours_to_tell:
+            self._watch.acted(theirs, "acked", now)
+        else:
+            self._watch.adopt(theirs, now, clock.now_ms())
+
     async def _flush(self) -> None:
         book = self._watch.book
         batch = book.take_unwritten(1 if self._singly else _BATCH)
@@ -155,6 +176,7 @@ class Records:
             alarm_id, one = next(iter(lost.items()))
             try:
                 theirs = await self._store.standing(alarm_id, one.alarm.key)
+                taken = set() if theirs is None else await self._take_up([theirs])
             except BaseException:
                 self._watch.book.give_back(lost.values())
                 raise
@@ -166,7 +188,7 @@ class Records:
                 self._watch.book.written(alarm_id, 0)
                 continue
             self._watch.book.give_back([one])
-            self._watch.adopt(theirs, clock.wall(), clock.now_ms())
+            self._take_over(theirs, clock.wall(), ours_to_tell=theirs.id in taken)
 
     async def _refused(self, batch: list[Unwritten], error: StoreRejected) -> None:
         """Find the row that the database refuses; its neighbours are written."""

@@ -116,6 +116,13 @@ class AlarmStore:
             now = rows[-1]["updated_at"]
         return [alarm_of_row(row) for row in rows], now
 
+    async def take_up(self, alarms: Sequence[Alarm]) -> set[UUID]:
+        """Return which of these were written by a command line and are this hub's to tell of: one hub gets each."""
+        wanted = {"ids": [one.id for one in alarms], "versions": [one.version for one in alarms], "hub": self._hub}
+        async with self._store.transaction() as conn:
+            taken = await conn.execute(statement("alarms_take_up"), wanted)
+            return {row["id"] for row in await taken.fetchall()}
+
     async def act(
         self, ids: Sequence[UUID], act: Act, *, what: str, by: str, at: datetime, note: str | None,
         detail: Mapping[str, Any],

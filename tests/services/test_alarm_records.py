@@ -35,6 +35,8 @@ class Half:
         self.watch = Watch(parse_rules(DEFAULT.read_bytes()), uuid4, open_max=1000)
         self.watch.follow({BERLIN: Place("default", "Testville", BERLIN)}, datetime.now(UTC))
         self.records = Records(self.watch, AlarmStore(store, uuid4()), Metrics("0"), lambda: None)
+        self.told: list[str] = []
+        self.watch.listeners.append(lambda transition: self.told.append(transition.what))
 
     def event(self, kind: str, door: int = 1) -> None:
         now = datetime.now(UTC)
@@ -84,6 +86,45 @@ async def test_what_one_hub_does_the_other_sees(store: Store) -> None:
     assert one.states() == []
     await other.records.look()
     assert other.states() == []
+
+
+async def acked_by_command_line(store: Store, half: Half) -> None:
+    (alarm_id,) = half.watch.book.alarms
+    now = datetime.now(UTC)
+    await AlarmStore(store).act([alarm_id], lambda it: acknowledged(it, "anna", None, now), what="acked", by="anna",
+                                at=now, note=None, detail={})  # fmt: skip
+
+
+async def test_what_a_command_line_did_is_told_by_one_of_the_hubs(store: Store) -> None:
+    one, other = Half(store), Half(store)
+    for half in (one, other):
+        await half.records.look()
+    one.event("door.forced")
+    await one.flush()
+    await other.records.look()
+    await acked_by_command_line(store, one)
+    await asyncio.gather(one.records.look(), other.records.look())
+    assert one.states() == other.states() == ["active_acked"]
+    for _ in range(2):
+        assert sorted([*one.told, *other.told]) == ["acked", "raised"]
+        await asyncio.gather(one.records.look(), other.records.look())
+
+
+async def test_what_a_command_line_did_while_a_hub_was_about_to_write_is_told_too(store: Store, dsn: str) -> None:
+    half = Half(store)
+    half.event("door.forced")
+    await half.flush()
+    await acked_by_command_line(store, half)
+    half.event("door.closed")
+    await half.flush()
+    await half.records.look()
+    assert half.told == ["raised", "cleared", "acked", "closed"]
+    assert rows(dsn, "SELECT state FROM alarm") == [("normal",)]
+    journal = rows(dsn, "SELECT what, state FROM alarm_step ORDER BY at, number")
+    assert journal == [
+        ("raised", "active_unacked"), ("acked", "active_acked"), ("cleared", "cleared_unacked"),
+        ("closed", "normal"),
+    ]  # fmt: skip
 
 
 async def test_an_answer_that_never_came_changes_nothing(store: Store, dsn: str) -> None:

@@ -313,7 +313,9 @@ async def test_the_command_line_lists_and_acknowledges_and_the_hub_follows(
         assert done.returncode == status, done.stderr
         return orjson.loads(done.stdout)
 
+    heard: list[str] = []
     async with quiet(mosquitto_broker, dsn, tmp_path) as (hub, locker):
+        hub.hub.alarms.listen(lambda transition: heard.append(transition.what))
         await locker.events(1, [event("door.forced", 3)])
         alarm = await one(hub, "door.forced")
 
@@ -324,7 +326,7 @@ async def test_the_command_line_lists_and_acknowledges_and_the_hub_follows(
         acked = await asyncio.to_thread(hub_says, "ack", alarm["id"], "--by", "anna", "--note", "seen")
         assert acked == {"done": [alarm["id"]], "skipped": []}
         shown = await one(hub, "door.forced", state="active_acked")
-        assert (shown["acked_by"], shown["ack_note"]) == ("anna", "seen")
+        assert (shown["acked_by"], shown["ack_note"], heard) == ("anna", "seen", ["raised", "acked"])
         again = await asyncio.to_thread(hub_says, "ack", alarm["id"], "--by", "anna", status=1)
         assert again["skipped"] == [{"id": alarm["id"], "why": "already_acked"}]
         assert (await asyncio.to_thread(hub_says, "rules"))["version"] == "2026.1"

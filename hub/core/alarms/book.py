@@ -209,22 +209,22 @@ class Book:
     def acted(self, theirs: Alarm, what: What, now: datetime) -> None:
         """Take over what an operator did, from its row, and tell of it."""
         known = self.alarms.get(theirs.id)
-        self.adopt(theirs)
-        alarm = self.alarms.get(theirs.id) or theirs
+        alarm = self.adopt(theirs)
         self._tell(Transition(now, what, alarm))
         if known is not None and not alarm.open:
             self._tell(Transition(now, "closed", alarm))
 
-    def adopt(self, theirs: Alarm) -> None:
+    def adopt(self, theirs: Alarm) -> Alarm:
         """Take over a row that is not of this hub's making: its acknowledgement, its shelf, its id.
 
         Where this hub knows more of the condition than the row, because it has not written it yet, that counts.
+        Returns the alarm as it stands now.
         """
         ours = self.alarms.get(theirs.id) or self.find(theirs.key)
         if ours is None:
             if theirs.open:
                 self._put(theirs)
-            return
+            return theirs
         unwritten = self.unwritten.pop(ours.id, None)
         newer = unwritten is not None and ours.last_at >= theirs.last_at
         merged = replace(
@@ -243,6 +243,9 @@ class Book:
         if newer:
             kept = unwritten.steps if unwritten is not None and ours.id == theirs.id else []
             self.unwritten[merged.id] = Unwritten(merged, kept)
+            if merged.closed_at is not None:
+                self._step(merged, merged.closed_at, "closed")
+        return merged
 
     def written(self, alarm_id: UUID, version: int) -> None:
         """Hear that a row is committed, and which version it has."""

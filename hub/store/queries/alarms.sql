@@ -47,6 +47,13 @@ SELECT * FROM alarm
 WHERE updated_at > %(since)s::timestamptz - interval '15 seconds' AND hub IS DISTINCT FROM %(hub)s
 ORDER BY updated_at LIMIT %(limit)s
 
+-- alarms_take_up --
+-- What a command line did is told by one hub: the first that puts its name to the row.
+UPDATE alarm a SET hub = %(hub)s
+FROM unnest(%(ids)s::uuid[], %(versions)s::integer[]) AS r (id, version)
+WHERE a.id = r.id AND a.version = r.version AND a.hub IS NULL
+RETURNING a.id
+
 -- alarms_now --
 SELECT clock_timestamp() AS now
 
