@@ -114,7 +114,7 @@ def _stored_twice(stored: Iterable[Stored]) -> list[str]:
 
 
 def _from_nowhere(history: History) -> list[str]:
-    known = {(entry.locker, entry.content) for entry in history.entries}
+    known = {(entry.locker, entry.content) for entry in [*history.entries, *history.later]}
     return [
         f"{row.locker} {row.epoch} #{row.seq}: {_content(row.content)} is in no locker's file"
         for row in history.stored

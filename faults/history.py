@@ -73,6 +73,9 @@ class History:
     """Everything of one rig up to now."""
 
     entries: list[Entry] = field(default_factory=list)
+    """What was written before the database was read: all of it has to be there."""
+    later: list[Entry] = field(default_factory=list)
+    """What was written when the database had been read: what is there comes from here."""
     stored: list[Stored] = field(default_factory=list)
     declared: list[Numbers] = field(default_factory=list)
     quarantined: list[Numbers] = field(default_factory=list)

@@ -188,13 +188,13 @@ class Rig:
 
     async def history(self) -> History:
         """Return all that is known up to now."""
-        entries = [*self.ghost_entries]
-        for locker in self._agents():
-            entries += await asyncio.to_thread(locker.entries)
+        entries = await self._entries()
         await self._ask_states()
+        stored = await self.database.stored()
         return History(
             entries=entries,
-            stored=await self.database.stored(),
+            later=await self._entries(),
+            stored=stored,
             declared=await self.database.declared(),
             quarantined=await self.database.quarantined(),
             commands=list(self.tap.commands),
@@ -204,6 +204,12 @@ class Rig:
             opened=self._movements("opened"),
             closed=self._movements("closed"),
         )
+
+    async def _entries(self) -> list[Entry]:
+        found = [*self.ghost_entries]
+        for locker in self._agents():
+            found += await asyncio.to_thread(locker.entries)
+        return found
 
     def _agents(self) -> list[Locker]:
         return [*self.lockers.values(), *self.more_lockers]

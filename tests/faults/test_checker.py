@@ -130,6 +130,13 @@ def test_no_pulse_is_well_for_an_opening_that_did_not_succeed(state: str) -> Non
     assert counts(opening(pulses=(), state=state)) == {}
 
 
+def test_what_is_written_while_the_database_is_read_is_neither_lost_nor_from_nowhere() -> None:
+    before, after = [entry(1)], [entry(1), entry(2)]
+    assert counts(History(entries=before, later=after, stored=[stored(1)])) == {}
+    assert counts(History(entries=before, later=after, stored=[stored(1), stored(2)])) == {}
+    assert counts(History(entries=before, later=before, stored=[stored(1), stored(2)])) == {"phantom": 1}
+
+
 def test_a_pulse_after_the_deadline_is_late() -> None:
     assert counts(opening(pulses=(2100 + LINE_MS,))) == {}
     assert counts(opening(pulses=(2101 + LINE_MS,))) == {"late": 1}
