@@ -107,7 +107,8 @@ class _Broker(Broker):  # type: ignore[misc] # amqtt is untyped here
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _bound_packets(reader, writer)
         try:
-            with suppress(ConnectionError):
+            # Whoever leaves while amqtt turns it away: not each system's word for that is a ConnectionError.
+            with suppress(OSError):
                 await super().stream_connected(reader, writer, listener_name)
         finally:
             # amqtt leaves the sockets open of those who did not speak MQTT.

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import gc
+import socket
+import struct
 import warnings
 from collections.abc import Iterator
 
@@ -37,6 +39,19 @@ async def test_what_is_too_long_is_not_read() -> None:
                 while await reader.read(1000):
                     pass
         writer.close()
+
+
+async def test_whoever_leaves_while_being_turned_away_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async with EmbeddedBroker() as broker:
+        for data in (b"\x30\x03\x00\x01t", b"\x10\x02\x00\x00", b"\xf0\x00"):
+            for _ in range(20):
+                reset = socket.create_connection((broker.host, broker.port))
+                reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                reset.sendall(data)
+                reset.close()
+        async with aiomqtt.Client(broker.host, broker.port, timeout=20) as client:
+            await client.publish("mark", "here", qos=1, timeout=20)
+    assert "Unhandled" not in caplog.text
 
 
 async def test_nothing_on_the_wire_stops_it() -> None:
