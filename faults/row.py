@@ -16,8 +16,6 @@ BUDGET_MS: Final = 200.0
 _TRAFFIC_S: Final = 30.0
 _ENOUGH_FOR_P99: Final = 100
 _CALLERS_MAX: Final = 4
-_CALLERS_SHARED_MAX: Final = 20
-"""The same on a machine that others work on: an agent that gets no processor refuses what has come too late."""
 
 
 @dataclass(slots=True)
@@ -80,23 +78,15 @@ class Run:
         self.expect(took <= BUDGET_MS, f"openings took {took} ms ({rank[:3]}); their budget is {BUDGET_MS:g} ms")
 
     async def opens(self, name: str) -> str:
-        """Expect a locker to open a door, at the fourth caller at the latest. Returns the last state.
-
-        On a machine that others work on more callers come, and come back to a locker that was away when it is there
-        again, which has its own limit; how many came in vain is noted.
-        """
+        """Expect a locker to open a door, at the fourth caller at the latest. Returns the last state."""
         state = ""
-        callers_max = _CALLERS_MAX if self.budgets_judged else _CALLERS_SHARED_MAX
-        for _ in range(callers_max):
-            if state == "locker_offline" and not self.budgets_judged:
-                await self.rig.online(name)
+        for _ in range(_CALLERS_MAX):
             answer = await self.rig.workload.open(*await self.rig.workload.a_free_door(name))
             state = answer.state
             if state == "succeeded":
                 break
-            self.notes["callers_in_vain"] = self.notes.get("callers_in_vain", 0) + 1
         self.expect(
-            state == "succeeded", f"{name} does not open: the last of {callers_max} openings ended as {state}"
+            state == "succeeded", f"{name} does not open: the last of {_CALLERS_MAX} openings ended as {state}"
         )
         return state
 
