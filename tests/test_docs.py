@@ -123,3 +123,47 @@ def test_the_bytes_that_are_signed_are_told(protocol: str) -> None:
     (fields,) = re.findall(r"`\[(v, [a-z_, ]+)\]`", protocol)
     signed = [getattr(command, name) for name in fields.split(", ")]
     assert msgspec.json.decode(array) == msgspec.to_builtins(signed)
+
+
+TEST_NAME = re.compile(r"`(?:(tests/[\w/]+\.py)::)?(test_\w+)`")
+
+
+def missing_tests(text: str, folder: str) -> list[str]:
+    """Return the tests that a document names and that do not exist; one without a file is sought in `folder`."""
+    named = TEST_NAME.findall(text)
+    files = {path: (DOCS.parent / path) for path, _ in named if path}
+    texts = {path: file.read_text() if file.is_file() else "" for path, file in files.items()}
+    texts[""] = "".join(file.read_text() for file in sorted((DOCS.parent / folder).rglob("*.py")))
+    return [f"{path}::{name}" for path, name in named if f"def {name}(" not in texts[path]]
+
+
+@pytest.mark.parametrize("document", ["guarantees.md", "field-cases.md"])
+def test_every_test_that_a_document_names_exists(document: str) -> None:
+    assert missing_tests((DOCS / document).read_text(), "tests/field") == []
+
+
+def test_a_test_that_does_not_exist_is_found() -> None:
+    here = "tests/test_docs.py"
+    text = f"`{here}::test_a_test_that_does_not_exist_is_found`, `{here}::test_gone`, `test_gone_too`"
+    assert missing_tests(text, "tests/field") == [f"{here}::test_gone", "::test_gone_too"]
+
+
+def test_each_guarantee_of_the_readme_has_its_tests() -> None:
+    readme = (DOCS.parent / "README.md").read_text()
+    promised = re.findall(r"^- \*\*(.+?)\.\*\*", readme, re.MULTILINE)
+    rows = [line.split("|") for line in (DOCS / "guarantees.md").read_text().splitlines() if line.startswith("| ")]
+    proved = {row[1].strip(): TEST_NAME.findall(row[2]) for row in rows[1:]}
+    assert list(proved) == promised
+    assert all(proved.values())
+
+
+def test_each_field_case_has_a_reference_and_a_test() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (DOCS / "field-cases.md").read_text().splitlines()
+        if line.startswith("| ") and not line.startswith("| report ")
+    ]
+    for row in rows:
+        assert len(row) == 5, row
+        assert re.search(r"[\w.-]+/[\w.-]+#\d+", row[0]), row
+        assert TEST_NAME.search(row[4]), row
