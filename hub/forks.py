@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 _COPIES_PER_MINUTE: Final = 1.0
 _COPIES_AT_ONCE: Final = 3.0
-_LEDGERS_MAX: Final = 10_000
+_LOCKERS_MAX: Final = 100_000
 REASON: Final = "ledger_fork"
 
 
@@ -33,13 +33,14 @@ class Forks:
         self._receipts = receipts
         self._count = metrics.ledger_forks
         self._tell = tell
-        self._limits: Limits[Key] = Limits(_COPIES_PER_MINUTE, _COPIES_AT_ONCE, _LEDGERS_MAX)
+        self._limits: Limits[str] = Limits(_COPIES_PER_MINUTE, _COPIES_AT_ONCE, _LOCKERS_MAX)
 
     def found(self, key: Key, fork: Fork, topic: str, payload: bytes, received_ms: int) -> None:
         """Count, tell and keep one batch."""
         self._count.inc()
         self._receipts.fork(key)
-        if not self._limits.pass_one(key, clock.now_ms()):
+        # By locker: whoever makes up ledgers has no more copies than one whose disk was copied once.
+        if not self._limits.pass_one(key[0], clock.now_ms()):
             return
         self._tell(key)
         detail = f"at number {fork.at} the chain is {fork.theirs}, where the hub has {fork.ours}"

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
-from zoneinfo import available_timezones
 
 import msgspec
 from aiohttp import web
@@ -14,6 +13,7 @@ from hub import clock
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_query
 from hub.api.spans import Time, asked_span, lockers_at
+from hub.api.zones import TimeZones
 from hub.core.fleet import Fleet
 from hub.core.spans import Span
 from hub.core.statistics import COLLECT_BOUNDS_S, HOUR, hour_of, quantile_s, share
@@ -128,6 +128,7 @@ class StatisticsRoutes:
     def __init__(self, fleet: Fleet, store: Store) -> None:
         self._fleet = fleet
         self._statistics = StatisticsStore(store)
+        self._zones = TimeZones()
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -146,7 +147,7 @@ class StatisticsRoutes:
             raise Problem(
                 "bad_request", f"More than {_BUCKETS_MAX} buckets: ask for longer ones, or a shorter span."
             )
-        if wanted.zone not in available_timezones():
+        if not await self._zones.has(wanted.zone):
             raise Problem("bad_request", f"{wanted.zone[:40]!r} is no time zone; Europe/Berlin is one, and UTC.")
         rows = await self._statistics.totals(within, lockers, wanted.bucket, wanted.zone)
         collected = await self._statistics.collected(within, lockers)

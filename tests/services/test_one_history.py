@@ -196,6 +196,28 @@ async def test_the_whole_message_of_a_fork_is_kept_and_a_loop_does_not_fill_the_
         assert (status, page["items"][0]["forks"], page["items"][0]["complete"]) == (200, 3, True)
 
 
+async def test_copies_of_forks_are_limited_by_locker_and_not_by_ledger(
+    mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
+) -> None:
+    async with scene(mosquitto_broker, dsn, tmp_path) as hub, online(hub) as one:
+        for _ in range(5):
+            one.epoch = uuid4()
+            original = Disk(one)
+            original.write(opened(1))
+            await original.drain()
+            copy = Disk(one, [opened(2)])
+            copy.write(opened(3))
+            await one.publish(Channel.EVENTS, encode(copy.batch(2, copy.last)))
+            assert (await one.receipt()).fork
+        topic = topic_of("berlin-01", Channel.EVENTS)
+
+        async def kept() -> bool:
+            return len(await hub.quarantined(topic)) == 3
+
+        await eventually(kept, "three copies, of five ledgers")
+        assert (await hub.metrics())["lockerhub_ledger_forks_total"] == 5
+
+
 async def test_one_bad_event_does_not_hold_up_its_ledger(
     mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
 ) -> None:
