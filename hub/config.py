@@ -261,6 +261,8 @@ class Alarms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What raises them, if it is not what comes with the hub."""
     open_max: Annotated[int, Meta(ge=100, le=100_000)] = 10_000
     """How many are open at once; at the limit no further one is opened, and that is counted."""
+    open_per_locker_max: Annotated[int, Meta(ge=10, le=100_000)] = 500
+    """The same of one locker."""
     follow_s: Seconds = 2.0
     """How soon what command lines and other hubs did to them is seen."""
     reconnect_s: Seconds = 15.0

@@ -18,7 +18,7 @@ from hub.config import Alarms as AlarmsConfig
 from hub.core.alarms.alarm import Alarm, Severity, State, Suppression
 from hub.core.alarms.rules import LEDGER_FORK, LEDGER_GAP
 from hub.core.alarms.transitions import Transition
-from hub.core.alarms.watch import Place, Watch
+from hub.core.alarms.watch import Place, Watch, board_of
 from hub.core.fleet import DoorState, Fleet, LockerState
 from hub.core.ledger import Key
 from hub.errors import StoreError
@@ -61,7 +61,9 @@ class Alarms:
         listening: Callable[[], bool] = lambda: True,
     ) -> None:
         self.rules = read_rules(config.rules_file)
-        self.watch = Watch(self.rules, uuid4, open_max=config.open_max)
+        self.watch = Watch(
+            self.rules, uuid4, open_max=config.open_max, open_per_locker_max=config.open_per_locker_max
+        )
         self.store = AlarmStore(store, hub)
         self.records = Records(self.watch, self.store, metrics, self._show)
         self.kinds = frozenset({*self.rules.raising, *self.rules.clearing, EventKind.SNAPSHOT.value})
@@ -108,10 +110,9 @@ class Alarms:
             _log.warning("Stored events were not looked through for alarms", extra={"error": str(error)})
             missed = []
         for row in missed:
-            board = (row["data"] or {}).get("board")
             self.watch.event(
                 row["locker"], row["kind"], row["at"], now=now, now_ms=now_ms, door=row["door"],
-                mark=(row["epoch"], row["seq"]), of_job=True, board=None if board is None else str(board),
+                mark=(row["epoch"], row["seq"]), of_job=True, board=board_of(row["data"] or {}),
             )  # fmt: skip
         self._show()
 
@@ -147,13 +148,12 @@ class Alarms:
             if locker in self.watch.book.of_locker:
                 self.watch.snapshot(locker, _closed_doors(data), at, now=now, now_ms=now_ms)
         else:
-            board = data.get("board")
             self.watch.event(
                 locker, event.kind, at, now=now, now_ms=now_ms, door=event.door,
                 mark=(batch.epoch, batch.first + place),
                 closed_s=self._closed_s(locker, event, at) if event.kind == EventKind.OCCUPANCY_CHANGED else None,
                 of_job=event.command is not None and self._of_job(event.command),
-                board=None if board is None else str(board),
+                board=board_of(data),
             )  # fmt: skip
         if self.watch.touched:
             self._show()
@@ -318,19 +318,23 @@ class Alarms:
             metrics.alarms_suppressed.labels(reason.value).set(count)
         metrics.alarm_rate.set(health.rate(clock.wall()))
         metrics.alarm_flood.set(health.flood_since is not None)
-        given_up = {"alarm": book.refused, "record": book.dropped, "condition": self.watch.detector.skipped}
+        given_up = {
+            "alarm": book.refused, "locker_alarm": book.over_share, "record": book.dropped,
+            "condition": self.watch.detector.skipped, "door": self.watch.doors_unknown,
+            "board": self.watch.boards_unknown,
+        }  # fmt: skip
         for what, total in given_up.items():
             metrics.alarms_dropped.labels(what).inc(total - self._counted.get(what, 0))
             self._counted[what] = total
 
 
-def _closed_doors(data: dict[str, Any]) -> list[int]:
+def _closed_doors(data: dict[str, Any]) -> set[int]:
     doors = data.get("doors")
-    found = []
+    found = set()
     for item in doors if isinstance(doors, list) else []:
         match item:
             case [int(number), "closed", *_]:
-                found.append(number)
+                found.add(number)
             case _:
                 continue
     return found

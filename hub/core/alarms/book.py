@@ -65,6 +65,8 @@ class Book:
         new_id: makes ids.
         tell: hears of each transition.
         open_max: with so many open alarms no further one is opened; `refused` counts them.
+        open_per_locker_max: nor with so many of one locker, so that none takes the room of all; `over_share`
+            counts them.
         steps_max: of one alarm that cannot be written; further steps are left out, and `dropped` counts them.
         unwritten_max: so many alarms may wait to be written; then those that are closed are given up, the oldest
             first, and `dropped` counts them.
@@ -76,6 +78,7 @@ class Book:
         tell: Callable[[Transition], None],
         *,
         open_max: int,
+        open_per_locker_max: int | None = None,
         steps_max: int = 50,
         unwritten_max: int | None = None,
     ) -> None:
@@ -88,10 +91,12 @@ class Book:
         self.revision = 0
         """Another one with every change."""
         self.refused = 0
+        self.over_share = 0
         self.dropped = 0
         self._new_id = new_id
         self._tell = tell
         self._open_max = open_max
+        self._open_per_locker_max = open_per_locker_max or open_max
         self._steps_max = steps_max
         self._unwritten_max = unwritten_max or 2 * open_max
         self._changed: set[UUID] = set()
@@ -139,6 +144,9 @@ class Book:
         if known is None:
             if len(self.alarms) >= self._open_max:
                 self.refused += 1
+                return None
+            if len(self.of_locker.get(seen.key[1].locker or "", ())) >= self._open_per_locker_max:
+                self.over_share += 1
                 return None
             alarm = fresh(self._new_id(), seen, site=site, where=where, now=now)
         else:

@@ -87,6 +87,7 @@ class Detector:
         raise_: hears of each condition that holds, and of each repetition of one.
         clear: hears of each alarm without a condition that holds.
         sources_max: at so many conditions no further one is followed; `skipped` counts them.
+        sources_per_locker_max: nor at so many of one locker.
     """
 
     def __init__(
@@ -96,12 +97,16 @@ class Detector:
         clear: Callable[[Key, Mark | None], None],
         *,
         sources_max: int,
+        sources_per_locker_max: int | None = None,
     ) -> None:
         self.rules = rules
         self.skipped = 0
         self._raise = raise_
         self._clear = clear
         self._sources_max = sources_max
+        self._sources_per_locker_max = sources_per_locker_max or sources_max
+        self._followed: Counter[str | None] = Counter()
+        """Conditions by locker."""
         self._sources: dict[_SourceKey, _Source] = {}
         self._raised: dict[Key, set[str]] = {}
         self._windows: OrderedDict[_SourceKey, Repetitions] = OrderedDict()
@@ -131,6 +136,7 @@ class Detector:
         name = (alarm.key, rule.condition.slot)
         if name not in self._sources:
             self._busies(name, rule)
+            self._followed[spot.locker] += 1
         source = self._sources[name] = _Source(rule, seen, raised=True)
         self._raised.setdefault(alarm.key, set()).add(rule.condition.slot)
         self._stays(name, source, now_ms)
@@ -266,9 +272,15 @@ class Detector:
     ) -> None:
         source = self._sources.get(name)
         if source is None:
-            if len(self._sources) >= self._sources_max:
+            locker = name[0][1].locker
+            if (
+                len(self._sources) >= self._sources_max
+                # What is of no locker is of the hub's own making: sites.
+                or (locker is not None and self._followed[locker] >= self._sources_per_locker_max)
+            ):
                 self.skipped += 1
                 return
+            self._followed[locker] += 1
             source = self._sources[name] = _Source(rule, seen)
             self._busies(name, rule)
             age_s = max(0.0, (now - seen.at).total_seconds())
@@ -324,7 +336,13 @@ class Detector:
 
     def _forget(self, name: _SourceKey) -> None:
         source = self._sources.pop(name, None)
-        if source is not None and not _ends_by_itself(source.rule):
+        if source is None:
+            return
+        locker = name[0][1].locker
+        self._followed[locker] -= 1
+        if not self._followed[locker]:
+            del self._followed[locker]
+        if not _ends_by_itself(source.rule):
             self._calm(name)
 
     def _forget_window(self, name: _SourceKey) -> None:

@@ -35,6 +35,14 @@ LOCKER_OFFLINE: Final = "locker.offline"
 SITE_OFFLINE: Final = "site.offline"
 _SOURCES_EACH: Final = 4
 """Conditions that are followed, for each alarm that may be open."""
+BOARDS_PER_LOCKER_MAX: Final = 64
+BOARD_CHARACTERS_MAX: Final = 64
+
+
+def board_of(data: Mapping[str, object]) -> str | None:
+    """Return which lock board an event's data names: a text or a number, cut to `BOARD_CHARACTERS_MAX`."""
+    board = data.get("board")
+    return str(board)[:BOARD_CHARACTERS_MAX] if isinstance(board, str | int) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +62,22 @@ class Watch:
         rules: what raises and clears.
         new_id: makes ids.
         open_max: the most alarms that are open at once; at the limit no further one is opened, and that is counted.
+        open_per_locker_max: the same of one locker.
     """
 
-    def __init__(self, rules: Rules, new_id: Callable[[], UUID], *, open_max: int) -> None:
-        self.book = Book(new_id, self._tell, open_max=open_max)
-        self.detector = Detector(rules, self._raise, self._clear, sources_max=_SOURCES_EACH * open_max)
+    def __init__(
+        self, rules: Rules, new_id: Callable[[], UUID], *, open_max: int, open_per_locker_max: int | None = None
+    ) -> None:
+        of_locker_max = min(open_max, open_per_locker_max or open_max)
+        self.book = Book(new_id, self._tell, open_max=open_max, open_per_locker_max=of_locker_max)
+        self.detector = Detector(
+            rules, self._raise, self._clear,
+            sources_max=_SOURCES_EACH * open_max, sources_per_locker_max=_SOURCES_EACH * of_locker_max,
+        )  # fmt: skip
+        self.doors_unknown = 0
+        """Events of doors that the registry does not have."""
+        self.boards_unknown = 0
+        """Boards whose silence is not followed, for their locker has named too many."""
         self.health = Health()
         self.rules = rules
         self.listeners: list[Callable[[Transition], None]] = []
@@ -163,7 +182,7 @@ class Watch:
             at: when it happened.
             now: the time.
             now_ms: the time.
-            door: at which door.
+            door: at which door. One that the registry does not have is counted, and stands for the locker.
             mark: its place in the ledger.
             closed_s: for how long the door had been closed, where that is known.
             of_job: whether a job has asked for it.
@@ -173,8 +192,16 @@ class Watch:
         if place is None:
             return
         self._now = now
+        if door is not None and door not in place.doors and place.doors:
+            # People are told all the same, once for each type: the registry may be what is wrong.
+            self.doors_unknown += 1
+            door = None
         if kind == EventKind.BOARD_OFFLINE:
-            self._boards.setdefault(locker, set()).add(board or "")
+            missing = self._boards.setdefault(locker, set())
+            if len(missing) < BOARDS_PER_LOCKER_MAX or (board or "") in missing:
+                missing.add(board or "")
+            else:
+                self.boards_unknown += 1
         elif kind == EventKind.BOARD_ONLINE:
             missing = self._boards.get(locker, set())
             missing.discard(board or "")

@@ -21,17 +21,25 @@ PLACES = {
 }
 
 
+def cabinet(doors: int) -> Place:
+    """A locker in Berlin with so many doors."""
+    return Place("default", "Berlin", "Lobby", dict.fromkeys(range(1, doors + 1), True))
+
+
 class Scene:
     """A watch, what it told, and the time."""
 
     def __init__(
-        self, rules: str | None = None, *, places: dict[str, Place] | None = None, open_max: int = 1000
-    ) -> None:
+        self, rules: str | None = None, *, places: dict[str, Place] | None = None, open_max: int = 1000,
+        open_per_locker_max: int | None = None,
+    ) -> None:  # fmt: skip
         self.told: list[tuple[str, str]] = []
         self.transitions: list[Transition] = []
         self._ids = count(1)
         text = DEFAULT.read_bytes() if rules is None else f'version = "1"\n{rules}'.encode()
-        self.watch = Watch(parse_rules(text), self._new_id, open_max=open_max)
+        self.watch = Watch(
+            parse_rules(text), self._new_id, open_max=open_max, open_per_locker_max=open_per_locker_max
+        )
         self.watch.listeners.append(self._hear)
         self.now = NOON
         self.now_ms = 0.0

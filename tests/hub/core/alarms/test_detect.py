@@ -4,13 +4,13 @@ import pytest
 
 from hub.core.alarms.detect import TOLD_MAX
 from hub.core.alarms.rules import parse_rules
-from hub.core.alarms.watch import Place
-from tests.hub.core.alarms.scene import BERLIN, DEFAULT, PARIS, Scene
+from hub.core.alarms.watch import BOARD_CHARACTERS_MAX, BOARDS_PER_LOCKER_MAX, Place, board_of
+from tests.hub.core.alarms.scene import BERLIN, DEFAULT, PARIS, Scene, cabinet
 from tests.hub.core.alarms.test_rules import rule
 
 
 def test_at_the_limit_no_further_alarm_is_opened() -> None:
-    scene = Scene(open_max=2)
+    scene = Scene(places={BERLIN: cabinet(20)}, open_max=2)
     for door in (1, 2, 3):
         scene.event("door.forced", door)
     assert (len(scene.open()), scene.watch.book.refused) == (2, 1)
@@ -19,6 +19,65 @@ def test_at_the_limit_no_further_alarm_is_opened() -> None:
     assert (scene.watch.detector.sources, scene.watch.detector.skipped) == (8, 11)
     scene.event("door.closed", 4)
     assert len(scene.open()) == 2
+
+
+def test_no_locker_takes_the_alarms_of_the_fleet() -> None:
+    places = {BERLIN: cabinet(100), PARIS: cabinet(100)}
+    scene = Scene(places=places, open_max=40, open_per_locker_max=10)
+    for door in range(1, 101):
+        scene.event("door.forced", door)
+    assert (len(scene.open()), scene.watch.book.over_share, scene.watch.book.refused) == (10, 30, 0)
+    # Of the conditions four for each alarm that may be open are followed, of one locker as of all.
+    assert (scene.watch.detector.sources, scene.watch.detector.skipped) == (40, 60)
+    scene.event("door.forced", 1, locker=PARIS)
+    assert [one.locker for one in scene.open()][-1] == PARIS
+    scene.event("door.closed", 1)
+    scene.event("door.forced", 50)
+    assert (scene.watch.detector.sources, scene.watch.book.over_share) == (41, 31)
+
+
+def test_a_lockers_rooms_are_free_again_with_its_conditions() -> None:
+    scene = Scene(places={BERLIN: cabinet(100)}, open_per_locker_max=1)
+    for door in range(1, 101):
+        for kind in ("door.forced", "door.closed"):
+            scene.event(kind, door)
+    assert (scene.watch.detector.sources, scene.watch.detector.skipped) == (0, 0)
+
+
+def test_doors_that_the_registry_does_not_have_are_one_alarm_of_the_locker() -> None:
+    scene = Scene()
+    for door in range(4, 900):
+        scene.event("door.forced", door)
+    alarm = scene.one("door.forced")
+    assert (alarm.locker, alarm.door, alarm.count) == (BERLIN, None, 896)
+    assert scene.watch.doors_unknown == 896
+    scene.event("door.closed", 4)
+    assert not scene.one("door.forced").active
+
+
+def test_names_of_boards_are_bounded() -> None:
+    scene = Scene()
+    for number in range(1000):
+        scene.event("board.offline", board=f"{number}")
+    assert scene.watch.boards_unknown == 1000 - BOARDS_PER_LOCKER_MAX
+    scene.event("board.offline", board="0")
+    assert scene.watch.boards_unknown == 1000 - BOARDS_PER_LOCKER_MAX
+    scene.later(60)
+    for number in range(BOARDS_PER_LOCKER_MAX):
+        assert scene.one("board.offline").active
+        scene.event("board.online", board=f"{number}")
+    assert not scene.one("board.offline").active
+
+
+@pytest.mark.parametrize(
+    ("data", "board"),
+    [
+        ({"board": "a" * 4000}, "a" * BOARD_CHARACTERS_MAX), ({"board": 7}, "7"), ({}, None),
+        ({"board": None}, None), ({"board": {"a": ["b"] * 900}}, None), ({"board": ["a"]}, None),
+    ],
+)  # fmt: skip
+def test_a_board_is_a_short_name(data: dict[str, object], board: str | None) -> None:
+    assert board_of(data) == board
 
 
 def test_the_alarm_of_an_outage_that_found_no_room() -> None:

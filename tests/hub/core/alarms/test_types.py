@@ -3,7 +3,7 @@
 import pytest
 
 from hub.core.alarms.watch import Place
-from tests.hub.core.alarms.scene import BERLIN, PARIS, Scene
+from tests.hub.core.alarms.scene import BERLIN, PARIS, Scene, cabinet
 
 ACTIVE, CLEARED = "active_unacked", "cleared_unacked"
 
@@ -243,7 +243,7 @@ def opened(scene: Scene, doors: int, **more: bool) -> None:
 
 
 def test_many_doors_at_once() -> None:
-    scene = Scene()
+    scene = Scene(places={BERLIN: cabinet(30), PARIS: cabinet(30)})
     opened(scene, 9)
     opened(scene, 9)
     assert scene.open() == [], "the same doors again"
@@ -259,7 +259,7 @@ def test_many_doors_at_once() -> None:
 
 
 def test_doors_one_after_the_other_are_no_mass_and_neither_is_a_backlog() -> None:
-    scene = Scene()
+    scene = Scene(places={BERLIN: cabinet(40)})
     for door in range(1, 40):
         scene.event("door.opened", door)
         scene.later(7)
