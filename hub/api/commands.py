@@ -25,7 +25,8 @@ from wire.refusals import Refusal as LockerRefusal
 from wire.topics import is_locker_id
 
 _KEYS = UUID("5e0c8a3c-6c0e-5bb5-9a7f-0a4a52a1d3f7")
-"""The namespace of ids made from an Idempotency-Key: the same key is the same command, also after a restart."""
+"""The namespace of ids made from an Idempotency-Key: the same operator's same key for the same locker is the same
+command, also after a restart."""
 _EXPIRES_S = 86_400.0
 _EXPIRES_S_MAX = 30 * 86_400
 _EVER = datetime.fromtimestamp(0).astimezone()
@@ -78,7 +79,7 @@ class Commands:
             Route(
                 "POST", "/api/v1/lockers/{locker}/commands", "Command a locker", self._post,
                 query=CommandParameters, body=CommandBody,
-                headers={"Idempotency-Key": "The same key with the same body is the same command."},
+                headers={"Idempotency-Key": "The same operator's same key with the same body is the same command."},
                 answers={200: CommandView, 202: CommandView},
                 codes=(
                     "locker_unknown", "door_unknown", "locker_offline", "locker_clock_unknown", "locker_queue_full",
@@ -113,8 +114,9 @@ class Commands:
         wanted = read_query(request, CommandParameters)
         body = await read_body(request, CommandBody, "bad_command")
         _check(body)
-        command = id_of_key(request, _KEYS, locker)
-        order = Order(locker, body.kind, body.door, body.actor, body.reason, body.args, operator_of(request))
+        operator = operator_of(request)
+        command = id_of_key(request, _KEYS, operator, locker)
+        order = Order(locker, body.kind, body.door, body.actor, body.reason, body.args, operator)
         if body.kind in DURABLE_KINDS:
             result = await self._durable.submit(command, order, body.expires_s or _EXPIRES_S)
         else:

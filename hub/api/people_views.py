@@ -282,7 +282,7 @@ class CodeView:
 
 @dataclass(frozen=True, slots=True)
 class CodeOpens:
-    """What a right code is for."""
+    """What a right code is for. `check` is the Idempotency-Key for the command that opens the door."""
 
     transaction: UUID
     kind: str
@@ -290,6 +290,7 @@ class CodeOpens:
     door: int | None
     actor: UUID
     expires_at: datetime
+    check: UUID
 
 
 class RequestBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

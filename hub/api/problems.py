@@ -59,6 +59,7 @@ TITLES: Final[dict[str, tuple[int, str]]] = {
     "account_closed": (409, "The account is deactivated"),
     "account_exists": (409, "There is an account with this e-mail address"),
     "account_restricted": (409, "The person's data is kept and not used"),
+    "door_taken": (409, "The door belongs to another transaction"),
     "badge_taken": (409, "The badge is another person's"),
     "being_erased": (409, "The person is being erased"),
     "identity_unverified": (409, "It is not verified who asks"),

@@ -84,10 +84,12 @@ async def read_body(request: web.Request, kind: type[_Q], code: str = "bad_reque
         raise Problem(code, f"The body: {error}.") from None
 
 
-def id_of_key(request: web.Request, namespace: UUID, scope: str) -> UUID:
+def id_of_key(request: web.Request, namespace: UUID, caller: str, *scope: str) -> UUID:
     """Return the id that the header `Idempotency-Key` stands for; a new one without it.
 
-    The same key of the same scope is the same id, also after a restart. Raises Problem bad_request.
+    The same caller's same key in the same scope is the same id, also after a restart; another caller's is another
+    one, so nobody is answered with what became of somebody else's request. Neither `caller` nor a scope has a line
+    break in it. Raises Problem bad_request.
     """
     key = request.headers.get("Idempotency-Key")
     if key is None:
@@ -95,6 +97,6 @@ def id_of_key(request: web.Request, namespace: UUID, scope: str) -> UUID:
     if not 1 <= len(key) <= _KEY_CHARACTERS_MAX:
         raise Problem("bad_request", f"Idempotency-Key has 1 to {_KEY_CHARACTERS_MAX} characters.")
     try:
-        return uuid5(namespace, f"{scope}\n{key}")
+        return uuid5(namespace, "\n".join((caller, *scope, key)))
     except UnicodeEncodeError:
         raise Problem("bad_request", "Idempotency-Key is not UTF-8.") from None

@@ -28,7 +28,7 @@ from hub.api.people_views import (
     personal,
 )
 from hub.api.problems import Problem
-from hub.api.routes import Route, answer, read_body, read_query
+from hub.api.routes import Route, answer, id_of_key, read_body, read_query
 from hub.config import People as PeopleConfig
 from hub.core.people.codes import RANDOM_BYTES, code_of, digest_of
 from hub.core.people.transactions import TransactionState
@@ -43,6 +43,8 @@ _ONE: Final = ("transaction_unknown", *PEOPLE_CODES)
 _BODY: Final = ("not_json", "too_large")
 _PERSON: Final = ("account_closed", "account_restricted")
 _DRAWS_MAX: Final = 5
+_KEYS: Final = UUID("6d1b6f0e-0d0f-5c43-9d55-3b7a3a4c8f11")
+"""The namespace of ids made from an Idempotency-Key and a code."""
 
 
 class TransactionRoutes:
@@ -67,8 +69,8 @@ class TransactionRoutes:
                 "POST", "/api/v1/transactions", "Open a transaction", personal(self._open),
                 body=TransactionBody, answers={201: TransactionView},
                 codes=(
-                    "feature_off", "account_unknown", "kind_unknown", "locker_unknown", "door_unknown", *_PERSON,
-                    *_BODY, *PEOPLE_CODES,
+                    "feature_off", "account_unknown", "kind_unknown", "locker_unknown", "door_unknown",
+                    "door_taken", *_PERSON, *_BODY, *PEOPLE_CODES,
                 ),
             ),
             Route(
@@ -91,7 +93,8 @@ class TransactionRoutes:
                 codes=("feature_off", "bad_code", "transaction_state", *_PERSON, *_BODY, *_ONE),
             ),
             Route(
-                "POST", "/api/v1/codes/check", "What a code is for", personal(self._check),
+                "POST", "/api/v1/codes/check", "Take a code, once, and say what it is for", personal(self._check),
+                headers={"Idempotency-Key": "The same operator's same key with the same code has the same answer."},
                 body=CodeCheck, answers={200: CodeOpens},
                 codes=(
                     "feature_off", "code_unknown", "account_restricted", "too_many_attempts", *_BODY, *PEOPLE_CODES,
@@ -151,11 +154,13 @@ class TransactionRoutes:
         wait_ms = self._checks.take(clock.now_ms())
         if wait_ms:
             raise Problem("too_many_attempts", "Too many codes were tried.", retry_after_s=wait_ms / 1000)
-        row = await self._transactions.find_code(digest_of(self._code_key(), TENANT, body.code), by)
+        digest = digest_of(self._code_key(), TENANT, body.code)
+        # Of the code as well: one key for two codes is no reason to open one door for both.
+        taken_as = id_of_key(request, _KEYS, by.who, digest.hex())
+        row = await self._transactions.take_code(digest, taken_as, by)
         if row is None:
             raise PeopleError("code_unknown", "The code opens nothing: it is wrong, used, or its time is over.")
-        del row["restricted"]
-        return _unkept(answer(CodeOpens(**row)))
+        return _unkept(answer(CodeOpens(**row, check=taken_as)))
 
 
 def _unkept(response: web.Response) -> web.Response:

@@ -237,6 +237,7 @@ class AlarmStore:
     async def add_window(self, window: Window, now: datetime) -> bool:
         """Plan maintenance. False: there are as many windows as there may be."""
         async with self._store.transaction() as conn:
+            await conn.execute(statement("maintenance_creation_lock"))
             row = await (await conn.execute(statement("maintenance_count"), {"now": now})).fetchone()
             if row is None or row["count"] >= WINDOWS_MAX:
                 return False

@@ -100,7 +100,11 @@ class People:
             row = await (await conn.execute(statement("account_being_erased"), {"account": account})).fetchone()
             if row is not None and row["erasing"]:
                 raise PeopleError("being_erased", "This person is being erased; a hold keeps what is left.")
-        return await self._change("account_reactivate", account, "account.reactivate", by)
+            # While the account is held: an erasure that begins now finds it active, or is found above.
+            done = await conn.execute(statement("account_reactivate"), {"account": account})
+            if done.rowcount:
+                await _note(conn, account, "account.reactivate", by)
+        return await self.account(account)
 
     async def rectify(self, account: UUID, *, email: str | None, name: str | None, by: By) -> DictRow:
         """Correct the e-mail address, the name, or both. Raises email_wrong, account_exists."""
@@ -162,6 +166,8 @@ class People:
         """Keep a new version of the privacy notice; return its number."""
         values = {"tenant": TENANT, "body": body, "effective_at": effective_at, "at": by.at, "by": by.who}
         async with self._store.transaction() as conn:
+            # One after the other: two at once would be the same version.
+            await conn.execute(statement("tenant_locked"), {"tenant": TENANT})
             row = await (await conn.execute(statement("notice_add"), values)).fetchone()
             assert row is not None, "RETURNING"  # noqa: S101
             detail = {"version": row["version"]}

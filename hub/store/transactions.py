@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid4
 
+import psycopg
 from psycopg.rows import DictRow
 
 from hub.core.people.transactions import TransactionState, may_become, why_no_code, why_no_rating
@@ -49,7 +50,7 @@ class Transactions:
         """Open a transaction.
 
         Raises feature_off, account_unknown, account_closed, account_restricted, kind_unknown, locker_unknown,
-        door_unknown.
+        door_unknown, door_taken.
         """
         transaction = uuid4()
         values = {
@@ -60,7 +61,7 @@ class Transactions:
             await switched_on(conn, {"transactions"})
             await usable(conn, new.account)
             await _check_place(conn, new)
-            await conn.execute(statement("transaction_add"), values)
+            await _add(conn, values, new)
             await _note(conn, new.account, "transaction.open", by, kind=new.kind)
         return await self.transaction(transaction)
 
@@ -130,8 +131,11 @@ class Transactions:
                 await _note(conn, row["account"], "code.issue", by)
         return added.rowcount == 1
 
-    async def find_code(self, digest: bytes, by: By) -> DictRow | None:
-        """Return what a code opens: its transaction, place and actor; None for one that opens nothing (any more).
+    async def take_code(self, digest: bytes, taken_as: UUID, by: By) -> DictRow | None:
+        """Take a code and return what it opens: its transaction, place and actor; None where it opens nothing.
+
+        A code is taken once: after that only the same `taken_as` has the answer again, until the code's time is
+        over or its transaction ends. A restricted person's code stays as it is.
 
         Raises feature_off, account_restricted. Whoever asks is in the audit, and whether it was right.
         """
@@ -140,10 +144,17 @@ class Transactions:
             values = {"tenant": TENANT, "digest": digest, "at": by.at}
             row = await (await conn.execute(statement("code_find"), values)).fetchone()
             subject = None if row is None else f"account:{row.pop('account')}"
+            restricted = row is not None and row.pop("restricted")
+            if row is not None and not restricted:
+                taken = {"code": row["id"], "taken_as": taken_as, "at": by.at}
+                if await (await conn.execute(statement("code_take"), taken)).fetchone() is None:
+                    row = None
             detail = {"right": row is not None}
             await audit(conn, at=by.at, who=by.who, action="code.check", subject=subject, detail=detail)
-        if row is not None and row["restricted"]:
+        if restricted:
             raise PeopleError("account_restricted", "The person's data is kept and not used (restriction).")
+        if row is not None:
+            del row["id"]
         return row
 
     async def expire(self, at: datetime) -> dict[str, int]:
@@ -165,6 +176,19 @@ class Transactions:
         """Delete every code there is, for a database that was put back has codes that were used since."""
         async with self._store.transaction() as conn:
             return (await conn.execute(statement("codes_withdraw"))).rowcount
+
+
+async def _add(conn: Connection, values: dict[str, object], new: NewTransaction) -> None:
+    if new.door is not None:
+        await conn.execute(statement("transaction_over_at_door"), values)
+    try:
+        await conn.execute(statement("transaction_add"), values)
+    except psycopg.errors.UniqueViolation:
+        # The index and not a look before decides, so that of two who come at once one has the door.
+        raise PeopleError(
+            "door_taken",
+            f"Door {new.door} of {new.locker} belongs to another open transaction: end that one, or take another.",
+        ) from None
 
 
 async def _check_place(conn: Connection, new: NewTransaction) -> None:

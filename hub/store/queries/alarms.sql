@@ -116,6 +116,10 @@ UPDATE alarm_judged SET upto = %(upto)s WHERE upto < %(upto)s
 INSERT INTO maintenance (id, site, locker_id, door, starts_at, ends_at, why, planned_by, planned_at)
 VALUES (%(id)s, %(site)s, %(locker)s, %(door)s, %(starts_at)s, %(ends_at)s, %(why)s, %(by)s, %(at)s)
 
+-- maintenance_creation_lock --
+-- Windows are planned one after the other, so that the limit over all of them holds; the number is this project's own.
+SELECT pg_advisory_xact_lock(7165018443)
+
 -- maintenance_count --
 SELECT count(*) AS count FROM maintenance WHERE ended_at IS NULL AND ends_at > %(now)s
 

@@ -74,7 +74,7 @@ SELECT r.transaction_id AS transaction, r.score, r.comment, r.rated_at
 FROM rating r JOIN transaction t ON t.id = r.transaction_id WHERE t.account_id = %(account)s ORDER BY r.rated_at
 
 -- export_codes --
-SELECT c.transaction_id AS transaction, c.issued_at, c.expires_at
+SELECT c.transaction_id AS transaction, c.issued_at, c.expires_at, c.taken_at
 FROM access_code c JOIN transaction t ON t.id = c.transaction_id WHERE t.account_id = %(account)s
 ORDER BY c.issued_at
 

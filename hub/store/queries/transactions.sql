@@ -10,6 +10,11 @@ SELECT EXISTS (SELECT FROM locker WHERE id = %(locker)s AND tenant_id = %(tenant
        %(door)s::smallint IS NULL
        OR EXISTS (SELECT FROM door WHERE locker_id = %(locker)s AND number = %(door)s) AS door
 
+-- transaction_over_at_door --
+-- Ends what is over at a door and was not looked at since, so that it keeps nobody out.
+UPDATE transaction SET state = 'expired', ended_at = %(at)s
+WHERE state = 'open' AND locker_id = %(locker)s AND door = %(door)s AND expires_at <= %(at)s
+
 -- transaction --
 SELECT t.id, t.account_id AS account, t.kind, t.locker_id AS locker, t.door, t.state, t.opened_at, t.expires_at,
        t.ended_at, r.score AS rating
@@ -49,11 +54,18 @@ VALUES (%(id)s, %(tenant)s, %(transaction)s, %(digest)s, %(at)s, %(expires_at)s)
 ON CONFLICT (tenant_id, digest) DO NOTHING
 
 -- code_find --
-SELECT c.transaction_id AS transaction, c.expires_at, t.kind, t.locker_id AS locker, t.door, a.id AS account,
+SELECT c.id, c.transaction_id AS transaction, c.expires_at, t.kind, t.locker_id AS locker, t.door, a.id AS account,
        a.actor_id AS actor, a.restricted_at IS NOT NULL AS restricted
 FROM access_code c JOIN transaction t ON t.id = c.transaction_id JOIN account a ON a.id = t.account_id
 WHERE c.tenant_id = %(tenant)s AND c.digest = %(digest)s AND c.expires_at > %(at)s AND t.state = 'open'
   AND (t.expires_at IS NULL OR t.expires_at > %(at)s) AND a.deactivated_at IS NULL
+
+-- code_take --
+-- One of those who come with a code at once has it; the others find no row. So does whoever comes after the transaction
+-- has ended, for its codes are gone with that.
+UPDATE access_code SET taken_at = coalesce(taken_at, %(at)s), taken_as = %(taken_as)s
+WHERE id = %(code)s AND (taken_as IS NULL OR taken_as = %(taken_as)s)
+RETURNING taken_at
 
 -- codes_expire --
 DELETE FROM access_code WHERE expires_at <= %(at)s

@@ -96,8 +96,12 @@ async def served(
     exports: Exports = Exports(),  # noqa: B008 - frozen
     notify: Notify = Notify(),  # noqa: B008 - frozen
     dsn: str = NOWHERE,
+    patience_s: int = 1,
 ) -> AsyncIterator[Served]:
-    """Put the application together as the hub does, without anything behind it."""
+    """Put the application together as the hub does, without anything behind it but a database, if there is one.
+
+    `patience_s`: how long its requests wait for that.
+    """
     metrics = Metrics("0.0.0")
     kept = Retention(directory=str(tmp_path / "retention"), key_file=str(tmp_path / "retention_key.pem"))
     config = Config(http=http, live=live, exports=exports, retention=kept, notify=notify)
@@ -105,7 +109,7 @@ async def served(
     fleet.load(lockers)
     viewers = Live(live, config.commands, fleet, metrics)
     tail = Tail(metrics)
-    store = Store(dsn, connections_max=4, statement_timeout_ms=1000, connect_timeout_s=1)
+    store = Store(dsn, connections_max=4, statement_timeout_ms=1000 * patience_s, connect_timeout_s=patience_s)
     limits = {"queue_rows_max": 10, "flush_rows_max": 10, "flush_age_ms_max": 10}
     quarantined: Batcher[Quarantined] = Batcher("quarantine", QuarantineSink(store, metrics), metrics, **limits)
     commanding = Commanding(
