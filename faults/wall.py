@@ -1,5 +1,14 @@
-"""A wall clock of its own for one process (libfaketime); CLOCK_MONOTONIC and CLOCK_BOOTTIME stay true."""
+"""A wall clock of its own for one process (libfaketime); CLOCK_MONOTONIC and CLOCK_BOOTTIME stay true.
 
+libfaketime 0.9.10 leaves the monotonic clock alone, but not a condition variable that waits by it: it takes
+what is left of such a wait from a wall clock, 56 years too little, and the wait ends at once. Python hands its
+lock on between threads by such a wait, of 5 ms. Without more, a thread that wants the lock spins: it reads the
+file below tens of thousands of times a second, with the mutex in its hand that the holder needs for giving the
+lock away. An agent stood still for seconds that way. FAKETIME_WAIT_MS gives every wait of that kind the length
+that Python's have.
+"""
+
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -9,10 +18,7 @@ HOUR_S: Final = 3600
 
 
 class WallClock:
-    """A file with an offset that a process reads at each look at its clock.
-
-    libfaketime makes every look slow, and now and then very slow: an opening may meet its deadline because of that.
-    """
+    """A file with an offset that a process reads at each look at its wall clock."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -32,6 +38,7 @@ class WallClock:
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
             "DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_WAIT_MS": str(round(sys.getswitchinterval() * 1000)),
         }
 
     def set(self, offset_s: int) -> None:
