@@ -204,8 +204,13 @@ async def register(dsn: str, lockers: Iterable[str], doors: int = DOORS) -> None
             await store.add_locker(LockerSpec(one, "default", one, "Testville", grid(doors)))
 
 
+UP_LONGER_MS = 10 * 86_400_000
+"""The tests' lockers were switched on ten days before this machine: no clock of theirs is one of the hub's."""
+
+
 def boot_ms() -> int:
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+    """Return the boot clock of the tests' lockers."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000 + UP_LONGER_MS
 
 
 @dataclass
