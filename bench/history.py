@@ -192,7 +192,7 @@ def _row(dsn: str, query: str) -> tuple[Any, ...]:
 
 def _with_store(dsn: str, work: Callable[[Store], Awaitable[_T]]) -> _T:
     async def run() -> _T:
-        settings = Database(dsn)
+        settings = Database()
         async with Store(
             dsn,
             connections_max=settings.connections_max,

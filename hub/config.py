@@ -9,13 +9,16 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
+from hub.addresses import check_host
 from hub.errors import ConfigError
+from hub.masking import Secret
 from hub.notify.settings import Notify, check_notify
+from hub.secret_files import read_secret
 
 ENVIRONMENT_PREFIX: Final = "HUB_"
 
@@ -52,7 +55,7 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """PostgreSQL, with TimescaleDB or without."""
 
-    dsn: str | None = None
+    dsn: Secret | None = None
     dsn_file: str | None = None
     """A file whose one line is the DSN; for a password that should not stand in an environment."""
     connections_max: Annotated[int, Meta(ge=4, le=100)] = 8
@@ -302,7 +305,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return read_secret(self.database.dsn_file, "database.dsn_file")
         if self.database.dsn is None:
             raise ConfigError("database.dsn is missing: postgresql://user:password@host/database, or use dsn_file")
-        return self.database.dsn
+        return self.database.dsn.reveal()
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> Config:
@@ -318,7 +321,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
     for section, key, value in _from_environment(environment):
         tree.setdefault(section, {})[key] = value
     try:
-        config = msgspec.convert(tree, Config, strict=True)
+        config = msgspec.convert(tree, Config, strict=True, dec_hook=_secret)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path or 'the environment'}: {error}") from None
     _check_sense(config)
@@ -333,15 +336,10 @@ def sections() -> dict[str, dict[str, msgspec.structs.FieldInfo]]:
     }
 
 
-def read_secret(path: str, setting: str) -> str:
-    """Return the first line of a secret's file."""
-    try:
-        text = Path(path).read_text().strip()
-    except OSError as error:
-        raise ConfigError(f"{setting}: cannot read {path}: {error.strerror}") from None
-    if not text:
-        raise ConfigError(f"{setting}: {path} is empty; its first line should be the secret")
-    return text.splitlines()[0]
+def _secret(kind: type, value: object) -> object:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -382,13 +380,15 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str
                 value: Any = [part.strip() for part in text.split(",") if part.strip()]
             else:
                 # An environment variable is always text; here, and only here, "8080" may stand for 8080.
-                value = msgspec.convert(text, field.type, strict=False)
+                value = text if Secret in get_args(field.type) else msgspec.convert(text, field.type, strict=False)
         except msgspec.ValidationError as error:
             raise ConfigError(f"{name}: {error}") from None
         yield section, key, value
 
 
 def _check_sense(config: Config) -> None:
+    for setting, host in (("mqtt.host", config.mqtt.host), ("http.host", config.http.host)):
+        check_host(host, setting)
     if config.database.dsn is not None and config.database.dsn_file is not None:
         raise ConfigError("database.dsn and database.dsn_file are both set; one of them is right")
     if config.http.token_file is None and not is_loopback(config.http.host):
@@ -407,8 +407,9 @@ def _check_sense(config: Config) -> None:
 
 def _check_public_url(url: str | None) -> None:
     if url is not None and not _PUBLIC_URL.fullmatch(url):
+        shown = "http.public_url" if "@" in url else f"http.public_url = {url!r}"
         raise ConfigError(
-            f"http.public_url = {url!r} must be where people reach the page, http://host:port or https://host, "
+            f"{shown} must be where people reach the page, http://host:port or https://host, "
             "without a path, a name or a password"
         )
 

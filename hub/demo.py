@@ -24,6 +24,7 @@ from hub.demo_lockers import DOORS, demo_locker
 from hub.embedded.broker import EmbeddedBroker
 from hub.embedded.postgres import EmbeddedPostgres
 from hub.errors import EmbeddedError
+from hub.masking import Secret
 from hub.reconcile import Truth, decode_truth, percentile, reconcile_events
 from hub.signing import make_key, public_path
 from hub.store.ledgers import Ledgers
@@ -61,7 +62,7 @@ async def demo(options: DemoOptions, stop: asyncio.Event) -> dict[str, Any]:
         broker = await stack.enter_async_context(EmbeddedBroker())
         config = Config(
             mqtt=Mqtt(host=broker.host, port=broker.port, version="3.1.1"),
-            database=Database(dsn=postgres.dsn),
+            database=Database(dsn=Secret(postgres.dsn)),
             http=Http(port=options.port),
             commands=Commands(key_file=str(key_file), per_locker_per_minute=600, openings_fleet_per_minute=6000),
             retention=Retention(

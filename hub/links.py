@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from hub.config import Config, read_secret
+from hub.config import Config
 from hub.deliveries import Delivery, Held
 from hub.errors import StoreUnavailable
 from hub.metrics import Metrics
 from hub.mqtt import Link
+from hub.secret_files import read_secret
 from wire import __version__
 from wire.messages import PROTOCOL, HubState, encode
 from wire.topics import HUB_STATE, Channel, subscription

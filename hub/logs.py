@@ -1,11 +1,15 @@
-"""Structured logs on standard error: one line of JSON each, or readable on a terminal."""
+"""Structured logs on standard error: one line of JSON each, or readable on a terminal. No line shows a secret."""
 
 import logging
 import sys
+import traceback
+from types import TracebackType
 from typing import Any, Literal
 
 import orjson
 import structlog
+
+from hub.masking import scrub
 
 
 def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
@@ -19,7 +23,10 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
     ]
     renderer: structlog.types.Processor
     if console:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # Its own choice would be a traceback with the values of all local variables.
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     else:
         shared.append(structlog.processors.format_exc_info)
         renderer = structlog.processors.JSONRenderer(serializer=_dumps)
@@ -27,9 +34,10 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
     output.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer, _scrubbed],
         )
     )
+    sys.excepthook = _show_scrubbed
     root = logging.getLogger()
     root.handlers[:] = [output]
     root.setLevel(level.upper())
@@ -37,6 +45,14 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
     for name in ("gmqtt", "asyncio", "aiohttp.access"):
         logging.getLogger(name).setLevel(logging.WARNING if level == "debug" else logging.ERROR)
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+
+
+def _scrubbed(_logger: Any, _method: str, line: Any) -> str:  # noqa: ANN401 - structlog's own signature
+    return scrub(str(line))
+
+
+def _show_scrubbed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(scrub("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _dumps(event: Any, **_: Any) -> str:  # noqa: ANN401 - structlog's own signature

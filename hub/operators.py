@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from hub.errors import ConfigError
+from hub.masking import remember
+from hub.secret_files import shown_path
 
 LOCAL: Final = "local"
 """Everybody, where there is no token: whoever is on this machine."""
@@ -73,7 +75,7 @@ class Operators:
         try:
             text = Path(path).read_text(encoding="utf-8")
         except OSError as error:
-            raise ConfigError(f"{_SETTING}: cannot read {path}: {error.strerror}") from None
+            raise ConfigError(f"{_SETTING}: cannot read {shown_path(path)}: {error.strerror}") from None
         except UnicodeDecodeError:
             raise ConfigError(f"{_SETTING}: {path} is not UTF-8 text") from None
         lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
@@ -85,6 +87,7 @@ class Operators:
             name, role, token = _parts(line, where, alone=len(lines) == 1)
             if name in operators:
                 raise ConfigError(f"{where}: there is an operator {name} already; each name stands once")
+            remember(token)
             digest = _digest(token)
             if any(one.digest == digest for one in operators.values()):
                 raise ConfigError(f"{where}: {name} has the token of another operator; each needs one of their own")

@@ -107,6 +107,12 @@ def load_or_make_proof_key(path: Path) -> ProofKey:
         return ProofKey(_read_private(path, _RETENTION_SETTING))
 
 
+def check_proof_key(path: Path) -> None:
+    """Raise ConfigError if the key that signs proofs is there and cannot be used."""
+    if path.exists():
+        _read_private(path, _RETENTION_SETTING)
+
+
 def load_public_key(path: Path) -> PublicKey:
     """Read a public half (`….pub.pem`). Raises ConfigError if it is missing or not an Ed25519 key."""
     try:

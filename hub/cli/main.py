@@ -17,11 +17,10 @@ from typing import Annotated, Any, Final, TypeVar
 import orjson
 import typer
 
-from hub import config as settings
 from hub import logs
-from hub.alarms.rules_file import read_rules
 from hub.cli.alarms import alarm_app
 from hub.cli.audit import audit_app
+from hub.cli.check_config import check_config
 from hub.cli.doctor import doctor
 from hub.cli.export import export_app
 from hub.cli.holds import hold_app
@@ -41,11 +40,7 @@ from hub.cli.retention import retention_app
 from hub.cli.rights import rights_app
 from hub.cli.tenant import tenant_app
 from hub.errors import ConfigError, HubError
-from hub.influx.sink import server as influx_server
-from hub.notify.notifier import sender_of
-from hub.operators import Operators
 from hub.reconcile import decode_truth, reconcile_events
-from hub.retention.run import parse_file as parse_policy_file
 from hub.signing import load_key, make_key, public_path
 from hub.store.ledgers import Ledgers
 from hub.store.migrate import check as missing_migrations
@@ -73,6 +68,7 @@ app.add_typer(retention_app, name="retention")
 app.add_typer(influx_app, name="influx")
 app.add_typer(notify_app, name="notify")
 app.command()(doctor)
+app.command("check-config")(check_config)
 app.command("move-to-timescaledb")(move_to_timescaledb)
 
 _T = TypeVar("_T")
@@ -161,24 +157,6 @@ def migrate(*, config: ConfigOption = None, as_json: JsonOption = False) -> None
     for name in done.applied:
         typer.echo(f"applied {name}")
     typer.echo(f"the schema is at {done.at:04d}, on {done.form}")
-
-
-@app.command("check-config")
-def check_config(config: ConfigOption = None) -> None:
-    """Check the configuration and the files that it names."""
-    loaded = settings.load(config, os.environ)
-    loaded.dsn()
-    load_key(Path(loaded.commands.key_file))
-    if loaded.mqtt.password_file is not None:
-        settings.read_secret(loaded.mqtt.password_file, "mqtt.password_file")
-    Operators.read(loaded.http.token_file)
-    read_rules(loaded.alarms.rules_file)
-    parse_policy_file(loaded.retention.policy_file, None)
-    if loaded.influx.url is not None:
-        influx_server(loaded.influx)
-    for channel in loaded.notify.channel:
-        sender_of(channel, loaded.http.public_url)
-    typer.echo("the configuration is fine")
 
 
 @app.command()

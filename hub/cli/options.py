@@ -12,6 +12,7 @@ import typer
 from hub import config as settings
 from hub import logs
 from hub.config import Config
+from hub.masking import scrub
 from hub.store.timescale import Store
 
 _T = TypeVar("_T")
@@ -52,5 +53,5 @@ def with_store(
 
 def fail(text: str, *, status: int = 1) -> NoReturn:
     """End with a sentence on standard error."""
-    typer.echo(f"hub: {text}", err=True)
+    typer.echo(f"hub: {scrub(text)}", err=True)
     sys.exit(status)

@@ -13,12 +13,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from hub import clock
-from hub.config import Config, Influx, read_secret
+from hub.certificates import trusting
+from hub.config import Config, Influx
 from hub.core.influx import Slice, door_hour_line, reading_line
 from hub.errors import ConfigError, StoreUnavailable
 from hub.influx.buckets import BucketWatch
 from hub.influx.delivery import Delivery, Limits, Writer
 from hub.metrics import Metrics
+from hub.secret_files import read_secret
 from hub.store.influx_feed import InfluxFeed, Place
 from hub.store.timescale import Store
 from hub.store.upkeep import alone
@@ -84,7 +86,7 @@ def server(settings: Influx) -> "InfluxServer":
     if token is not None and not token.isascii():
         raise ConfigError(f"influx.token_file: {settings.token_file} has characters that no token has")
     if settings.tls_ca_file is not None:
-        read_secret(settings.tls_ca_file, "influx.tls_ca_file")
+        trusting(settings.tls_ca_file, "influx")
     return InfluxServer(
         settings.url, token, settings.org,
         timeout_s=settings.timeout_s, ca_file=settings.tls_ca_file, compress=settings.gzip,

@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from hub.addresses import check_host
 from hub.errors import ConfigError
+from hub.masking import Secret
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 Severity = Literal["critical", "high", "medium", "low"]
@@ -57,7 +59,7 @@ class EmailChannel(_Channel, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class WebhookChannel(_Channel, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="webhook"):
     """A signed POST to one address."""
 
-    url: str | None = None
+    url: Secret | None = None
     url_file: str | None = None
     """A file whose one line is the address, where the address itself is a secret."""
     secret_file: str
@@ -107,6 +109,7 @@ def check_url(url: str, where: str) -> None:
 
 
 def _check_email(channel: EmailChannel, where: str) -> None:
+    check_host(channel.host, f"{where}: host")
     for address in _unfit([channel.sender, *channel.to]):
         raise ConfigError(f"{where}: {address!r} is not an address like duty@example.org (ASCII, without a name)")
     if (channel.username is None) != (channel.password_file is None):
@@ -121,7 +124,7 @@ def _check_webhook(channel: WebhookChannel, where: str) -> None:
     if (channel.url is None) == (channel.url_file is None):
         raise ConfigError(f"{where}: set url, or url_file where the address is a secret; one of them")
     if channel.url is not None:
-        check_url(channel.url, where)
+        check_url(channel.url.reveal(), where)
 
 
 def _unfit(addresses: Iterable[str]) -> list[str]:

@@ -11,13 +11,13 @@ import aiohttp
 import orjson
 
 from hub import clock
-from hub.config import read_secret
+from hub.certificates import trusting
 from hub.core.notify.notices import Message
 from hub.core.notify.tries import Outcome, Verdict, of_status
 from hub.core.notify.words import one_line, payload
 from hub.errors import ConfigError
 from hub.notify.settings import WebhookChannel, check_url
-from hub.notify.trust import trusting
+from hub.secret_files import read_secret
 from wire import __version__
 
 _PREFIX: Final = "whsec_"
@@ -30,7 +30,11 @@ class Webhook:
 
     def __init__(self, channel: WebhookChannel, public_url: str | None) -> None:
         where = f"notify.channel {channel.name}"
-        self._url = channel.url or read_secret(channel.url_file or "", f"{where}: url_file")
+        self._url = (
+            read_secret(channel.url_file or "", f"{where}: url_file")
+            if channel.url is None
+            else channel.url.reveal()
+        )
         check_url(self._url, where)
         self._key = signing_key(read_secret(channel.secret_file, f"{where}: secret_file"), where)
         self._tls = trusting(channel.tls_ca_file, where)

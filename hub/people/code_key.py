@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from hub.errors import ConfigError
+from hub.masking import remember
 
 _log = logging.getLogger(__name__)
 _BYTES: Final = 32
@@ -33,11 +34,18 @@ def load_or_make_code_key(path: Path) -> bytes:
     return secret
 
 
+def read_code_key(path: Path) -> bytes | None:
+    """Return the secret, or None if it is not made yet. Raises ConfigError as `load_or_make_code_key`."""
+    return _read(path) if path.exists() else None
+
+
 def _read(path: Path) -> bytes:
     try:
         if path.stat().st_mode & 0o077:
             raise ConfigError(f"{_SETTING}: {path} can be read by others; `chmod 600 {path}`")
-        secret = bytes.fromhex(path.read_text().strip())
+        text = path.read_text().strip()
+        remember(text)
+        secret = bytes.fromhex(text)
     except OSError as error:
         raise ConfigError(f"{_SETTING}: cannot read {path}: {error.strerror}") from None
     except ValueError:

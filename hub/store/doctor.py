@@ -8,11 +8,10 @@ from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 
 from hub.core.doctor import COMPRESSION_GRACE_DAYS, Facts, Job, Retention, Schema, Series, Server, Task
-from hub.errors import StoreRejected, StoreUnavailable
 from hub.store.chunks import COMPRESS_AFTER_DAYS
+from hub.store.dsn import connected
 from hub.store.migrate import PLAIN, TIMESCALEDB, TIMESCALEDB_VERSION_MIN, check, version_of
 from hub.store.statements import statement
-from hub.store.timescale import first_line
 
 _CLOCKS: Final = {
     "event": "occurred_at",
@@ -36,19 +35,12 @@ def examine(dsn: str) -> Facts:
         MigrationError: it is of a newer version, or its migrations were edited.
     """
     missing = check(dsn)
-    try:
-        with psycopg.connect(
-            dsn, autocommit=True, row_factory=dict_row, application_name="lockerhub doctor", options=_OPTIONS
-        ) as conn:
-            return _Look(conn).facts(missing)
-    except psycopg.OperationalError as error:
-        raise StoreUnavailable(first_line(error)) from error
-    except psycopg.Error as error:
-        raise StoreRejected(first_line(error)) from error
+    with connected(dsn, "lockerhub doctor", _OPTIONS) as conn:
+        return _Look(conn).facts(missing)
 
 
 class _Look:
-    def __init__(self, conn: psycopg.Connection[DictRow]) -> None:
+    def __init__(self, conn: psycopg.Connection) -> None:
         self._conn = conn
 
     def facts(self, missing: int) -> Facts:
@@ -126,7 +118,8 @@ class _Look:
     def _part(self, query: LiteralString, part: DictRow, **columns: str) -> DictRow:
         # Chunks are named with their schema by series_chunks(), quoted where they have to be.
         names = {key: sql.Identifier(column) for key, column in columns.items()}
-        row = self._conn.execute(sql.SQL(query).format(part=sql.SQL(part["chunk"]), **names)).fetchone()
+        cursor = self._conn.cursor(row_factory=dict_row)
+        row = cursor.execute(sql.SQL(query).format(part=sql.SQL(part["chunk"]), **names)).fetchone()
         assert row is not None, "an aggregate has a row"  # noqa: S101
         return row
 
@@ -138,4 +131,4 @@ class _Look:
         return row
 
     def _all(self, query: LiteralString, /, **values: object) -> list[DictRow]:
-        return self._conn.execute(query, values or None).fetchall()
+        return self._conn.cursor(row_factory=dict_row).execute(query, values or None).fetchall()

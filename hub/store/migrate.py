@@ -11,7 +11,8 @@ from typing import Final
 
 import psycopg
 
-from hub.errors import MigrationError, StoreUnavailable
+from hub.errors import MigrationError
+from hub.store.dsn import connected
 from hub.store.statements import statement
 
 TIMESCALEDB: Final = "timescaledb"
@@ -66,32 +67,26 @@ def migrate(dsn: str) -> Migrated:
     Raises:
         MigrationError: the server is too old, a move of the tables is not through, the database is newer than this
             version, or a migration that was applied has changed.
-        StoreUnavailable: the database cannot be reached.
+        ConfigError, StoreUnavailable, StoreRejected: as `connected`.
     """
-    try:
-        with psycopg.connect(dsn, autocommit=True, application_name="lockerhub migrate") as conn:
-            refuse_old(conn.info.server_version)
-            conn.execute(statement("migration_lock"))
-            try:
-                _refuse_while_moving(conn)
-                return _migrate(conn)
-            finally:
-                conn.execute(statement("migration_unlock"))
-    except psycopg.OperationalError as error:
-        raise StoreUnavailable(str(error).strip().split("\n", 1)[0]) from error
+    with connected(dsn, "lockerhub migrate") as conn:
+        refuse_old(conn.info.server_version)
+        conn.execute(statement("migration_lock"))
+        try:
+            _refuse_while_moving(conn)
+            return _migrate(conn)
+        finally:
+            conn.execute(statement("migration_unlock"))
 
 
 def check(dsn: str) -> int:
     """Return how many migrations are missing. Raises as `migrate` does."""
-    try:
-        with psycopg.connect(dsn, autocommit=True, application_name="lockerhub check") as conn:
-            _refuse_while_moving(conn)
-            if not _one(conn, "migration_exists"):
-                return len({migration.number for migration in migrations()})
-            applied = _applied(conn)
-            return len({m.number for m in migrations()} - applied.keys())
-    except psycopg.OperationalError as error:
-        raise StoreUnavailable(str(error).strip().split("\n", 1)[0]) from error
+    with connected(dsn, "lockerhub check") as conn:
+        _refuse_while_moving(conn)
+        if not _one(conn, "migration_exists"):
+            return len({migration.number for migration in migrations()})
+        applied = _applied(conn)
+        return len({m.number for m in migrations()} - applied.keys())
 
 
 def version_of(extension: str) -> tuple[int, ...]:

@@ -15,11 +15,11 @@ from typing import Any, Final, LiteralString
 import psycopg
 from psycopg import sql
 
-from hub.errors import MigrationError, StoreUnavailable
+from hub.errors import MigrationError
 from hub.store.chunks import MONTHS_AHEAD
+from hub.store.dsn import connected
 from hub.store.migrate import PLAIN, TIMESCALEDB, create_extension, form_of, migrations, refuse_old
 from hub.store.statements import statement
-from hub.store.timescale import first_line
 
 _CLOCKS: Final = {"event": "occurred_at", "reading": "sampled_at", "reading_hour": "bucket"}
 FORMS_KNOWN: Final = {"series"}
@@ -46,15 +46,10 @@ def move(dsn: str, tell: Tell) -> Moved:
         MigrationError: it cannot be done, or the copy is not what it was copied from; nothing is lost in any case.
         StoreUnavailable: the database is away; call again.
     """
-    try:
-        with psycopg.connect(
-            dsn, autocommit=True, application_name="lockerhub move", options="-c timezone=UTC"
-        ) as conn:
-            refuse_old(conn.info.server_version)
-            conn.execute(statement("migration_lock"))
-            return _Move(conn, tell).run()
-    except psycopg.OperationalError as error:
-        raise StoreUnavailable(first_line(error)) from error
+    with connected(dsn, "lockerhub move", "-c timezone=UTC") as conn:
+        refuse_old(conn.info.server_version)
+        conn.execute(statement("migration_lock"))
+        return _Move(conn, tell).run()
 
 
 class _Move:

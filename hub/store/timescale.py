@@ -10,16 +10,13 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.datetime import DatetimeDumper
 from psycopg.types.json import set_json_dumps, set_json_loads
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from hub.core.fleet import DoorSpec, LockerSpec
-from hub.errors import StoreRejected, StoreUnavailable
 from hub.store.binary import HEADER, TRAILER
+from hub.store.dsn import REJECTIONS, check_dsn, first_line, store_error
 from hub.store.rows import EventsQuery, Quarantined, ReadingUnit
 from hub.store.statements import statement
-
-REJECTIONS: Final = (psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError)
-"""What the database says of rows that it will never accept."""
 
 _CONNECTIONS_MIN: Final = 2
 _RECONNECT_S: Final = 3.0
@@ -42,11 +39,12 @@ class _InUtc(DatetimeDumper):
 
 
 class Store:
-    """A pool of connections and every query of the hub. Errors are StoreUnavailable or StoreRejected."""
+    """A pool of connections and every query of the hub. Errors are StoreError, and ConfigError for no DSN."""
 
     def __init__(
         self, dsn: str, *, connections_max: int, statement_timeout_ms: int, connect_timeout_s: int
     ) -> None:
+        check_dsn(dsn)
         set_json_dumps(orjson.dumps)
         set_json_loads(orjson.loads)
         psycopg.adapters.register_dumper(datetime, _InUtc)
@@ -197,15 +195,16 @@ class Store:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
-        """Run the block in one transaction. Raises StoreRejected or StoreUnavailable."""
+        """Run the block in one transaction. Raises StoreRejected, StoreUnavailable, or MigrationError."""
         try:
             # The pool commits when the block ends well, and rolls back when it does not.
             async with self._pool.connection() as conn:
                 yield conn  # type: ignore[misc]  # the pool's type does not know of its row factory
-        except REJECTIONS as error:
-            raise StoreRejected(first_line(error)) from error
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-            raise StoreUnavailable(first_line(error)) from error
+        except psycopg.Error as error:
+            known = store_error(error)
+            if known is None:
+                raise
+            raise known from error
 
 
 async def copy(conn: psycopg.AsyncConnection[DictRow], name: str, rows: list[bytes]) -> None:
@@ -265,9 +264,3 @@ def quarantine_row(row: Quarantined) -> dict[str, Any]:
         "epoch": epoch,
         "seq": row.seq,
     }
-
-
-def first_line(error: Exception) -> str:
-    """Return what the database said, without the values that it said it of."""
-    # psycopg puts the row's values into further lines; they belong neither into logs nor into answers.
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__

@@ -14,8 +14,9 @@ from psycopg.types.json import Jsonb
 
 from hub.core.upkeep import Ages
 from hub.errors import StoreRejected, StoreUnavailable
+from hub.store.dsn import first_line
 from hub.store.statements import statement
-from hub.store.timescale import Store, first_line
+from hub.store.timescale import Store
 
 _ERROR_CHARS_MAX: Final = 500
 

@@ -5,8 +5,9 @@ from typing import get_type_hints
 
 import pytest
 
-from hub.config import Config, is_loopback, load, read_secret, sections
+from hub.config import Config, is_loopback, load, sections
 from hub.errors import ConfigError
+from hub.secret_files import read_secret
 
 GOOD = """
 [mqtt]

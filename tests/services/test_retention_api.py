@@ -21,6 +21,7 @@ from hub.cli.main import app
 from hub.config import Config, Database, Http
 from hub.config import Retention as RetentionConfig
 from hub.errors import ConfigError, HubError
+from hub.masking import Secret
 from hub.metrics import Metrics
 from hub.retention.build import build_service
 from hub.retention.service import RetentionService
@@ -74,7 +75,7 @@ async def api(dsn: str, folder: Path, *, trusted: Sequence[str] = ()) -> AsyncIt
     (folder / "tokens").write_text(TOKENS)
     http = Http(token_file=str(folder / "tokens"))
     config = Config(
-        http=http, database=Database(dsn=dsn),
+        http=http, database=Database(dsn=Secret(dsn)),
         retention=RetentionConfig(
             directory=str(folder / "retention"), key_file=str(folder / "key.pem"), trusted_key_files=list(trusted)
         ),

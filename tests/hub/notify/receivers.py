@@ -163,6 +163,7 @@ def certificate(folder: Path) -> tuple[ssl.SSLContext, str]:
 
 def secret(folder: Path, text: str = SECRET, name: str = "secret") -> str:
     (folder / name).write_text(f"{text}\n")
+    (folder / name).chmod(0o600)
     return str(folder / name)
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from hub.core.notify.notices import Message
 from hub.core.notify.tries import RETRIES_MAX, Verdict
+from hub.masking import Secret
 from hub.metrics import Metrics
 from hub.notify.channel import Channel, Stand
 from hub.notify.settings import WebhookChannel
@@ -57,7 +58,9 @@ async def scene(
         pauses.append((failed, retry_after))
         return pause_s
 
-    settings = WebhookChannel(name="duty", url=receiver.url, secret_file=secret(folder), timeout_s=timeout_s)
+    settings = WebhookChannel(
+        name="duty", url=Secret(receiver.url), secret_file=secret(folder), timeout_s=timeout_s
+    )
     channel = Channel("duty", Webhook(settings, None), notes.append, metrics, queue_max, pause)
     async with tasks_beside({"channel": channel.run()}, endless=True):
         yield Scene(receiver, channel, metrics, notes, pauses)

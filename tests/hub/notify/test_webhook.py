@@ -15,6 +15,7 @@ import pytest
 from hub.core.notify.notices import Message
 from hub.core.notify.tries import Verdict
 from hub.errors import ConfigError
+from hub.masking import Secret
 from hub.notify.settings import WebhookChannel
 from hub.notify.webhook import Webhook
 from tests.hub.core.notify.alarms import AT, notice
@@ -25,7 +26,7 @@ MESSAGE = Message(id=UUID(int=7), at=AT, channel="duty", notice=notice("raised")
 
 
 def webhook(folder: Path, url: str | None, **changes: Any) -> Webhook:  # noqa: ANN401 - settings
-    fields = {"name": "duty", "url": url, "secret_file": secret(folder), **changes}
+    fields = {"name": "duty", "url": None if url is None else Secret(url), "secret_file": secret(folder), **changes}
     return Webhook(WebhookChannel(**fields), "https://hub.example.org")
 
 

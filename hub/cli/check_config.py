@@ -1,0 +1,28 @@
+"""`hub check-config`: whether a hub could run with this configuration, before it has to."""
+
+import os
+
+import orjson
+import typer
+
+from hub import clock
+from hub import config as settings
+from hub.cli.options import ConfigOption, JsonOption
+from hub.masking import scrub
+from hub.setup_check import check_setup
+
+
+def check_config(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Check the configuration and the files that it names. Exit status 1 if something is wrong."""
+    loaded = settings.load(config, os.environ)
+    found = check_setup(loaded, clock.wall())
+    wrong = [one for one in found if one.trouble]
+    if as_json:
+        typer.echo(scrub(orjson.dumps({"findings": found}, option=orjson.OPT_INDENT_2).decode()))
+    else:
+        for one in found:
+            typer.echo(f"{'hub' if one.trouble else 'note'}: {scrub(one.text)}", err=one.trouble)
+        if not wrong:
+            typer.echo("the configuration is fine")
+    if wrong:
+        raise typer.Exit(1)
