@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["pytester", "tests.own_time"]
+
 # How long an example takes is no property of what is tested; in CI hypothesis says so by itself.
 if not os.environ.get("CI"):
     settings.register_profile("here", deadline=None)

