@@ -1,11 +1,12 @@
 """Accounts: who the people are behind the actors of commands and events."""
 
 import secrets
+from typing import Final
 from uuid import UUID
 
 from aiohttp import web
 
-from hub.api.cursors import read_cursor, write_cursor
+from hub.api.cursors import Cursor
 from hub.api.people_views import (
     PEOPLE_CODES,
     AccountBody,
@@ -28,6 +29,7 @@ from hub.core.people.passwords import SALT_BYTES
 from hub.people.rights_desk import RightsDesk, set_password
 from hub.store.people import AccountsQuery, By, People
 
+_CURSOR: Final = Cursor("accounts", UUID)
 _ONE = ("account_unknown", *PEOPLE_CODES)
 _BODY = ("not_json", "too_large")
 
@@ -109,12 +111,12 @@ class Accounts:
 
     async def _list(self, request: web.Request, by: By) -> web.Response:
         wanted = read_query(request, AccountsParameters)
-        after = read_cursor(wanted.cursor, UUID)
+        after = _CURSOR.read(wanted.cursor)
         return await self._page(AccountsQuery(wanted.limit + 1, after, wanted.active), by)
 
     async def _search(self, request: web.Request, by: By) -> web.Response:
         wanted = await read_body(request, AccountSearch)
-        after = read_cursor(wanted.cursor, UUID)
+        after = _CURSOR.read(wanted.cursor)
         query = AccountsQuery(
             wanted.limit + 1, after, email=wanted.email, part=wanted.part, badge=wanted.badge
         )  # fmt: skip
@@ -124,7 +126,7 @@ class Accounts:
         rows = await self._people.page(query)
         await self._people.look(None, "account.search", by)
         page = rows[: query.limit - 1]
-        following = write_cursor(page[-1]["id"]) if len(rows) > len(page) else None
+        following = _CURSOR.write(page[-1]["id"]) if len(rows) > len(page) else None
         return answer(AccountPage([AccountView(**row) for row in page], following))
 
     async def _show(self, request: web.Request, by: By) -> web.Response:

@@ -26,7 +26,7 @@ from hub.api.alarm_views import (
     rule_view,
 )
 from hub.api.auth import operator_of
-from hub.api.cursors import read_cursor, write_cursor
+from hub.api.cursors import Cursor
 from hub.api.maintenance import MaintenanceRoutes
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_body, read_query
@@ -48,6 +48,7 @@ from hub.core.alarms.transitions import What
 from hub.core.fleet import Fleet
 from hub.store.alarms import Act, AlarmFilter
 
+_CURSOR: Final = Cursor("alarms", tuple[Time, UUID])
 Note = Annotated[str, Meta(min_length=1, max_length=NOTE_CHARACTERS_MAX)]
 Listed = Annotated[str, Meta(max_length=400)]
 
@@ -161,7 +162,7 @@ class AlarmRoutes:
                 raise Problem("bad_request", "at: it shows what was open then; leave out `open=false`.")
             if wanted.at > clock.wall():
                 raise Problem("bad_request", "at: it is in the future.")
-        after = read_cursor(wanted.cursor, tuple[datetime, UUID])
+        after = _CURSOR.read(wanted.cursor)
         if wanted.open and wanted.at is None:
             found = [one for one in self._alarms.open_alarms() if _behind(one, after) and fits(one, asked)]
         else:
@@ -171,7 +172,7 @@ class AlarmRoutes:
         return answer(
             AlarmPage(
                 [alarm_view(one) for one in page],
-                write_cursor((page[-1].raised_at, page[-1].id)) if more else None,
+                _CURSOR.write((page[-1].raised_at, page[-1].id)) if more else None,
             )
         )
 

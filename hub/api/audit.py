@@ -2,18 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from hub.api.cursors import read_cursor, write_cursor
+from hub.api.cursors import Cursor
 from hub.api.people_views import PEOPLE_CODES, personal
 from hub.api.routes import Route, answer, read_query
 from hub.store.audit import audit_page
 from hub.store.people import By
 from hub.store.timescale import Store
+
+_CURSOR: Final = Cursor("audit", int)
 
 
 class AuditParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,11 +69,11 @@ class AuditRoutes:
         rows = await audit_page(
             self._store,
             limit=wanted.limit + 1,
-            before=read_cursor(wanted.cursor, int),
+            before=_CURSOR.read(wanted.cursor),
             who=wanted.who,
             action=wanted.action,
             subject=wanted.subject,
         )
         page = rows[: wanted.limit]
-        following = write_cursor(page[-1]["id"]) if len(rows) > len(page) else None
+        following = _CURSOR.write(page[-1]["id"]) if len(rows) > len(page) else None
         return answer(AuditPage([AuditView(**row) for row in page], following))

@@ -1,7 +1,7 @@
 """Commands: ask for one, look at one, list them, cancel one."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from hub import clock
 from hub.api.auth import operator_of
-from hub.api.cursors import read_cursor, write_cursor
+from hub.api.cursors import Cursor, Time
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, id_of_key, read_body, read_query
 from hub.api.views import CommandPage, CommandView, command_of_row, command_view
@@ -24,6 +24,7 @@ from wire.messages import DURABLE_KINDS, Args, CommandKind, Text, data_bytes
 from wire.refusals import Refusal as LockerRefusal
 from wire.topics import is_locker_id
 
+_CURSOR: Final = Cursor("commands", tuple[Time, UUID])
 _KEYS = UUID("5e0c8a3c-6c0e-5bb5-9a7f-0a4a52a1d3f7")
 """The namespace of ids made from an Idempotency-Key: the same operator's same key for the same locker is the same
 command, also after a restart."""
@@ -142,12 +143,12 @@ class Commands:
                 locker=wanted.locker,
                 state=wanted.state,
                 command_class=wanted.command_class,
-                after=read_cursor(wanted.cursor, tuple[datetime, UUID]),
+                after=_CURSOR.read(wanted.cursor),
             )
         )
         page = rows[: wanted.limit]
         more = len(rows) > len(page)
-        after = write_cursor((page[-1]["accepted_at"], page[-1]["id"])) if more else None
+        after = _CURSOR.write((page[-1]["accepted_at"], page[-1]["id"])) if more else None
         return answer(CommandPage([command_of_row(row, self._config) for row in page], after))
 
     async def _show(self, request: web.Request) -> web.Response:

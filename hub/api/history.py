@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from hub.api.cursors import read_cursor, write_cursor
+from hub.api.cursors import Cursor
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_query
 from hub.api.spans import Time, asked_span, lockers_at
@@ -22,6 +22,7 @@ from hub.store.timescale import Store
 from wire.messages import Kind
 from wire.messages import Locker as LockerId
 
+_CURSOR: Final = Cursor("events", tuple[Time, LockerId, UUID, int])
 FLEET_BACK: Final = timedelta(days=31)
 """Where a question to the whole fleet begins if it does not say: what has no index is looked for row by row."""
 _PLOT_BACK: Final = timedelta(days=1)
@@ -160,11 +161,11 @@ def fleet_filter(wanted: EventFields, fleet: Fleet) -> EventFilter:
 
 async def event_page(history: History, wanted: EventFilter, limit: int, cursor: str | None) -> EventPage:
     """Return a page of events, and where to go on."""
-    rows = await history.events(wanted, limit + 1, read_cursor(cursor, tuple[datetime, str, UUID, int]))
+    rows = await history.events(wanted, limit + 1, _CURSOR.read(cursor))
     page = rows[:limit]
     last = page[-1] if len(rows) > limit else None
     after = (
-        None if last is None else write_cursor((last["occurred_at"], last["locker"], last["epoch"], last["seq"]))
+        None if last is None else _CURSOR.write((last["occurred_at"], last["locker"], last["epoch"], last["seq"]))
     )
     return EventPage([EventView(**row) for row in page], after)
 

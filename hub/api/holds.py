@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID, uuid4
 
 import msgspec
@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from hub import clock
 from hub.api.auth import operator_of
-from hub.api.cursors import read_cursor, write_cursor
+from hub.api.cursors import Cursor, Time
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_body, read_query
 from hub.core.retention.holds import WHY_CHARACTERS_MAX, HoldOrder, refuse_reason
@@ -19,6 +19,7 @@ from hub.operators import is_person
 from hub.store.holds import Hold, Holds, Release
 from wire.messages import Locker
 
+_CURSOR: Final = Cursor("holds", tuple[Time, UUID])
 Moment = Annotated[datetime, Meta(tz=True)]
 Why = Annotated[str, Meta(min_length=1, max_length=WHY_CHARACTERS_MAX)]
 
@@ -88,11 +89,11 @@ class HoldRoutes:
 
     async def _list(self, request: web.Request) -> web.Response:
         wanted = read_query(request, HoldsParameters)
-        after = read_cursor(wanted.cursor, tuple[datetime, UUID])
+        after = _CURSOR.read(wanted.cursor)
         found = await self._holds.page(active=not wanted.all, after=after, limit=wanted.limit + 1)
         page = found[: wanted.limit]
         more = len(found) > wanted.limit
-        return answer(HoldPage(page, write_cursor((page[-1].placed_at, page[-1].id)) if more else None))
+        return answer(HoldPage(page, _CURSOR.write((page[-1].placed_at, page[-1].id)) if more else None))
 
     async def _place(self, request: web.Request) -> web.Response:
         operator = _person(request)

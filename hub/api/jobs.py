@@ -12,7 +12,7 @@ from aiohttp import web
 
 from hub import clock
 from hub.api.auth import operator_of
-from hub.api.cursors import read_cursor, write_cursor
+from hub.api.cursors import Cursor, Time
 from hub.api.job_views import (
     JobBody,
     JobDetail,
@@ -39,6 +39,8 @@ from hub.store.jobs import JobRow, JobStore
 from hub.store.timescale import Store
 from wire.messages import CommandKind
 
+_CURSOR: Final = Cursor("jobs", tuple[Time, UUID])
+_TARGETS: Final = Cursor("targets", int)
 _KEYS: Final = UUID("0c1f7a52-5a0e-5a53-8c5e-3a0e8f3e6d21")
 """The namespace of ids made from an Idempotency-Key: the same operator's same key is the same job."""
 _CANARY_SHARE: Final = 0.05
@@ -234,10 +236,10 @@ class Jobs:
 
     async def _list(self, request: web.Request) -> web.Response:
         wanted = read_query(request, JobsParameters)
-        after = read_cursor(wanted.cursor, tuple[datetime, UUID])
+        after = _CURSOR.read(wanted.cursor)
         rows = await self._jobs.jobs(wanted.state, after, wanted.limit + 1)
         page, more = rows[: wanted.limit], len(rows) > wanted.limit
-        following = write_cursor((page[-1].created_at, page[-1].id)) if more else None
+        following = _CURSOR.write((page[-1].created_at, page[-1].id)) if more else None
         return answer(JobPage([job_view(row) for row in page], following))
 
     async def _show(self, request: web.Request) -> web.Response:
@@ -248,7 +250,7 @@ class Jobs:
 
     async def _targets(self, request: web.Request) -> web.Response:
         wanted = read_query(request, TargetsParameters)
-        after = read_cursor(wanted.cursor, int)
+        after = _TARGETS.read(wanted.cursor)
         job = _job_of(request)
         if await self._jobs.job(job) is None:
             raise _unknown(request)
@@ -256,7 +258,7 @@ class Jobs:
             job, wanted.state, -1 if after is None else after, wanted.limit + 1
         )
         page, more = rows[: wanted.limit], len(rows) > wanted.limit
-        following = write_cursor(page[-1]["place"]) if more else None
+        following = _TARGETS.write(page[-1]["place"]) if more else None
         views = [TargetView(**{name: row[name] for name in TargetView.__slots__}) for row in page]
         return answer(TargetPage(views, following))
 

@@ -1,14 +1,14 @@
 """What became of every number: by the counters of the whole fleet, or counted for one locker."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from hub.api.cursors import read_cursor, write_cursor
+from hub.api.cursors import Cursor
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_query
 from hub.core.fleet import Fleet
@@ -16,6 +16,8 @@ from hub.core.ledger import Key
 from hub.core.verify import CountersView, LedgerView, judge
 from hub.store.ledgers import Ledgers
 from wire.messages import Locker
+
+_CURSOR: Final = Cursor("ledgers", tuple[Locker, UUID])
 
 
 class CountersParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,9 +89,9 @@ class LedgerRoutes:
     async def _page(
         self, locker: str | None, cursor: str | None, limit: int
     ) -> tuple[list[CountersView], str | None]:
-        after: Key | None = read_cursor(cursor, tuple[Locker, UUID])
+        after: Key | None = _CURSOR.read(cursor)
         rows = await self._ledgers.counters(locker=locker, after=after, limit=limit + 1)
         page = [CountersView(**row) for row in rows[:limit]]
         if len(rows) <= limit:
             return page, None
-        return page, write_cursor((page[-1].locker, page[-1].epoch))
+        return page, _CURSOR.write((page[-1].locker, page[-1].epoch))

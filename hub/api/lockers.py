@@ -1,13 +1,12 @@
 """Lockers, their events and their telemetry."""
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from hub.api.cursors import read_cursor, write_cursor
+from hub.api.cursors import Cursor
 from hub.api.history import event_page
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_query
@@ -33,6 +32,8 @@ from hub.store.rows import ReadingsQuery
 from hub.store.timescale import Store
 from wire.messages import Kind
 
+_CURSOR: Final = Cursor("lockers", str)
+_READINGS: Final = Cursor("telemetry", tuple[Time, Annotated[int, Meta(ge=0, le=100_000)]])
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 _COMMANDS_SHOWN = 20
 
@@ -105,7 +106,7 @@ class Lockers:
 
     async def _list(self, request: web.Request) -> web.Response:
         wanted = read_query(request, LockersParameters)
-        after = read_cursor(wanted.cursor, str) or ""
+        after = _CURSOR.read(wanted.cursor) or ""
         found = [
             self._fleet.lockers[one]
             for one in sorted(self._fleet.lockers)
@@ -114,7 +115,7 @@ class Lockers:
         page = found[: wanted.limit]
         more = len(found) > len(page)
         return answer(
-            LockerPage([locker_view(one) for one in page], write_cursor(page[-1].spec.id) if more else None)
+            LockerPage([locker_view(one) for one in page], _CURSOR.write(page[-1].spec.id) if more else None)
         )
 
     async def _show(self, request: web.Request) -> web.Response:
@@ -142,7 +143,7 @@ class Lockers:
         locker = find_locker(self._fleet, request)
         wanted = read_query(request, ReadingsParameters)
         since, until = asked_span(wanted.since, wanted.until, back=EVER)
-        before = read_cursor(wanted.cursor, tuple[datetime, Annotated[int, Meta(ge=0, le=100_000)]])
+        before = _READINGS.read(wanted.cursor)
         rows = await self._history.readings(
             ReadingsQuery(
                 locker=locker.spec.id,
@@ -159,7 +160,7 @@ class Lockers:
             seen = sum(row["at"] == last_at for row in page)
             if before is not None and before[0] == last_at:
                 seen += before[1]
-            after = write_cursor((last_at, seen))
+            after = _READINGS.write((last_at, seen))
         return answer(ReadingPage([_reading(row) for row in page], after))
 
 

@@ -12,13 +12,14 @@ from hub import clock
 from hub.alarms.engine import Alarms
 from hub.api.alarm_views import WindowPage, WindowView, window_view
 from hub.api.auth import operator_of
-from hub.api.cursors import read_cursor, write_cursor
+from hub.api.cursors import Cursor
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_body, read_query
 from hub.api.spans import Time, lockers_at
 from hub.core.alarms.maintenance import Window
 from hub.core.fleet import Fleet
 
+_CURSOR: Final = Cursor("maintenance", tuple[Time, UUID])
 _LONGEST: Final = timedelta(days=90)
 _AHEAD: Final = timedelta(days=366)
 _AWAY: Final = "database_unavailable"
@@ -72,7 +73,7 @@ class MaintenanceRoutes:
     async def _list(self, request: web.Request) -> web.Response:
         wanted = read_query(request, MaintenanceParameters)
         now = clock.wall()
-        after = read_cursor(wanted.cursor, tuple[datetime, UUID])
+        after = _CURSOR.read(wanted.cursor)
         found = await self._alarms.store.windows_page(
             every=wanted.all, now=now, limit=wanted.limit + 1, after=after
         )
@@ -81,7 +82,7 @@ class MaintenanceRoutes:
         return answer(
             WindowPage(
                 [window_view(one, now) for one in page],
-                write_cursor((page[-1].starts_at, page[-1].id)) if more else None,
+                _CURSOR.write((page[-1].starts_at, page[-1].id)) if more else None,
             )
         )
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from hub import clock
-from hub.api.cursors import read_cursor, write_cursor
+from hub.api.cursors import Cursor, Time
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_query
 from hub.core.notify.tries import Verdict
@@ -18,6 +18,7 @@ from hub.core.rates import TokenBucket
 from hub.notify.channel import Channel
 from hub.notify.notifier import Notifier
 
+_CURSOR: Final = Cursor("notifications", tuple[Time, UUID])
 _TESTS_PER_MINUTE: Final = 6
 
 
@@ -114,11 +115,11 @@ class NotificationRoutes:
         wanted = read_query(request, NotificationsParameters)
         rows = await self._notifier.page(
             channel=wanted.channel,
-            before=read_cursor(wanted.cursor, tuple[datetime, UUID]),
+            before=_CURSOR.read(wanted.cursor),
             limit=wanted.limit + 1,
         )
         page = rows[: wanted.limit]
-        following = write_cursor((page[-1]["at"], page[-1]["id"])) if len(rows) > len(page) else None
+        following = _CURSOR.write((page[-1]["at"], page[-1]["id"])) if len(rows) > len(page) else None
         return answer(NotificationPage([NotificationView(**row) for row in page], following))
 
     async def _channels(self, _: web.Request) -> web.Response:

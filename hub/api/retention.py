@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from hub import clock
 from hub.api.auth import operator_of
-from hub.api.cursors import read_cursor, write_cursor
+from hub.api.cursors import Cursor
 from hub.api.holds import HoldRoutes
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, needing, read_query
@@ -21,6 +21,8 @@ from hub.operators import Role, is_person
 from hub.retention.service import RetentionService
 from hub.store.holds import Holds
 from hub.store.timescale import Store
+
+_CURSOR: Final = Cursor("proofs", int)
 
 
 class ProofsParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -194,10 +196,10 @@ class RetentionRoutes:
 
     async def _proofs(self, request: web.Request) -> web.Response:
         wanted = read_query(request, ProofsParameters)
-        below = read_cursor(wanted.cursor, int)
+        below = _CURSOR.read(wanted.cursor)
         found = await self._service.retention.proofs_page(number=None, below=below, limit=wanted.limit + 1)
         page = found[: wanted.limit]
-        following = write_cursor(page[-1].number) if len(found) > wanted.limit else None
+        following = _CURSOR.write(page[-1].number) if len(found) > wanted.limit else None
         return answer(ProofPage([_shown(proof) for proof in page], following))
 
     async def _proof(self, request: web.Request) -> web.Response:

@@ -2,14 +2,13 @@
 
 import asyncio
 import tempfile
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 from aiohttp import web
 
-from hub.api.cursors import read_cursor, write_cursor
+from hub.api.cursors import Cursor, Time
 from hub.api.people_views import (
     PEOPLE_CODES,
     AnswerBody,
@@ -31,6 +30,7 @@ from hub.people.rights_desk import Particulars, RightsDesk
 from hub.store.people import By
 from hub.store.rights import RequestsQuery
 
+_CURSOR: Final = Cursor("rights", tuple[Time, UUID])
 _ONE: Final = ("request_unknown", *PEOPLE_CODES)
 _BODY: Final = ("not_json", "too_large")
 _VERIFIED: Final = ("identity_unverified", "request_state")
@@ -91,11 +91,11 @@ class Rights:
 
     async def _list(self, request: web.Request, by: By) -> web.Response:
         wanted = read_query(request, RequestsParameters)
-        after = read_cursor(wanted.cursor, tuple[datetime, UUID])
+        after = _CURSOR.read(wanted.cursor)
         query = RequestsQuery(wanted.limit + 1, by.at, wanted.account, wanted.state, wanted.overdue, after)
         rows = await self._requests.page(query)
         page = rows[: wanted.limit]
-        following = write_cursor((page[-1]["received_at"], page[-1]["id"])) if len(rows) > len(page) else None
+        following = _CURSOR.write((page[-1]["received_at"], page[-1]["id"])) if len(rows) > len(page) else None
         return answer(RequestPage([RequestLine(**row) for row in page], following))
 
     async def _show(self, request: web.Request, by: By) -> web.Response:

@@ -10,6 +10,7 @@ import orjson
 from aiohttp import web
 
 from hub.api.problems import Problem
+from hub.api.values import check_is_time, check_values, composed
 from hub.operators import Role
 
 _Q = TypeVar("_Q")
@@ -66,11 +67,15 @@ def read_query(request: web.Request, kind: type[_Q]) -> _Q:
     for key, value in request.query.items():
         if key in given:
             raise Problem("bad_request", f"The parameter {key!r} is given twice.")
-        given[key] = value
+        given[key] = composed(value)
     try:
-        return msgspec.convert(given, kind, strict=False)
-    except msgspec.ValidationError as error:
+        for key, value in given.items():
+            check_is_time(kind, key, value)
+        read = msgspec.convert(given, kind, strict=False)
+        check_values(read)
+    except ValueError as error:  # msgspec.ValidationError is one
         raise Problem("bad_request", f"Query parameter: {error}.") from None
+    return read
 
 
 async def read_body(request: web.Request, kind: type[_Q], code: str = "bad_request") -> _Q:
@@ -79,9 +84,11 @@ async def read_body(request: web.Request, kind: type[_Q], code: str = "bad_reque
         raise Problem("not_json", f"Content-Type is {request.content_type!r}; application/json is right.")
     text = await request.read()
     try:
-        return msgspec.json.decode(text, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        read = msgspec.json.decode(text, type=kind)
+        check_values(read)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise Problem(code, f"The body: {error}.") from None
+    return read
 
 
 def id_of_key(request: web.Request, namespace: UUID, caller: str, *scope: str) -> UUID:

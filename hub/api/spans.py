@@ -1,16 +1,14 @@
 """The span of time of a query: its parameters, and what is wrong with them."""
 
 from datetime import datetime, timedelta
-from typing import Annotated
-
-from msgspec import Meta
 
 from hub import clock
 from hub.api.problems import Problem
+from hub.api.values import Time
 from hub.core.fleet import Fleet
 from hub.core.spans import BadSpan, Span, span
 
-Time = Annotated[datetime, Meta(tz=True)]
+__all__ = ["Time", "asked_span", "lockers_at"]
 
 
 def asked_span(since: datetime | None, until: datetime | None, *, back: timedelta) -> Span:

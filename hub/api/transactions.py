@@ -2,14 +2,14 @@
 
 import secrets
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 from aiohttp import web
 
 from hub import clock
-from hub.api.cursors import read_cursor, write_cursor
+from hub.api.cursors import Cursor, Time
 from hub.api.people_views import (
     PEOPLE_CODES,
     CodeBody,
@@ -39,6 +39,7 @@ from hub.store.tenants import transaction_kinds
 from hub.store.timescale import Store
 from hub.store.transactions import NewTransaction, Transactions, TransactionsQuery
 
+_CURSOR: Final = Cursor("transactions", tuple[Time, UUID])
 _ONE: Final = ("transaction_unknown", *PEOPLE_CODES)
 _BODY: Final = ("not_json", "too_large")
 _PERSON: Final = ("account_closed", "account_restricted")
@@ -115,11 +116,11 @@ class TransactionRoutes:
     async def _list(self, request: web.Request, by: By) -> web.Response:
         del by
         wanted = read_query(request, TransactionsParameters)
-        after = read_cursor(wanted.cursor, tuple[datetime, UUID])
+        after = _CURSOR.read(wanted.cursor)
         query = TransactionsQuery(wanted.limit + 1, wanted.account, wanted.locker, wanted.state, after)
         rows = await self._transactions.page(query)
         page = rows[: wanted.limit]
-        following = write_cursor((page[-1]["opened_at"], page[-1]["id"])) if len(rows) > len(page) else None
+        following = _CURSOR.write((page[-1]["opened_at"], page[-1]["id"])) if len(rows) > len(page) else None
         return answer(TransactionPage([TransactionView(**row) for row in page], following))
 
     async def _show(self, request: web.Request, by: By) -> web.Response:

@@ -10,6 +10,9 @@ LONGEST: Final = timedelta(days=3660)
 """Ten years: longer than anything is kept."""
 EVER: Final = timedelta(days=366 * 8)
 """How far back "from the beginning" is: a year more than events are kept."""
+FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LAST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+"""Nothing of a hub is before the first or from the last on; any span can be added to what lies between."""
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _AHEAD: Final = timedelta(minutes=1)
 
@@ -56,10 +59,9 @@ def read_time(text: str) -> datetime:
 
 
 def _utc(at: datetime) -> datetime:
-    try:
-        return at.astimezone(UTC)
-    except OverflowError:
-        raise BadSpan(f"{_shown(at)} is outside of the years that there are in UTC.") from None
+    if not FIRST <= at < LAST:
+        raise BadSpan(f"{_shown(at)} is outside of the years {FIRST.year} to {LAST.year - 1}.")
+    return at.astimezone(UTC)
 
 
 def _shown(at: datetime) -> str:

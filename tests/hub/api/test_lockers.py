@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.api.cursors import read_cursor, write_cursor
-from hub.api.problems import TITLES, Problem
+from hub.api.problems import TITLES
 from hub.core.commands import Refusal
 from tests.hub.api.serving import Served, locker, served
 
@@ -134,17 +133,6 @@ async def test_the_page_is_served_with_its_policy_and_validated_by_hash(tmp_path
             assert response.status == 304
         async with hub.http.get("/static/icon.svg") as response:
             assert response.content_type == "image/svg+xml"
-
-
-def test_a_cursor_comes_back_as_it_was_written() -> None:
-    assert read_cursor(write_cursor(["a", 1]), tuple[str, int]) == ("a", 1)
-    assert read_cursor(None, str) is None
-
-
-@pytest.mark.parametrize("text", ["", "=", "a", "\x00", "AAAA", "é", "W10"])
-def test_a_cursor_of_nobody_is_refused(text: str) -> None:
-    with pytest.raises(Problem, match="not one of this hub"):
-        read_cursor(text, tuple[str, int])
 
 
 def test_every_refusal_of_a_command_has_an_answer() -> None:

@@ -36,6 +36,9 @@ def test_times_become_utc() -> None:
         (NOW - timedelta(days=3661), NOW, "more than ten years"),
         (None, NOW + timedelta(days=3661), "more than ten years"),
         (datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))), NOW, "outside of the years"),
+        # Nothing can be taken away from this one.
+        (None, datetime(1, 1, 1, tzinfo=UTC), "outside of the years 1970 to 2199"),
+        (None, datetime(9999, 12, 31, tzinfo=UTC), "outside of the years 1970 to 2199"),
     ],
 )
 def test_nonsense_is_told(since: datetime | None, until: datetime | None, told: str) -> None:
