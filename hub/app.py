@@ -209,6 +209,7 @@ class _Build:
                 alarms=self.alarms,
                 metrics=metrics,
                 backlog_age_ms=intake.backlog_age_s * 1000,
+                gaps_per_minute_max=intake.gaps_per_minute_max,
             )
         )
         self.seen = Seen(intake.cursors_max)

@@ -124,6 +124,8 @@ class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     burst_s: Seconds = 10.0
     """What one locker may send: messages, and events or samples, each counted for itself; in a burst, as much as in
     this time."""
+    gaps_per_minute_max: Positive = 10
+    """How many gaps of its ledger one locker may declare for long; in one go, as many as in ten minutes."""
     backlog_age_s: Seconds = 60.0
     """Events older than this wait in a queue of their own, so that what happens now overtakes them."""
     backlog_queue_rows_max: Positive = 20_000

@@ -9,15 +9,22 @@ from hub import clock
 from hub.alarms.engine import Alarms
 from hub.core.accounting import Accounts, Outcome, Tally
 from hub.core.clocks import Clocks
-from hub.core.fairness import Limit, Shares
+from hub.core.fairness import (
+    RECORDS_OF,
+    RECORDS_OF_GAP,
+    RECORDS_OF_SPOILED,
+    Limit,
+    Shares,
+    records_in,
+)
 from hub.core.fleet import Fleet
-from hub.core.gaps import KIND as GAP_KIND
-from hub.core.gaps import told_gap
+from hub.core.gaps import ToldGap
 from hub.core.ledger import Fork, Gap, Key, Ledger, Take
 from hub.core.ledger import Seen as AllSeen
 from hub.core.stamps import occurred_ms
 from hub.dispatch import Dispatch
 from hub.forks import Forks
+from hub.gap_shares import GapShares
 from hub.live import Live
 from hub.metrics import Metrics
 from hub.quarantine import Quarantine
@@ -68,6 +75,7 @@ class IntakeParts:
     alarms: Alarms
     metrics: Metrics
     backlog_age_ms: float
+    gaps_per_minute_max: int
 
 
 class Intake:
@@ -80,6 +88,7 @@ class Intake:
         self._other_messages = parts.metrics.messages.labels("other")
         self._gaps = parts.metrics.ledger_gaps
         self._limited = parts.metrics.limited
+        self._gap_shares = GapShares(parts.gaps_per_minute_max)
         self._by_channel: dict[Channel, _Take] = {
             Channel.EVENTS: self._events,
             Channel.PRESENCE: self._presence,
@@ -133,8 +142,11 @@ class Intake:
         parts = self._parts
         parts.accounts.events.received += 1
         parts.accounts.events.settle(Outcome.DEFERRED)
-        self._limited.labels(Channel.EVENTS.value, limit.value).inc()
-        if parts.shares.tell(locker, now_ms):
+        self._over(locker, limit, now_ms)
+
+    def _over(self, locker: str, limit: Limit, now_ms: float, count: int = 1) -> None:
+        self._limited.labels(Channel.EVENTS.value, limit.value).inc(count)
+        if self._parts.shares.tell(locker, now_ms):
             _log.warning(
                 "A locker sends more events than its share; it has to wait",
                 extra={"locker": locker, "limit": limit.value},
@@ -142,18 +154,14 @@ class Intake:
 
     def _events(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> str:  # noqa: FBT001
         parts = self._parts
-        try:
-            batch, spoiled = decode_events(payload), _NONE_SPOILED
-        except WireError:
-            # One bad event does not hold up a ledger. What has no numbers raises again, and goes into quarantine.
-            batch, spoiled = salvage_events(payload)
+        batch, spoiled = _read(payload)
         now_ms = clock.now_ms()
         if not retained:
             self._heard(locker, batch, now_ms)
         count = len(batch.events)
         tally = parts.accounts.events
         tally.received += count
-        parts.shares.charge(locker, count, now_ms)
+        parts.shares.charge(locker, records_in(count, len(payload)), now_ms)
         key = (locker, batch.epoch)
         occurred = [occurred_ms(batch, event, received_ms) for event in batch.events]
         parts.alarms.batch(locker, batch, occurred[-1], received_ms)
@@ -175,6 +183,12 @@ class Intake:
                 parts.receipts.expected(key, expected)
                 return DEFERRED
             case Take(skip, gap):
+                if gap is not None and not self._gap_shares.may_declare(locker, now_ms):
+                    # It comes again, and takes with it what was deleted meanwhile: fewer rows, and no fewer events.
+                    parts.ledger.put_back(key, verdict)
+                    tally.settle(Outcome.DEFERRED, count)
+                    self._over(locker, Limit.GAPS, now_ms)
+                    return DEFERRED
                 if skip:
                     tally.settle(Outcome.DUPLICATE, skip)
                 return self._take(topic, key, payload, batch, spoiled, skip, gap, received_ms, occurred, lane)
@@ -215,11 +229,15 @@ class Intake:
                 for place, one in spoiled.items()
                 if place >= skip
             ]
-        told = [
-            one
-            for place, event in enumerate(events)
-            if event.kind == GAP_KIND and (one := told_gap(event, first + place)) is not None
-        ]
+        costly = [(place, event) for place, event in enumerate(events) if event.kind in RECORDS_OF]
+        told: Sequence[ToldGap] = ()
+        if costly or spoiled or gap is not None:
+            now_ms = clock.now_ms()
+            told, left_out = self._gap_shares.reasons(locker, first, costly, now_ms)
+            if left_out:
+                self._over(locker, Limit.GAP_REASONS, now_ms, left_out)
+            more = sum(RECORDS_OF[event.kind] for _, event in costly) + RECORDS_OF_SPOILED * len(spoiled)
+            parts.shares.charge(locker, more + (0 if gap is None else RECORDS_OF_GAP), now_ms)
         parts.events.put_in(
             lane,
             EventUnit(
@@ -260,6 +278,14 @@ class Intake:
     def _heard(self, locker: str, message: Up, now_ms: float) -> None:
         self._parts.clocks.observe(locker, message.boot, message.t, now_ms)
         self._parts.fleet.heard(locker, now_ms=now_ms, at=clock.wall())
+
+
+def _read(payload: bytes) -> tuple[Events, Mapping[int, Spoiled]]:
+    try:
+        return decode_events(payload), _NONE_SPOILED
+    except WireError:
+        # One bad event does not hold up a ledger. What has no numbers raises again, and goes into quarantine.
+        return salvage_events(payload)
 
 
 def _tally(accounts: Accounts, channel: Channel) -> Tally | None:

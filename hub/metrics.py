@@ -69,7 +69,7 @@ class Metrics:
         )  # fmt: skip
         self.limited = Counter(
             "lockerhub_intake_limited_total",
-            "Messages not taken, because their locker sends more than its share.",
+            "What is not taken, as its locker sends more than its share: messages by limit, or reasons of gaps.",
             ["channel", "reason"], registry=r,
         )  # fmt: skip
         self.quarantine_limited = Counter(

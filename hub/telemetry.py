@@ -13,7 +13,7 @@ from hub import clock
 from hub.alarms.engine import Alarms
 from hub.core.accounting import Outcome, Tally
 from hub.core.clocks import Clocks
-from hub.core.fairness import Limit, Shares
+from hub.core.fairness import Limit, Shares, records_in
 from hub.core.fleet import Fleet
 from hub.core.samples import Seen, Taken, is_late, sampled_ms, sent_ms
 from hub.deliveries import Delivery
@@ -101,7 +101,7 @@ class Telemetry:
             parts.quarantine.keep(topic, delivery.payload, error.reason.value, error.detail, received_ms, tally)
             delivery.acknowledge()
             return f"quarantined:{error.reason.value}"
-        parts.shares.charge(locker, len(message.samples), now_ms)
+        parts.shares.charge(locker, records_in(len(message.samples), len(delivery.payload)), now_ms)
         return self._store(locker, message, delivery, received_ms, now_ms)
 
     def deaf(self, now_ms: float, *, linked: bool) -> bool:

@@ -3,12 +3,35 @@
 Two token buckets a locker, one of messages and one of records (events or samples). A message is judged before it is
 decoded, so that one that is not taken costs next to nothing. Its records are known only afterwards: they may take
 their bucket below nothing once, and the next message waits until it is refilled.
+
+A record that is more work than a row counts for more than one: a long one, and those of `RECORDS_OF`.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+from wire.messages import EventKind
+
 _TELL_EVERY_MS: Final = 60_000.0
+_RECORD_BYTES: Final = 256
+"""A longer one counts as so many more: what is decoded, checked and stored again costs by the byte."""
+RECORDS_OF: Final[Mapping[str, int]] = {
+    # It is looked for among the gaps, and raises an alarm each time.
+    EventKind.OUTBOX_GAP.value: 10,
+    # A whole command, which may be written as a row of its own.
+    EventKind.COMMAND_FINISHED.value: 5,
+}
+"""What an event of a kind counts, where it is more than one record."""
+RECORDS_OF_SPOILED: Final = 5
+"""What an event counts that cannot be taken: it is decoded twice, and kept in quarantine by itself."""
+RECORDS_OF_GAP: Final = 20
+"""What a declared gap counts: a row that stays, and an alarm."""
+
+
+def records_in(records: int, message_bytes: int) -> int:
+    """Return what a message of so many records counts by its length."""
+    return max(records, message_bytes // _RECORD_BYTES)
 
 
 class Limit(StrEnum):
@@ -16,6 +39,10 @@ class Limit(StrEnum):
 
     MESSAGES = "messages"
     RECORDS = "records"
+    GAPS = "gaps"
+    """Declared gaps; the message waits, and what the locker deletes meanwhile becomes part of the same gap."""
+    GAP_REASONS = "gap_reasons"
+    """What it says of its gaps; the events are taken, and the reason stays unknown."""
 
 
 class _Account:
@@ -69,7 +96,7 @@ class Shares:
         return None
 
     def charge(self, locker: str, records: int, now_ms: float) -> None:
-        """Count the records of a message that was admitted."""
+        """Count records of a message that was admitted; see `records_in`, RECORDS_OF."""
         account = self._accounts.get(locker)
         if account is not None:
             account.records_full_ms = max(now_ms, account.records_full_ms) + records * self._record_ms

@@ -1,6 +1,9 @@
 """What a locker says of numbers that it deleted before they were confirmed: its event `outbox.gap`."""
 
+import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from wire.messages import Event, EventKind
@@ -34,3 +37,30 @@ def told_gap(event: Event, seq: int) -> ToldGap | None:
     if not isinstance(reason, str) or not reason:
         reason = UNKNOWN
     return ToldGap(first, last, reason[:_REASON_CHARACTERS_MAX])
+
+
+def disjoint(told: Sequence[ToldGap]) -> list[ToldGap]:
+    """Return what is said of each number, first word first, as ranges in order that do not overlap.
+
+    A word without a reason says nothing. Takes O(n log n), whatever the ranges; there are at most twice as many.
+    """
+    told = [one for one in told if one.reason != UNKNOWN]
+    starts = sorted(range(len(told)), key=lambda place: told[place].from_seq)
+    edges = sorted({edge for one in told for edge in (one.from_seq, one.to_seq + 1)})
+    found: list[ToldGap] = []
+    open_: list[int] = []
+    next_start = 0
+    for begin, end in pairwise(edges):
+        while next_start < len(starts) and told[starts[next_start]].from_seq == begin:
+            heapq.heappush(open_, starts[next_start])
+            next_start += 1
+        while open_ and told[open_[0]].to_seq < begin:
+            heapq.heappop(open_)
+        if not open_:
+            continue
+        reason = told[open_[0]].reason
+        if found and found[-1].to_seq == begin - 1 and found[-1].reason == reason:
+            found[-1] = ToldGap(found[-1].from_seq, end - 1, reason)
+        else:
+            found.append(ToldGap(begin, end - 1, reason))
+    return found

@@ -10,7 +10,7 @@ stands for a chain that is not known, which contradicts nothing: agents of befor
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from wire.messages import CHAIN_START
@@ -29,11 +29,12 @@ START: Stand = (1, CHAIN_START)
 class Take:
     """Store the batch from its event number `skip` (counted from 0); the ones before it were seen.
 
-    `gap` is the range (from, to), both included, that the locker no longer has.
+    `gap` is the range (from, to), both included, that the locker no longer has; `chain` the one before it.
     """
 
     skip: int
     gap: tuple[int, int] | None = None
+    chain: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ class Ledger:
                 return Gap(next_seq)
             verdict = Take(next_seq - first)
         elif oldest == first:
-            verdict = Take(0, (next_seq, first - 1))
+            verdict = Take(0, (next_seq, first - 1), known)
         else:
             return Gap(next_seq)
         cursor.next_seq = end
@@ -152,6 +153,12 @@ class Ledger:
                 cursor.next_seq = next_seq
                 cursor.chain = chain
         return cursor.committed_next - 1, cursor.committed_chain
+
+    def put_back(self, key: Key, gap: Take) -> None:
+        """Stand again where the ledger was before its last verdict, which was to take a gap."""
+        assert gap.gap is not None, "nothing else can be put back"  # noqa: S101
+        cursor = self._cursor(key)
+        cursor.next_seq, cursor.chain = gap.gap[0], gap.chain
 
     def reset(self, key: Key, stand: Stand | None = None) -> int:
         """Fall back to what is committed, or to `stand` as the database has it. Returns what to ask for."""

@@ -1,6 +1,6 @@
 """The ledgers in the database: events and cursors in one transaction, and the accounts of what is there."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import DictRow
 
+from hub.core.gaps import ToldGap, disjoint
 from hub.core.ledger import START, Key, Stand, contradict
 from hub.errors import CursorConflict
 from hub.failpoints import Point, reached
@@ -20,6 +21,10 @@ from hub.store.timescale import Store, copy, copy_apart, quarantine_row
 RANGES_SHOWN_MAX: Final = 100
 """How many ranges of one ledger are listed; the others are counted."""
 LEDGERS_SHOWN_MAX: Final = 1000
+GAPS_TOLD_MAX: Final = 1000
+"""Gaps that one transaction cuts by what lockers say of them; the others stay without a reason."""
+GAPS_PER_LEDGER_MAX: Final = 10_000
+"""The rows of a ledger's gaps above which none is cut into more of them."""
 
 Refused = Callable[[int, str], Quarantined]
 """Makes the quarantine row of the event with this number, which the database refused for this reason."""
@@ -180,27 +185,43 @@ async def _advance(conn: psycopg.AsyncConnection[DictRow], spans: dict[Key, _Spa
 
 async def _keep_gaps(conn: psycopg.AsyncConnection[DictRow], units: Sequence[EventUnit]) -> None:
     """Write down what will never come, what the lockers say of it, and what could not be taken."""
+    gaps = [unit for unit in units if unit.gap is not None]
+    if gaps:
+        await conn.execute(statement("gaps_add"), _gap_columns(gaps))
+    # A locker tells of a gap behind the gap, in the same message or in a later one, and never of one that comes
+    # later: so all gaps first, and then all that is said.
+    told: dict[Key, list[ToldGap]] = {}
     for unit in units:
-        locker, epoch = unit.key
-        if unit.gap is not None:
-            from_seq, to_seq = unit.gap
-            await conn.execute(
-                statement("gap_add"), {"locker": locker, "epoch": epoch, "from_seq": from_seq, "to_seq": to_seq}
-            )
-        # A locker tells of a gap behind the gap: in the same message, or in a later one.
-        for told in unit.told:
-            await conn.execute(
-                statement("gap_tell"),
-                {
-                    "locker": locker,
-                    "epoch": epoch,
-                    "from_seq": told.from_seq,
-                    "to_seq": told.to_seq,
-                    "reason": told.reason,
-                },
-            )
+        if unit.told:
+            told.setdefault(unit.key, []).extend(unit.told)
         if unit.spoiled:
             await _keep(conn, unit.spoiled)
+    if told:
+        await conn.execute(statement("gaps_tell"), _told_columns(told))
+
+
+def _gap_columns(units: Sequence[EventUnit]) -> dict[str, Any]:
+    ranges = [unit.gap for unit in units if unit.gap is not None]
+    return {
+        "lockers": _texts([unit.key[0] for unit in units]),
+        "epochs": _texts([unit.key[1].hex for unit in units]),
+        "froms": _numbers([first for first, _ in ranges]),
+        "tos": _numbers([last for _, last in ranges]),
+    }
+
+
+def _told_columns(told: Mapping[Key, Sequence[ToldGap]]) -> dict[str, Any]:
+    each = [(key, one) for key, ranges in told.items() for one in disjoint(ranges)]
+    return {
+        "lockers": _texts([key[0] for key, _ in each]),
+        "epochs": _texts([key[1].hex for key, _ in each]),
+        "froms": _numbers([one.from_seq for _, one in each]),
+        "tos": _numbers([one.to_seq for _, one in each]),
+        # A locker's own words: psycopg quotes them.
+        "reasons": [one.reason for _, one in each],
+        "gaps_max": GAPS_TOLD_MAX,
+        "per_ledger_max": GAPS_PER_LEDGER_MAX,
+    }
 
 
 async def _keep(conn: psycopg.AsyncConnection[DictRow], rows: Sequence[Quarantined]) -> None:

@@ -27,27 +27,59 @@ WHERE c.locker_id = t.locker_id AND c.epoch = t.epoch AND c.next_seq = t.old_seq
 UPDATE ledger_cursor SET quarantined = quarantined + %(quarantined)s
 WHERE locker_id = %(locker)s AND epoch = %(epoch)s
 
--- gap_add --
+-- gaps_add --
 INSERT INTO ledger_gap (locker_id, epoch, from_seq, to_seq)
-VALUES (%(locker)s, %(epoch)s, %(from_seq)s, %(to_seq)s)
+SELECT * FROM unnest(%(lockers)s::text[], %(epochs)s::uuid[], %(froms)s::bigint[], %(tos)s::bigint[])
 ON CONFLICT DO NOTHING
 
--- gap_tell --
--- Cut out of the gaps without a reason what the locker gives one for.
-WITH cut AS (
-    DELETE FROM ledger_gap
-    WHERE locker_id = %(locker)s AND epoch = %(epoch)s AND reason = 'unknown'
-      AND from_seq <= %(to_seq)s AND to_seq >= %(from_seq)s
-    RETURNING from_seq, to_seq, declared_at
+-- gaps_tell --
+-- Cut out of the gaps without a reason what the lockers give one for. The ranges that are told do not overlap, and
+-- neither do gaps: only the last that begins before a range can reach into it, so that each range costs one look into
+-- the index of gaps without a reason, and what it finds there.
+WITH told AS (
+    SELECT * FROM unnest(%(lockers)s::text[], %(epochs)s::uuid[], %(froms)s::bigint[], %(tos)s::bigint[],
+                         %(reasons)s::text[]) AS t (locker_id, epoch, from_seq, to_seq, reason)
+), ledger AS MATERIALIZED (
+    SELECT locker_id, epoch FROM (SELECT DISTINCT locker_id, epoch FROM told) l
+    WHERE (
+        SELECT count(*) FROM (
+            SELECT FROM ledger_gap g WHERE g.locker_id = l.locker_id AND g.epoch = l.epoch LIMIT %(per_ledger_max)s
+        ) rows
+    ) < %(per_ledger_max)s
+), found AS MATERIALIZED (
+    SELECT DISTINCT g.locker_id, g.epoch, g.from_seq
+    FROM told t JOIN ledger USING (locker_id, epoch) CROSS JOIN LATERAL (
+        (SELECT o.* FROM ledger_gap o
+         WHERE o.locker_id = t.locker_id AND o.epoch = t.epoch AND o.reason = 'unknown' AND o.from_seq < t.from_seq
+         ORDER BY o.from_seq DESC LIMIT 1)
+        UNION ALL
+        (SELECT o.* FROM ledger_gap o
+         WHERE o.locker_id = t.locker_id AND o.epoch = t.epoch AND o.reason = 'unknown'
+           AND o.from_seq BETWEEN t.from_seq AND t.to_seq
+         ORDER BY o.from_seq LIMIT %(gaps_max)s)
+    ) g
+    WHERE g.to_seq >= t.from_seq
+    LIMIT %(gaps_max)s
+), cut AS (
+    DELETE FROM ledger_gap g USING found f
+    WHERE g.locker_id = f.locker_id AND g.epoch = f.epoch AND g.from_seq = f.from_seq
+    RETURNING g.locker_id, g.epoch, g.from_seq, g.to_seq, g.declared_at
+), part AS MATERIALIZED (
+    SELECT c.locker_id, c.epoch, c.from_seq AS gap_from, c.to_seq AS gap_to, c.declared_at,
+           greatest(c.from_seq, t.from_seq) AS from_seq, least(c.to_seq, t.to_seq) AS to_seq, t.reason
+    FROM cut c JOIN told t
+        ON t.locker_id = c.locker_id AND t.epoch = c.epoch AND t.from_seq <= c.to_seq AND t.to_seq >= c.from_seq
 )
 INSERT INTO ledger_gap (locker_id, epoch, from_seq, to_seq, declared_at, reason)
-SELECT %(locker)s, %(epoch)s, part.from_seq, part.to_seq, cut.declared_at, part.reason
-FROM cut CROSS JOIN LATERAL (VALUES
-    (cut.from_seq, %(from_seq)s - 1, 'unknown'),
-    (greatest(cut.from_seq, %(from_seq)s), least(cut.to_seq, %(to_seq)s), %(reason)s),
-    (%(to_seq)s + 1, cut.to_seq, 'unknown')
-) AS part (from_seq, to_seq, reason)
-WHERE part.from_seq <= part.to_seq
+SELECT locker_id, epoch, from_seq, to_seq, declared_at, reason FROM part
+UNION ALL
+SELECT locker_id, epoch, lower(rest), upper(rest) - 1, declared_at, 'unknown'
+FROM (
+    SELECT locker_id, epoch, declared_at,
+           unnest(int8multirange(int8range(gap_from, gap_to, '[]'))
+                  - range_agg(int8range(from_seq, to_seq, '[]'))) AS rest
+    FROM part GROUP BY locker_id, epoch, gap_from, gap_to, declared_at
+) left_over
 
 -- copy_event --
 COPY event (occurred_at, received_at, tenant_id, locker_id, epoch, seq, kind, door, actor_id, command_id,

@@ -6,7 +6,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.fairness import Limit, Shares
+from hub.core.fairness import RECORDS_OF, Limit, Shares, records_in
 
 MESSAGES_PER_S, RECORDS_PER_S, BURST_S = 2, 8, 2
 PAUSES = st.sampled_from([0, 1, 125, 250, 500, 1000, 10_000])
@@ -105,3 +105,11 @@ def test_if_all_are_in_use_the_first_one_goes() -> None:
     assert len(judged) == 2
     judged.charge("a", 10_000, 0.0)
     assert judged.admit("a", 0.0) is None
+
+
+def test_a_record_counts_by_its_length_too() -> None:
+    assert records_in(1, 200) == 1
+    assert records_in(500, 90_000) == 500
+    assert records_in(1, 4096) == 16, "a snapshot of the longest data"
+    assert records_in(1, 256 * 1024) == 1024, "whatever else is written beside one record"
+    assert min(RECORDS_OF.values()) > 1

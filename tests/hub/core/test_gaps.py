@@ -1,12 +1,13 @@
 """What a locker says of numbers that it had to delete."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.gaps import KIND, ToldGap, told_gap
+from hub.core.gaps import KIND, ToldGap, disjoint, told_gap
 from wire.messages import Event
 
 json_values = st.recursive(
@@ -48,3 +49,29 @@ def test_whatever_is_said_the_answer_can_be_stored(data: dict[str, Any], seq: in
     if told is not None:
         assert 1 <= told.from_seq <= told.to_seq < seq
         assert 1 <= len(told.reason) <= 200
+
+
+ranges = st.builds(
+    lambda first, length, reason: ToldGap(first, first + length, reason),
+    st.integers(1, 40), st.integers(0, 20), st.sampled_from(["a", "b", "unknown"]),
+)  # fmt: skip
+
+
+@given(st.lists(ranges, max_size=12))
+def test_of_words_that_overlap_the_first_counts_for_each_number(told: list[ToldGap]) -> None:
+    plain: dict[int, str] = {}
+    for one in told:
+        for seq in range(one.from_seq, one.to_seq + 1):
+            if one.reason != "unknown":
+                plain.setdefault(seq, one.reason)
+    found = disjoint(told)
+    assert {seq: one.reason for one in found for seq in range(one.from_seq, one.to_seq + 1)} == plain
+    assert all(before.to_seq < after.from_seq for before, after in pairwise(found))
+    assert len(found) <= 2 * len(told)
+
+
+def test_what_is_said_of_very_long_gaps_is_as_little_work() -> None:
+    told = [ToldGap(1, 2**60 + place, f"{place}") for place in range(500)]
+    assert disjoint(told) == [
+        ToldGap(1, 2**60, "0"), *(ToldGap(2**60 + place, 2**60 + place, f"{place}") for place in range(1, 500))
+    ]  # fmt: skip

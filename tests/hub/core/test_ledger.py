@@ -399,3 +399,14 @@ class ForkMachine(RuleBasedStateMachine):
 
 ForkMachine.TestCase.settings = settings(max_examples=400, stateful_step_count=30, deadline=None)
 TestForks = ForkMachine.TestCase
+
+
+def test_a_gap_that_is_not_to_be_taken_yet_can_be_put_back() -> None:
+    ledger = Ledger(cursors_max=10)
+    assert ledger.take(A, 1, 2, None, CHAIN_START, "a" * 16) == Take(0)
+    gap = ledger.take(A, 10, 1, 10, "b" * 16, "c" * 16)
+    assert gap == Take(0, (3, 9))
+    assert isinstance(gap, Take)
+    ledger.put_back(A, gap)
+    assert ledger.take(A, 3, 1, None, "b" * 16) == Fork(2, "a" * 16, "b" * 16)
+    assert ledger.take(A, 12, 1, 12, "b" * 16, "c" * 16) == Take(0, (3, 11))
