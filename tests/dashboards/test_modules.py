@@ -257,6 +257,16 @@ async def call(window: Open, module: str, function: str, argument: object) -> An
         return await page.evaluate(program, json.dumps(argument))
 
 
+async def test_an_hour_that_clocks_show_twice_has_two_names(window: Open) -> None:
+    times = ["2026-10-24T23:00:00Z", "2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z", "2026-10-25T02:00:00Z"]
+    options = {"hour": "2-digit", "minute": "2-digit", "hourCycle": "h23"}
+    steps = "({ barLabels }, { times, zone, options }) => barLabels(times, zone, options, 'en-GB')"
+    asked = {"times": times, "zone": "Europe/Berlin", "options": options}
+    assert await call(window, "statistics", steps, asked) == ["01:00", "02:00 CEST", "02:00 CET", "03:00"]
+    asked["zone"] = "Asia/Kolkata"
+    assert await call(window, "statistics", steps, asked) == ["04:30", "05:30", "06:30", "07:30"]
+
+
 async def test_the_statistics_address_keeps_the_whole_question(window: Open) -> None:
     steps = """({ questionFrom, addressQuery, hubQuery, placeOf, lengthWords }) => {
       const all = { site: "Köln #1", locker: "koeln-02", range: "custom", since: "2026-11-01T00:00:00.000Z",

@@ -96,6 +96,17 @@ export function placeOf(histogram, seconds) {
   return histogram.length - 0.5;
 }
 
+/**
+ * What the bars that begin at these times are called in a zone. Where the clocks show an hour twice, each says which.
+ * @param {readonly string[]} times @param {string} zone @param {Intl.DateTimeFormatOptions} options @param {string} [locale]
+ */
+export function barLabels(times, zone, options, locale) {
+  const plain = new Intl.DateTimeFormat(locale, { timeZone: zone, ...options });
+  const exact = new Intl.DateTimeFormat(locale, { timeZone: zone, ...options, timeZoneName: "short" });
+  const labels = times.map((one) => plain.format(new Date(one)));
+  return labels.map((one, index) => (one === labels[index - 1] || one === labels[index + 1] ? exact.format(new Date(times[index])) : one));
+}
+
 /** A length of time as short as it is exact enough: "10 min", "4 h", "2.5 d". @param {number} seconds */
 export function lengthWords(seconds) {
   if (seconds < 3600) return `${Math.round(seconds / 60)} min`;

@@ -170,7 +170,9 @@ WHERE (was.openings, was.closings, was.left_open, was.forced, was.put_in, was.co
        excluded.occupancy_before)
 
 -- statistics_totals --
--- By bucket, by hour of the day and by the size of the door, and all together: `part` says which.
+-- By bucket, by hour of the day and by the size of the door, and all together: `part` says which. An hour is its own
+-- bucket whatever the clocks show: the one that they show twice in autumn is two. Longer buckets begin with the first
+-- moment of their first day, which the second before finds also where midnight comes twice, or not at all.
 WITH counted AS MATERIALIZED (
     SELECT h.hour, d.size, sum(openings) AS openings, sum(closings) AS closings, sum(left_open) AS left_open,
            sum(forced) AS forced, sum(put_in) AS put_in, sum(collected) AS collected
@@ -181,11 +183,13 @@ WITH counted AS MATERIALIZED (
 )
 SELECT CASE grouping(bucket, hour_of_day, size) WHEN 3 THEN 'bucket' WHEN 5 THEN 'hour_of_day' WHEN 6 THEN 'size'
             ELSE 'all' END AS part,
-       bucket AT TIME ZONE %(zone)s AS bucket, hour_of_day, size, sum(openings)::bigint AS openings,
+       bucket, hour_of_day, size, sum(openings)::bigint AS openings,
        sum(closings)::bigint AS closings, sum(left_open)::bigint AS left_open, sum(forced)::bigint AS forced,
        sum(put_in)::bigint AS put_in, sum(collected)::bigint AS collected
 FROM (
-    SELECT date_trunc(%(bucket)s, hour AT TIME ZONE %(zone)s) AS bucket,
+    SELECT CASE WHEN %(bucket)s = 'hour' THEN hour
+                ELSE (date_trunc(%(bucket)s, hour AT TIME ZONE %(zone)s) - interval '1 second') AT TIME ZONE %(zone)s
+                     + interval '1 second' END AS bucket,
            extract(hour FROM hour AT TIME ZONE %(zone)s)::int AS hour_of_day, counted.*
     FROM counted
 ) placed

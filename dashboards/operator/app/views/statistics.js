@@ -4,7 +4,7 @@ import { html, nothing } from "../../vendor/lit.js";
 import { Asked } from "../asked.js";
 import { View, placed } from "../element.js";
 import { number, some } from "../format.js";
-import { BUCKETS, BUCKET_S, SPANS, addressQuery, hubQuery, lengthWords, placeOf, questionFrom, shareWords } from "../statistics.js";
+import { BUCKETS, BUCKET_S, SPANS, addressQuery, barLabels, hubQuery, lengthWords, placeOf, questionFrom, shareWords } from "../statistics.js";
 import "./bars.js";
 import { toneMark } from "./marks.js";
 import { notice } from "./notice.js";
@@ -171,7 +171,7 @@ function chartsOf(answer) {
   const { bucket, zone, collect } = answer;
   const from = Date.parse(answer.since) / 1000;
   const to = Date.parse(answer.until) / 1000;
-  const format = new Intl.DateTimeFormat(undefined, { timeZone: zone, ...FORMATS[bucket] });
+  const labels = barLabels(answer.buckets.map((one) => one.at), zone, FORMATS[bucket]);
   const day = new Intl.DateTimeFormat(undefined, { timeZone: zone, day: "numeric", month: "short" });
   const time = new Intl.DateTimeFormat(undefined, { timeZone: zone, hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const axis = {
@@ -182,7 +182,7 @@ function chartsOf(answer) {
   };
   const over = (/** @type {string} */ heading, /** @type {(one: Counts) => number | null} */ value, words = number, note = "") => ({
     heading, note, words, zone, axis, marks: [], what: "From",
-    bars: answer.buckets.map((one) => ({ x: Date.parse(one.at) / 1000, label: format.format(new Date(one.at)), value: value(one) })),
+    bars: answer.buckets.map((one, index) => ({ x: Date.parse(one.at) / 1000, label: labels[index], value: value(one) })),
   });
   const steps = collect.histogram;
   const marks = [["half", collect.p50_s], ["nine of ten", collect.p90_s]]
