@@ -69,7 +69,7 @@ from hub.store.rows import EventUnit, Quarantined, ReadingUnit
 from hub.store.timescale import Store
 from hub.tail import Tail
 from hub.tasks import tasks_beside
-from hub.telemetry import ReadingSink, Telemetry, TelemetryParts, newest_stored
+from hub.telemetry import ReadingSink, Telemetry, TelemetryParts
 from hub.upkeep import Upkeep
 from hub.watching import Watching
 from wire import __version__
@@ -270,7 +270,6 @@ class _Build:
         """Take over what the database knows."""
         self.ledger.load(await self.ledgers.stands())
         await self.registry.refresh()
-        self.seen.load(await newest_stored(self.store))
         # What waits to be told since the last hub goes before what this one finds now.
         await self.notifier.load()
         await self.alarms.load()

@@ -37,12 +37,11 @@ from wire.errors import WireError
 from wire.messages import (
     Event,
     Events,
-    Spoiled,
     Up,
     decode_events,
     decode_presence,
-    salvage_events,
 )
+from wire.salvage import Spoiled, salvage_events
 from wire.topics import Channel, parse
 
 _log = logging.getLogger(__name__)

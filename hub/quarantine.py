@@ -21,7 +21,7 @@ from wire.errors import Reason
 _TOPIC_CHARACTERS_MAX: Final = 300
 _DETAIL_CHARACTERS_MAX: Final = 500
 _TOPICS_MAX: Final = 10_000
-_REASONS: Final = ("ledger_fork", "locker_unknown", "rejected")
+_REASONS: Final = ("ledger_fork", "locker_unknown", "rejected", "retained")
 _K = TypeVar("_K", bound=Hashable)
 
 
@@ -71,8 +71,11 @@ class Quarantine:
 
     def keep(
         self, topic: str, payload: bytes, reason: str, detail: str, received_ms: int, tally: Tally | None = None
-    ) -> None:
-        """Keep a message. With a tally, it counts as one record received and settled."""
+    ) -> bool:
+        """Keep a message, or a part of one. With a tally, it counts as one record received and settled.
+
+        Returns False where it is over a limit: then it was counted, and not kept.
+        """
         self._reasons.labels(reason).inc()
         kept = False
         # Whoever gets no receipt sends the same again and again: one locker may not fill the table.
@@ -83,6 +86,7 @@ class Quarantine:
         if tally is not None:
             tally.received += 1
             tally.settle(Outcome.QUARANTINED if kept else Outcome.DROPPED)
+        return kept
 
     def keep_whole(self, topic: str, payload: bytes, reason: str, detail: str, received_ms: int, key: Key) -> None:
         """Keep a message of a ledger in full, however long; the caller limits the rate and keeps the books."""

@@ -5,9 +5,10 @@ come over another link.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from hub import clock
 from hub.alarms.engine import Alarms
@@ -15,19 +16,21 @@ from hub.core.accounting import Outcome, Tally
 from hub.core.clocks import Clocks
 from hub.core.fairness import Limit, Shares, records_in
 from hub.core.fleet import Fleet
-from hub.core.samples import Seen, Taken, is_late, sampled_ms, sent_ms
+from hub.core.samples import Identity, Seen, is_late, sampled_at, sent_at
 from hub.deliveries import Delivery
-from hub.errors import CursorConflict, StoreRejected
+from hub.errors import CursorConflict, StoreRejected, StoreUnavailable
 from hub.metrics import Metrics
 from hub.quarantine import Quarantine
 from hub.store.batch import Batcher
-from hub.store.binary import reading_row
+from hub.store.binary import VALUES_AT, reading_row
+from hub.store.readings import write_readings, write_readings_apart
 from hub.store.rows import ReadingUnit
 from hub.store.timescale import Store
 from hub.tail import DROPPED, DUPLICATE, TAKEN, Tail
 from wire.errors import Reason, WireError
 from wire.messages import Clock, decode_telemetry
 from wire.messages import Telemetry as Message
+from wire.salvage import Spoiled, raw_samples, salvage_samples
 from wire.topics import Channel, parse
 
 _log = logging.getLogger(__name__)
@@ -36,6 +39,8 @@ _TOPICS_KNOWN_MAX: Final = 200_000
 _STALLED_S: Final = 2.0
 _FRESH_MS_MAX: Final = 5000
 """A message that comes later than this, by its locker's own clock, says nothing of what time it is there."""
+_RETAINED: Final = "telemetry is never retained: the broker has kept this copy, and sends it at each start anew"
+_NONE_SPOILED: Final[Mapping[int, Spoiled]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +99,31 @@ class Telemetry:
                 self._refuse(locker, limit, now_ms)
                 delivery.acknowledge()
                 return DROPPED
-            message = decode_telemetry(delivery.payload)
+            if delivery.retained:
+                # It came when it was sent, or its time is not known: a copy is of any age.
+                parts.quarantine.keep(topic, delivery.payload, "retained", _RETAINED, received_ms, tally)
+                delivery.acknowledge()
+                return "quarantined:retained"
+            try:
+                message, spoiled = decode_telemetry(delivery.payload), _NONE_SPOILED
+            except WireError:
+                # One bad sample costs no other. What has no time raises again, and goes into quarantine.
+                message, spoiled = salvage_samples(delivery.payload)
         except WireError as error:
             if tally is None:
                 self._count_other()
             parts.quarantine.keep(topic, delivery.payload, error.reason.value, error.detail, received_ms, tally)
             delivery.acknowledge()
             return f"quarantined:{error.reason.value}"
-        parts.shares.charge(locker, records_in(len(message.samples), len(delivery.payload)), now_ms)
-        return self._store(locker, message, delivery, received_ms, now_ms)
+        count = len(message.samples) + len(spoiled)
+        parts.shares.charge(locker, records_in(count, len(delivery.payload)), now_ms)
+        if not spoiled:
+            return self._store(locker, message, None, delivery, received_ms, now_ms)
+        for one in spoiled.values():
+            parts.quarantine.keep(topic, one.raw, one.error.reason.value, one.error.detail, received_ms, tally)
+        places = [place for place in range(count) if place not in spoiled]
+        self._store(locker, message, places, delivery, received_ms, now_ms)
+        return f"quarantined:{next(iter(spoiled.values())).error.reason.value}"
 
     def deaf(self, now_ms: float, *, linked: bool) -> bool:
         """Say whether a locker's silence may be ours: telemetry is held back, or was a moment ago.
@@ -135,38 +156,54 @@ class Telemetry:
                 extra={"locker": locker, "limit": limit.value},
             )
 
-    def _store(self, locker: str, message: Message, delivery: Delivery, received_ms: int, now_ms: float) -> str:
+    def _store(
+        self,
+        locker: str,
+        message: Message,
+        places: Sequence[int] | None,
+        delivery: Delivery,
+        received_ms: int,
+        now_ms: float,
+    ) -> str:
+        """Take a message that was read. `places`: where its samples are in the payload, if some are spoiled."""
         parts = self._parts
-        synced = message.clock is Clock.SYNCED and received_ms - message.at <= _FRESH_MS_MAX
+        samples = message.samples
+        synced = message.clock is Clock.SYNCED and -_FRESH_MS_MAX <= received_ms - message.at <= _FRESH_MS_MAX
         boot_clock = None if synced else parts.clocks.at(locker, now_ms)
-        if not delivery.retained and not is_late(message, boot_clock, _FRESH_MS_MAX):
+        sent = sent_at(message, received_ms, boot_clock)
+        times = [sampled_at(message, sample, sent) for sample in samples]
+        rows = [
+            reading_row(sample, locker=locker, sampled_ms=time.ms, received_ms=received_ms)
+            for sample, time in zip(samples, times, strict=True)
+        ]
+        identities = [
+            _identity(message, sample.boot, sample.t, row) for sample, row in zip(samples, rows, strict=True)
+        ]
+        # From here on the message is good, and changes what the hub knows.
+        if not is_late(message, boot_clock, _FRESH_MS_MAX):
             parts.clocks.observe(locker, message.boot, message.t, now_ms)
             parts.fleet.heard(locker, now_ms=now_ms, at=clock.wall(), in_order=False)
-        sent = sent_ms(message, received_ms, boot_clock)
-        taken = [
-            Taken(sample.boot or message.boot, sample.t, sampled_ms(message, sample, sent))
-            for sample in message.samples
-        ]
-        new = parts.seen.take(locker, taken, repeated=delivery.repeated)
-        if new[-1]:
-            parts.alarms.telemetry(locker, message, taken[-1].sampled, received_ms)
-        rows = [
-            reading_row(
-                message.samples[place], locker=locker, sampled_ms=taken[place].sampled, received_ms=received_ms
-            )
-            for place, is_new in enumerate(new)
-            if is_new
-        ]
+        verdicts, first = parts.seen.take(locker, identities)
+        if samples and verdicts[-1]:
+            parts.alarms.telemetry(locker, message, times[-1].ms, received_ms)
         tally = parts.tally
-        tally.received += len(message.samples)
-        if len(rows) < len(message.samples):
-            tally.settle(Outcome.DUPLICATE, len(message.samples) - len(rows))
-            if not rows and not parts.readings.in_flight:
-                delivery.acknowledge()
-                return DUPLICATE
+        tally.received += len(rows)
+        if not all(verdicts):
+            new = [place for place, is_new in enumerate(verdicts) if is_new]
+            tally.settle(Outcome.DUPLICATE, len(rows) - len(new))
+            rows = [rows[place] for place in new]
+            identities = [identities[place] for place in new]
+            places = new if places is None else [places[place] for place in new]
+        if not rows and not parts.readings.in_flight:
+            delivery.acknowledge()
+            return DUPLICATE
         # Without rows as well: what it repeats may be on its way, and is acknowledged when it has arrived.
-        unit = ReadingUnit(rows, received_ms, delivery.topic, delivery.payload, delivery.acknowledge)
+        unit = ReadingUnit(
+            rows, received_ms, delivery.topic, delivery.payload, delivery.acknowledge, places,
+            delivery.repeated or first,
+        )  # fmt: skip
         if not parts.readings.put(unit):
+            parts.seen.forget(locker, identities)
             tally.settle(Outcome.DROPPED, len(rows))
             delivery.acknowledge()
             return DROPPED
@@ -180,38 +217,58 @@ class ReadingSink:
         self._store = store
         self._tally = tally
         self._quarantine = quarantine
+        self._repeated = 0
+        """Rows of the batch that was written last which were there already."""
         self._delay = metrics.intake_delay.labels(Channel.TELEMETRY.value)
 
     async def write(self, batch: Sequence[ReadingUnit]) -> None:
         """Store rows."""
-        await self._store.write_readings(batch)
+        try:
+            self._repeated = await write_readings(self._store, batch)
+        except StoreUnavailable:
+            _doubt(batch)
+            raise
 
     async def committed(self, batch: Sequence[ReadingUnit]) -> None:
         """Settle the batch."""
-        self._tally.settle(Outcome.STORED, sum(unit.count for unit in batch))
+        self._settle(sum(unit.count for unit in batch), self._repeated)
         self._delay.observe(max(0, clock.wall_ms() - min(unit.received_ms for unit in batch)) / 1000)
         _acknowledge(batch)
 
     async def rejected(self, unit: ReadingUnit, error: StoreRejected) -> None:
-        """Store what can be stored of a message; the message goes into quarantine for the rest."""
+        """Store what can be stored of a message; each sample that cannot be goes into quarantine alone."""
         del error
-        refused = await self._store.write_readings_apart(unit)
-        self._tally.settle(Outcome.STORED, unit.count - len(refused))
-        if refused:
-            detail = f"{len(refused)} of its samples: {refused[0]}"
-            self._quarantine.keep(unit.topic, unit.payload, "rejected", detail, unit.received_ms)
-            self._tally.settle(Outcome.QUARANTINED, len(refused))
+        try:
+            done = await write_readings_apart(self._store, unit)
+        except StoreUnavailable:
+            _doubt([unit])
+            raise
+        self._settle(unit.count - len(done.refused), done.repeated)
+        raws = raw_samples(unit.payload) if done.refused else []
+        for row, why in done.refused:
+            place = row if unit.places is None else unit.places[row]
+            kept = self._quarantine.keep(unit.topic, raws[place], "rejected", why, unit.received_ms)
+            self._tally.settle(Outcome.QUARANTINED if kept else Outcome.DROPPED)
         _acknowledge([unit])
+
+    def _settle(self, written: int, repeated: int) -> None:
+        self._tally.settle(Outcome.STORED, written - repeated)
+        self._tally.settle(Outcome.DUPLICATE, repeated)
 
     async def conflict(self, batch: Sequence[ReadingUnit], error: CursorConflict) -> Sequence[ReadingUnit]:
         """Telemetry has no cursors."""
         raise AssertionError(batch) from error
 
 
-async def newest_stored(store: Store) -> list[tuple[str, int]]:
-    """Return the newest sample of the last hour of each locker, in Unix milliseconds."""
-    rows = await store.fetch("readings_newest")
-    return [(row["locker"], round(row["newest"].timestamp() * 1000)) for row in rows]
+def _identity(message: Message, boot: UUID | None, t: int, row: bytes) -> Identity:
+    number = (boot or message.boot).int
+    return Identity(number, t, hash((number, t, row[VALUES_AT:])))
+
+
+def _doubt(units: Iterable[ReadingUnit]) -> None:
+    """Have rows compared with what is there: their COMMIT may have been done, and only its answer lost."""
+    for unit in units:
+        unit.doubtful = True
 
 
 def _acknowledge(units: Iterable[ReadingUnit]) -> None:

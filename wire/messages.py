@@ -8,7 +8,6 @@ wall clock as the locker believes it, in milliseconds since the Unix epoch; `clo
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
@@ -27,15 +26,16 @@ DATA_DEPTH_MAX: Final = 32
 DATA_INT_MAX: Final = 2**63 - 1
 SIGNATURE_BYTES: Final = 64
 
-_SPOILED_KIND: Final = "spoiled"
 _AT_MS_MAX: Final = 253_402_300_799_999  # the last millisecond of year 9999: PostgreSQL and Python both hold it
-_T_MS_MAX: Final = 2**53 - 1
+_T_MS_MAX: Final = 10 * 366 * 86_400_000  # ten years: no locker runs for longer without a restart
+_NOT_AFTER_MS_MAX: Final = _T_MS_MAX + 86_400_000
 _SEQ_MAX: Final = 2**63 - 1 - BATCH_EVENTS_MAX
 # `$` also matches before a final newline; this does not.
 _END: Final = r"(?![\s\S])"
 _PRINTABLE: Final = r"^[^\u0000-\u001f\u007f]*" + _END
 
 BootMs = Annotated[int, Meta(ge=0, le=_T_MS_MAX)]
+NotAfterMs = Annotated[int, Meta(ge=0, le=_NOT_AFTER_MS_MAX)]
 WallMs = Annotated[int, Meta(ge=0, le=_AT_MS_MAX)]
 Seq = Annotated[int, Meta(ge=1, le=_SEQ_MAX)]
 Door = Annotated[int, Meta(ge=1, le=999)]
@@ -187,7 +187,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     locker: Locker
     kind: Kind
     boot: UUID
-    not_after: BootMs
+    not_after: NotAfterMs
     door: Door | None = None
     args: Args | None = None
     actor: UUID | None = None
@@ -232,7 +232,8 @@ def encode(message: Message) -> bytes:
     return _encoder.encode(message)
 
 
-def _decoder(kind: type[_M]) -> Callable[[bytes], _M]:
+def decoder(kind: type[_M]) -> Callable[[bytes], _M]:
+    """Return what reads one kind of message. It raises WireError with a reason."""
     read = msgspec.json.Decoder(kind).decode
 
     def decode(payload: bytes) -> _M:
@@ -254,13 +255,13 @@ def _decoder(kind: type[_M]) -> Callable[[bytes], _M]:
     return decode
 
 
-decode_telemetry = _decoder(Telemetry)
-decode_reply = _decoder(Reply)
-decode_presence = _decoder(Presence)
-decode_command = _decoder(Command)
-decode_receipt = _decoder(Receipt)
-decode_hub_state = _decoder(HubState)
-_decode_events = _decoder(Events)
+decode_reply = decoder(Reply)
+decode_presence = decoder(Presence)
+decode_command = decoder(Command)
+decode_receipt = decoder(Receipt)
+decode_hub_state = decoder(HubState)
+_decode_events = decoder(Events)
+_decode_telemetry = decoder(Telemetry)
 
 
 def decode_events(payload: bytes) -> Events:
@@ -268,64 +269,29 @@ def decode_events(payload: bytes) -> Events:
     batch = _decode_events(payload)
     for place, event in enumerate(batch.events):
         if event.data is not None:
-            data_bytes(event.data, where=f"$.events[{place}].data")
+            check_event(event, f"$.events[{place}]")
     return batch
 
 
-@dataclass(frozen=True, slots=True)
-class Spoiled:
-    """One event of a batch that cannot be taken: its own JSON, and why."""
-
-    raw: bytes
-    error: WireError
-
-
-class _RawEvents(Up, frozen=True, kw_only=True, omit_defaults=True):
-    epoch: UUID
-    first: Seq
-    oldest: Seq | None = None
-    prev: Chain | None = None
-    chain: Chain | None = None
-    events: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=BATCH_EVENTS_MAX)]
+def decode_telemetry(payload: bytes) -> Telemetry:
+    """Read one Telemetry, and see that every `extra` can be stored. Raises WireError with a reason."""
+    message = _decode_telemetry(payload)
+    for place, sample in enumerate(message.samples):
+        if sample.extra is not None:
+            check_sample(sample, f"$.samples[{place}]")
+    return message
 
 
-_decode_raw_events = _decoder(_RawEvents)
-_read_event = msgspec.json.Decoder(Event).decode
+def check_event(event: Event, where: str) -> None:
+    """Raise WireError if an event's `data` cannot be stored."""
+    if event.data is not None:
+        data_bytes(event.data, where=f"{where}.data")
 
 
-def salvage_events(payload: bytes) -> tuple[Events, dict[int, Spoiled]]:
-    """Read a batch that `decode_events` refused, event by event, so that one bad event does not hold up a ledger.
-
-    Returns the batch and its spoiled events by place. A spoiled place holds a stand-in, which must not be stored:
-    it keeps the others at their numbers.
-
-    Raises:
-        WireError: what is around the events is not acceptable, so they have no numbers.
-    """
-    told = _decode_raw_events(payload)
-    stand_in = Event(t=told.t, at=told.at, kind=_SPOILED_KIND)
-    events: list[Event] = []
-    spoiled: dict[int, Spoiled] = {}
-    for place, raw in enumerate(told.events):
-        try:
-            event = _read_event(raw)
-            if event.data is not None:
-                data_bytes(event.data, where=f"$.events[{place}].data")
-        except msgspec.ValidationError as error:
-            spoiled[place] = Spoiled(bytes(raw), WireError(Reason.SCHEMA, f"{error}, in event {place}"))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            spoiled[place] = Spoiled(bytes(raw), WireError(Reason.MALFORMED, f"{error}, in event {place}"))
-        except WireError as error:
-            spoiled[place] = Spoiled(bytes(raw), error)
-        else:
-            events.append(event)
-            continue
-        events.append(stand_in)
-    batch = Events(
-        v=told.v, boot=told.boot, t=told.t, at=told.at, clock=told.clock, epoch=told.epoch, first=told.first,
-        oldest=told.oldest, prev=told.prev, chain=told.chain, events=events,
-    )  # fmt: skip
-    return batch, spoiled
+def check_sample(sample: Sample, where: str) -> None:
+    """Raise WireError if a sample's `extra` cannot be stored."""
+    if sample.extra is not None:
+        data_bytes(sample.extra, where=f"{where}.extra")
 
 
 def data_bytes(data: dict[str, Any], *, where: str = "$.data") -> bytes:

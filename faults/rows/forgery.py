@@ -16,7 +16,8 @@ from faults.tap import boot_ms
 from faults.waiting import until
 from hub.signing import CommandKey, load_key, make_key
 from wire.errors import WireError
-from wire.messages import PROTOCOL, Command, decode_events, decode_reply, encode, salvage_events
+from wire.messages import PROTOCOL, Command, decode_events, decode_reply, encode
+from wire.salvage import salvage_events
 from wire.topics import Channel, parse, topic_of
 
 _ANSWER_S: Final = 15.0

@@ -1,37 +1,56 @@
-"""Telemetry: when a sample was taken, and whether it was stored before.
+"""Telemetry: when a sample was taken, and whether it was taken in before.
 
 A message that is acknowledged after its commit may come twice: from the broker, where the acknowledgement was lost
-with a connection or a hub, and from the agent, which sends again what its broker did not confirm.
+with a connection or a hub, and from the agent, which sends again what its broker did not confirm. A sample is known
+by its boot, its `t` and all that it says: the same `t` twice is no repetition where it says something else.
 """
 
+from array import array
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from wire.messages import Clock, Sample, Telemetry
+from hub.core.timing import CLOCK_ERROR_MS_MAX, DELAY_MS_MAX, EARLIEST_MS, TimeSource
+from wire.messages import BATCH_SAMPLES_MAX, Clock, Sample, Telemetry
 
 _AGE_MS_MAX: Final = 400 * 86_400_000
-_EARLIEST_MS: Final = 1_577_836_800_000  # 2020-01-01: no locker is older
+_HELD_MS_MAX: Final = 7 * 86_400_000
+"""A broker keeps a message for a hub that is away for this long at the most, as far as its stamp is believed."""
+_APART_MS_MAX: Final = CLOCK_ERROR_MS_MAX + DELAY_MS_MAX
 _BOOTS_MAX: Final = 3
+RECENT_MAX: Final = BATCH_SAMPLES_MAX + 12
+"""Samples of a locker that are known one by one: what an agent sends again is one message. Eight bytes each."""
 
 
-def sent_ms(message: Telemetry, received_ms: int, boot_clock: tuple[UUID, int] | None) -> int:
-    """Return when a message was sent, in Unix milliseconds by the hub's clock, however long it was held back.
+class Timed(NamedTuple):
+    """A moment in Unix milliseconds, and how it was got."""
 
-    A synced clock is believed. Of others, the boot clock counts where the hub knows it; a message that was held
-    back is behind it. Failing that, the message counts as sent when it came.
+    ms: int
+    source: TimeSource
+
+
+def sent_at(message: Telemetry, received_ms: int, boot_clock: tuple[UUID, int] | None) -> Timed:
+    """Return when a message was sent by the hub's clock, however long it was held back; never after its receipt.
+
+    A synced clock is believed where it is possible: where the boot clock is known, within two minutes of what that
+    says; else in the week before the receipt. Of others the boot clock counts, where the hub knows it. Failing
+    that, the message counts as sent when it came.
 
     Args:
         message: the message.
         received_ms: when it was received, in Unix milliseconds.
         boot_clock: (boot, t) of the locker at that moment, as `hub.core.clocks` knows it.
     """
-    if message.clock is Clock.SYNCED and message.at >= _EARLIEST_MS:
-        return min(message.at, received_ms)
+    by_boot: int | None = None
     if boot_clock is not None and boot_clock[0] == message.boot:
-        return received_ms - min(max(boot_clock[1] - message.t, 0), _AGE_MS_MAX)
-    return received_ms
+        by_boot = received_ms - min(max(boot_clock[1] - message.t, 0), _AGE_MS_MAX)
+    if message.clock is Clock.SYNCED and message.at >= EARLIEST_MS:
+        latest_ms = received_ms if by_boot is None else by_boot
+        back_ms = _HELD_MS_MAX if by_boot is None else _APART_MS_MAX
+        if -CLOCK_ERROR_MS_MAX <= latest_ms - message.at <= back_ms:
+            return Timed(min(message.at, received_ms), TimeSource.WALL)
+    return Timed(received_ms, TimeSource.RECEIPT) if by_boot is None else Timed(by_boot, TimeSource.BOOT)
 
 
 def is_late(message: Telemetry, boot_clock: tuple[UUID, int] | None, late_ms: int) -> bool:
@@ -39,29 +58,43 @@ def is_late(message: Telemetry, boot_clock: tuple[UUID, int] | None, late_ms: in
     return boot_clock is not None and boot_clock[0] == message.boot and boot_clock[1] - message.t > late_ms
 
 
-def sampled_ms(message: Telemetry, sample: Sample, sent: int) -> int:
-    """Return when a sample was taken, in Unix milliseconds: as long before `sent` as the boot clock says.
+def sampled_at(message: Telemetry, sample: Sample, sent: Timed) -> Timed:
+    """Return when a sample was taken: as long before its message was sent as the boot clock says.
 
-    The age of a sample of an earlier boot is not known: it counts as taken when its message was sent.
+    The age of a sample of an earlier boot is not known, nor that of one that says it is younger than its message:
+    it counts as taken when its message was sent.
     """
     if sample.boot is not None and sample.boot != message.boot:
+        return Timed(sent.ms, TimeSource.ORDER)
+    age_ms = message.t - sample.t
+    if age_ms <= 0:
         return sent
-    return sent - min(max(message.t - sample.t, 0), _AGE_MS_MAX)
+    return Timed(sent.ms - min(age_ms, _AGE_MS_MAX), sent.source)
 
 
-class Taken(NamedTuple):
-    """When a sample was taken: `t` of the boot, and in Unix milliseconds as it would be stored."""
+class Identity(NamedTuple):
+    """What a sample is known by. `digest` is of everything, `t` and boot included."""
 
-    boot: UUID
+    boot: int
+    """`UUID.int`, which hashes faster."""
     t: int
-    sampled: int
+    digest: int
+    """64 bits, as `hash` makes them: of this process only."""
+
+
+class _Locker:
+    __slots__ = ("newest", "recent")
+
+    def __init__(self) -> None:
+        self.newest: dict[int, int] = {}
+        self.recent = array("q")
 
 
 class Seen:
-    """Which samples were taken: up to which `t` of each locker's boots, and what is stored of an earlier hub.
+    """The samples that this hub has taken: the last `RECENT_MAX` of each locker.
 
-    A locker measures in order and sends in order, so that what is not after the newest sample of its messages
-    before has come before.
+    A locker measures in order, so what is after the newest sample of its boot is new without another look. What is
+    not is looked for among the recent ones; a clock that once leapt ahead costs that look, and no sample.
 
     Args:
         lockers_max: of more lockers, those not heard for longest are forgotten.
@@ -69,38 +102,45 @@ class Seen:
 
     def __init__(self, lockers_max: int) -> None:
         self._lockers_max = lockers_max
-        self._taken: OrderedDict[str, dict[int, int]] = OrderedDict()  # by UUID.int, which hashes faster
-        self._stored: dict[str, int] = {}
+        self._lockers: OrderedDict[str, _Locker] = OrderedDict()
 
-    def load(self, stored: Iterable[tuple[str, int]]) -> None:
-        """Take over the newest stored sample of each locker, in Unix milliseconds."""
-        self._stored = dict(stored)
+    def take(self, locker: str, samples: Sequence[Identity]) -> tuple[list[bool], bool]:
+        """Say of each sample of one message whether it is new, and remember those that are. In any order.
 
-    def take(self, locker: str, samples: Sequence[Taken], *, repeated: bool) -> list[bool]:
-        """Say of each sample of one message whether it is new, and remember those that are.
-
-        Args:
-            locker: whose.
-            samples: in any order.
-            repeated: whether the broker has sent the message before, perhaps to a hub that is no more.
+        Returns with it whether these are the locker's first ones here: then an earlier hub may have taken them.
         """
-        boots = self._taken.get(locker)
-        if boots is None:
-            if len(self._taken) >= self._lockers_max:
-                self._taken.popitem(last=False)
-            boots = self._taken[locker] = {}
+        if not samples:
+            return [], False
+        known = self._lockers.get(locker)
+        first = known is None
+        if known is None:
+            if len(self._lockers) >= self._lockers_max:
+                self._lockers.popitem(last=False)
+            known = self._lockers[locker] = _Locker()
         else:
-            self._taken.move_to_end(locker)
-        before = boots if len(samples) == 1 else boots.copy()
+            self._lockers.move_to_end(locker)
+        newest, recent = known.newest, known.recent
         verdicts = []
-        for boot, t, sampled in samples:
-            newest = before.get(boot.int)
-            # Of a boot's first word to this hub, only what is repeated can have been stored, by another one.
-            first_word = newest is None and (not repeated or sampled > self._stored.get(locker, -1))
-            is_new = first_word or (newest is not None and t > newest)
-            verdicts.append(is_new)
-            if is_new and t > boots.get(boot.int, -1):
-                if boot.int not in boots and len(boots) >= _BOOTS_MAX:
-                    del boots[next(iter(boots))]
-                boots[boot.int] = t
-        return verdicts
+        for boot, t, digest in samples:
+            before = newest.get(boot)
+            if before is None or t > before:
+                if before is None and len(newest) >= _BOOTS_MAX:
+                    del newest[next(iter(newest))]
+                newest[boot] = t
+            elif digest in recent:
+                verdicts.append(False)
+                continue
+            recent.append(digest)
+            if len(recent) > RECENT_MAX:
+                del recent[0]
+            verdicts.append(True)
+        return verdicts, first
+
+    def forget(self, locker: str, samples: Iterable[Identity]) -> None:
+        """Take back that these were taken: they were not stored after all, and may come again."""
+        known = self._lockers.get(locker)
+        if known is None:
+            return
+        for sample in samples:
+            if sample.digest in known.recent:
+                known.recent.remove(sample.digest)

@@ -6,7 +6,7 @@ jsonb is a version byte 1 and the text. Rows are made when a message is taken, s
 """
 
 from collections.abc import Container, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from struct import Struct
 from typing import Final
@@ -18,6 +18,7 @@ HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER: Final = b"\xff\xff"
 
 _PG_EPOCH_MS: Final = 946_684_800_000
+_PG_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _NULL: Final = b"\xff\xff\xff\xff"
 _LENGTH: Final = Struct("!i")
 _INT2: Final = Struct("!ih")
@@ -88,6 +89,10 @@ def hours_of(rows: Iterable[bytes]) -> list[datetime]:
     return [datetime.fromtimestamp(_PG_EPOCH_MS // 1000 + hour * 3600, UTC) for hour in sorted(hours)]
 
 
+VALUES_AT: Final = 26
+"""Behind the times of a row of `reading`: its locker and what it says."""
+
+
 def reading_row(sample: Sample, *, locker: str, sampled_ms: int, received_ms: int) -> bytes:
     """Return the row of one sample. Times are Unix milliseconds."""
     return b"".join(
@@ -113,6 +118,23 @@ def reading_row(sample: Sample, *, locker: str, sampled_ms: int, received_ms: in
             _NULL if sample.extra is None else _jsonb(data_bytes(sample.extra)),
         )
     )  # fmt: skip
+
+
+def sampled_at(row: bytes) -> datetime:
+    """Return when the sample of a row of `reading` was taken."""
+    return _PG_EPOCH + timedelta(microseconds=_occurred_us(row, _OCCURRED_AT)[0])
+
+
+def reading_fields(row: bytes) -> tuple[bytes | None, ...]:
+    """Return the fields of a row of `reading`, each in its binary form."""
+    fields: list[bytes | None] = []
+    at = 2
+    while at < len(row):
+        (length,) = _LENGTH.unpack_from(row, at)
+        at += 4
+        fields.append(None if length < 0 else row[at : at + length])
+        at += max(length, 0)
+    return tuple(fields)
 
 
 def _data(event: Event) -> bytes:

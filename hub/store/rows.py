@@ -47,7 +47,9 @@ class EventUnit:
 class ReadingUnit:
     """The samples of one message, already in COPY form; none where all came before.
 
-    `acknowledge` is called once its fate is decided.
+    `acknowledge` is called once its fate is decided. `places` are those of its rows among the message's samples,
+    None where all of them are there. `doubtful`: its rows may be stored already, by another hub or by a commit that
+    was not answered, and are compared with what is there.
     """
 
     rows: list[bytes]
@@ -55,6 +57,8 @@ class ReadingUnit:
     topic: str
     payload: bytes
     acknowledge: Callable[[], None] | None = None
+    places: Sequence[int] | None = None
+    doubtful: bool = False
 
     @property
     def count(self) -> int:

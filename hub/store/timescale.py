@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 from hub.core.fleet import DoorSpec, LockerSpec
 from hub.store.binary import HEADER, TRAILER
 from hub.store.dsn import REJECTIONS, check_dsn, first_line, store_error
-from hub.store.rows import EventsQuery, Quarantined, ReadingUnit
+from hub.store.rows import EventsQuery, Quarantined
 from hub.store.statements import statement
 
 _CONNECTIONS_MIN: Final = 2
@@ -91,16 +91,6 @@ class Store:
     async def ping(self) -> None:
         """Raise StoreUnavailable unless the database answers and has its schema."""
         await self.fetch("registry_version")
-
-    async def write_readings(self, units: Sequence[ReadingUnit]) -> None:
-        """Store telemetry, all or nothing."""
-        async with self.transaction() as conn:
-            await copy(conn, "copy_reading", [row for unit in units for row in unit.rows])
-
-    async def write_readings_apart(self, unit: ReadingUnit) -> list[str]:
-        """Store what the database takes of a unit. Returns why it refuses each of the other rows."""
-        async with self.transaction() as conn:
-            return [why for _, why in await copy_apart(conn, "copy_reading", unit.rows)]
 
     async def write_quarantine(self, rows: Sequence[Quarantined]) -> None:
         """Keep messages that were not acceptable."""

@@ -8,7 +8,7 @@ import resource
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,10 @@ from tests.badinput.raw import connect, publish, throw
 from tests.hub.scene import Agent, Scene, eventually, fresh_database, online, scene
 from tests.services.conftest import ROOT, Cluster, MosquittoBroker, mosquitto, plain_postgres
 from tests.wire.payloads import BAD_EVENTS, BAD_PRESENCES, BAD_TELEMETRY, EPOCH, EVENTS, TELEMETRY, payload
+from tests.wire.strategies import T_MS_MAX
 from wire.errors import WireError
-from wire.messages import Event, decode_events, decode_presence, decode_telemetry, salvage_events
+from wire.messages import Event, decode_events, decode_presence, decode_telemetry
+from wire.salvage import Spoiled, salvage_events, salvage_samples
 from wire.topics import Channel, topic_of
 
 __all__ = ["plain_postgres"]
@@ -39,6 +41,10 @@ UNLIMITED: Final[dict[str, Any]] = {
     "intake_quarantine_queue_rows_max": 100_000,
 }
 _DECODE = {Channel.EVENTS: decode_events, Channel.TELEMETRY: decode_telemetry, Channel.PRESENCE: decode_presence}
+_SALVAGE: Final[dict[Channel, Callable[[bytes], tuple[object, dict[int, Spoiled]]]]] = {
+    Channel.EVENTS: salvage_events,
+    Channel.TELEMETRY: salvage_samples,
+}
 
 
 @dataclass(frozen=True)
@@ -90,17 +96,18 @@ def bad_payloads() -> list[tuple[Channel, bytes]]:
 
 
 def expected(channel: Channel, one: bytes) -> Counter[str]:
-    """Under which reasons a payload is kept: once, or once an event where the events can be told apart."""
+    """Under which reasons a payload is kept: once, or once an event or sample where these can be told apart."""
     try:
         _DECODE[channel](one)
     except WireError as error:
-        if channel is Channel.EVENTS:
-            try:
-                _, spoiled = salvage_events(one)
-            except WireError as whole:
-                return Counter([whole.reason.value])
-            return Counter(event.error.reason.value for event in spoiled.values())
-        return Counter([error.reason.value])
+        salvage = _SALVAGE.get(channel)
+        if salvage is None:
+            return Counter([error.reason.value])
+        try:
+            _, spoiled = salvage(one)
+        except WireError as whole:
+            return Counter([whole.reason.value])
+        return Counter(part.error.reason.value for part in spoiled.values())
     return Counter()
 
 
@@ -223,13 +230,13 @@ async def test_valid_but_senseless_ledgers_are_sorted_out(admin: Admin, dsn: str
         payload(EVENTS, epoch=epoch, first=2**63 - 502),
         payload(EVENTS, epoch=epoch, first=2**63 - 1 - 500, oldest=2**63 - 1 - 500),
         *(payload(EVENTS, epoch=str(uuid4())) for _ in range(300)),
-        *(payload(EVENTS, epoch=str(uuid4()), t=2**53 - 1, at=253_402_300_799_999) for _ in range(3)),
+        *(payload(EVENTS, epoch=str(uuid4()), t=T_MS_MAX, at=253_402_300_799_999) for _ in range(3)),
         *(payload(EVENTS, epoch=str(uuid4()), t=0, at=0, clock=clock) for clock in ("unset", "holdover", "synced")),
-        payload(EVENTS, epoch=str(uuid4()), events=[{"t": 2**53 - 1, "at": 0, "kind": "z" * 48, "door": 999}]),
+        payload(EVENTS, epoch=str(uuid4()), events=[{"t": T_MS_MAX, "at": 0, "kind": "z" * 48, "door": 999}]),
     ]
     samples = [
-        payload(TELEMETRY, t=2**53 - 1, at=253_402_300_799_999),
-        payload(TELEMETRY, t=0, at=0, clock="unset", samples=[{"t": 2**53 - 1}]),
+        payload(TELEMETRY, t=T_MS_MAX, at=253_402_300_799_999),
+        payload(TELEMETRY, t=0, at=0, clock="unset", samples=[{"t": T_MS_MAX}]),
         payload(TELEMETRY, samples=[{"t": 0, "boot": str(uuid4())}] * 500),
     ]
     async with (

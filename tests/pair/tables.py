@@ -240,7 +240,7 @@ for _name in (
     "commands_of",
     "jobs_open",
     "job_openings_sent",
-    "readings_newest",
+    "readings_at",
 ):
     reads[_name] = _nothing
 

@@ -16,6 +16,7 @@ from hub.errors import StoreRejected, StoreUnavailable
 from hub.store.binary import HEADER, TRAILER, event_rows, reading_row
 from hub.store.history import History
 from hub.store.ledgers import Ledgers
+from hub.store.readings import write_readings, write_readings_apart
 from hub.store.rows import EventsQuery, EventUnit, Quarantined, ReadingsQuery, ReadingUnit
 from hub.store.statements import statement
 from hub.store.timescale import Store
@@ -213,7 +214,7 @@ async def test_pages_of_readings(store: Store) -> None:
         reading_row(Sample(t=1, supply_v=float(n)), locker="berlin-01", sampled_ms=NOW_MS + n, received_ms=NOW_MS)
         for n in range(5)
     ]
-    await store.write_readings([ReadingUnit(made, NOW_MS, "t", b"")])
+    await write_readings(store, [ReadingUnit(made, NOW_MS, "t", b"")])
     query = ReadingsQuery("berlin-01", NOW, NOW + timedelta(seconds=1), 3)
     page = await History(store).readings(query)
     assert [row["supply_v"] for row in page] == [4, 3, 2]
@@ -221,6 +222,43 @@ async def test_pages_of_readings(store: Store) -> None:
         ReadingsQuery("berlin-01", NOW, NOW + timedelta(seconds=1), 3, (page[-1]["at"], 1))
     )
     assert [row["supply_v"] for row in rest] == [1, 0]
+
+
+async def test_a_doubtful_reading_is_stored_unless_it_is_there_already(store: Store, dsn: str) -> None:
+    """As after a COMMIT that was not answered, or of a message that another hub may have stored."""
+
+    def row(number: int, *, at: int = 0, received: int = 0) -> bytes:
+        sample = Sample(t=number, cpu_pct=0.1 + number, outbox_events=number, extra={"b": 1e22, "a": number / 3})
+        return reading_row(sample, locker="berlin-01", sampled_ms=NOW_MS + at, received_ms=NOW_MS + received)
+
+    bare = reading_row(Sample(t=1), locker="berlin-01", sampled_ms=NOW_MS, received_ms=NOW_MS)
+    elsewhere = reading_row(Sample(t=1), locker="paris-02", sampled_ms=NOW_MS, received_ms=NOW_MS)
+    assert await write_readings(store, [ReadingUnit([row(1), row(2), bare], NOW_MS, "t", b"")]) == 0
+    again = ReadingUnit(
+        [row(1, received=7), row(3), bare, row(2, at=1), elsewhere], NOW_MS, "t", b"", doubtful=True
+    )
+    certain = ReadingUnit([row(4), row(4)], NOW_MS, "t", b"")
+    assert await write_readings(store, [again, certain]) == 2
+    assert await write_readings(store, [again]) == 5
+    apart = await write_readings_apart(store, again)
+    assert (apart.repeated, apart.refused) == (5, [])
+    found = rows(dsn, "SELECT locker_id, outbox_events FROM reading ORDER BY outbox_events NULLS LAST, locker_id")
+    assert [number for _, number in found] == [1, 2, 2, 3, 4, 4, None, None]
+
+
+async def test_a_doubtful_reading_that_is_refused_costs_its_neighbours_nothing(store: Store, dsn: str) -> None:
+    rows(dsn, "ALTER TABLE reading ADD CHECK (outbox_events <> 13)")
+    made = [
+        reading_row(Sample(t=1, outbox_events=n), locker="berlin-01", sampled_ms=NOW_MS, received_ms=NOW_MS)
+        for n in (11, 12, 13, 14)
+    ]
+    await write_readings(store, [ReadingUnit(made[:1], NOW_MS, "t", b"")])
+    unit = ReadingUnit(made, NOW_MS, "t", b"", doubtful=True)
+    with pytest.raises(StoreRejected):
+        await write_readings(store, [unit])
+    apart = await write_readings_apart(store, unit)
+    assert (apart.repeated, [place for place, _ in apart.refused]) == (1, [2])
+    assert rows(dsn, "SELECT outbox_events FROM reading ORDER BY 1") == [(11,), (12,), (14,)]
 
 
 async def test_quarantine_keeps_what_it_is_given(store: Store, dsn: str) -> None:
@@ -254,7 +292,7 @@ async def test_the_registry_comes_back_as_it_was_written(store: Store, dsn: str)
 
 async def test_readings_are_counted_since_their_receipt(store: Store) -> None:
     made = [reading_row(Sample(t=1), locker="berlin-01", sampled_ms=NOW_MS, received_ms=NOW_MS) for _ in range(3)]
-    await store.write_readings([ReadingUnit(made, NOW_MS, "t", b"")])
+    await write_readings(store, [ReadingUnit(made, NOW_MS, "t", b"")])
     assert await store.readings_since(["berlin-01", "paris-02"], NOW) == 3
     assert await store.readings_since(["paris-02"], NOW) == 0
     assert await store.readings_since(["berlin-01"], NOW + timedelta(seconds=1)) == 0

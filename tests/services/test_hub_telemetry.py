@@ -1,21 +1,35 @@
 """Telemetry, acknowledged after its commit: a database that does not write holds it back, and nothing else."""
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hub.core.accounting import Outcome, Tally
+from hub.errors import StoreUnavailable
+from hub.metrics import Metrics
+from hub.quarantine import Quarantine, QuarantineSink
+from hub.store.batch import Batcher
+from hub.store.binary import reading_row
+from hub.store.readings import write_readings
+from hub.store.rows import ReadingUnit
+from hub.store.timescale import Store
+from hub.telemetry import ReadingSink
 from tests.hub.scene import Agent, Scene, agent, eventually, fresh_database, online, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker, mosquitto
 from tests.services.locked import locked
+from tests.wire.strategies import T_MS_MAX
 from wire.messages import Clock, Event, Sample, Telemetry, encode
-from wire.topics import Channel
+from wire.topics import Channel, topic_of
 
 pytestmark = pytest.mark.services
+AT_MS = 1_790_000_000_000
 OWED = 'lockerhub_mqtt_unacknowledged{link="telemetry"}'
 VERSIONS = pytest.mark.parametrize("version", ["5", "3.1.1"])
 
@@ -195,3 +209,121 @@ async def test_a_locker_whose_telemetry_is_held_back_is_not_taken_for_silent(
             await locker.presence(session=2)
         # And once telemetry flows again, silence counts as before.
         await eventually(offline, "a silent locker offline")
+
+
+async def send(locker: Agent, *samples: dict[str, Any], retain: bool = False, **changed: Any) -> None:  # noqa: ANN401
+    up = json.loads(encode(Telemetry(**locker.up(), samples=[]))) | changed
+    text = json.dumps({**up, "samples": [{"t": up["t"], **sample} for sample in samples]}).encode()
+    await locker.publish(Channel.TELEMETRY, text, retain=retain)
+
+
+async def settled(hub: Scene, samples: int) -> dict[str, float] | None:
+    books = await hub.balanced("sample")
+    return books if (books["received"], books["in_flight"]) == (samples, 0) else None
+
+
+async def test_a_bad_sample_is_kept_alone_and_its_locker_is_there_all_the_same(
+    broker: MosquittoBroker, dsn: str, tmp_path: Path
+) -> None:
+    async with scene(broker, dsn, tmp_path) as hub, online(hub) as locker:
+        await send(locker, {"outbox_events": 1}, {"temperature_c": -127}, {"outbox_events": 2})
+        await send(locker, {"outbox_events": 3}, {"extra": {"a\0": 1}})
+        await eventually(lambda: settled(hub, 5), "the first two messages settled")
+        heard = hub.hub.fleet.lockers["berlin-01"].heard_ms
+        assert heard is not None
+        await send(locker, {"cpu_temp_c": float("nan")})
+        books = await eventually(lambda: settled(hub, 6), "all samples settled")
+        assert books is not None
+        assert (books["stored"], books["quarantined"]) == (3, 3)
+        assert await has(dsn, [1, 2, 3])
+        await eventually(lambda: owed(hub, 0), "all acknowledged")
+        topic = topic_of("berlin-01", Channel.TELEMETRY)
+
+        async def kept() -> list[Any] | None:
+            found = await hub.quarantined(topic)
+            return found if len(found) == 3 else None
+
+        bad = await eventually(kept, "what is kept of them")
+        assert bad is not None
+        assert [reason for reason, _, _, _ in bad] == ["schema", "schema", "malformed"]
+        assert json.loads(bad[0][2])["temperature_c"] == -127
+        # A locker with nothing but a broken sensor is not silent.
+        assert (hub.hub.fleet.lockers["berlin-01"].heard_ms or 0) > heard
+
+
+async def test_a_clock_that_leaps_stands_still_or_goes_back_costs_no_sample(
+    broker: MosquittoBroker, dsn: str, tmp_path: Path
+) -> None:
+    async with scene(broker, dsn, tmp_path) as hub, online(hub) as locker:
+        t = locker.up()["t"]
+        for number, told in enumerate((t, t, 2**53 - 1, T_MS_MAX, t, t - 1, t + 5)):
+            await send(locker, {"outbox_events": number}, t=told)
+        books = await eventually(lambda: settled(hub, 7), "all samples settled")
+        assert books is not None
+        # What no clock can say is refused; the largest that one can say is believed by nobody, and harms nobody.
+        assert (books["stored"], books["quarantined"]) == (6, 1)
+        assert await has(dsn, [0, 1, 3, 4, 5, 6])
+        ((oldest_s,),) = rows(dsn, "SELECT max(extract(epoch FROM received_at - sampled_at)) FROM reading")
+        assert oldest_s < 60
+
+
+async def test_a_retained_sample_is_not_stored_anew_at_each_start(
+    broker: MosquittoBroker, dsn: str, tmp_path: Path
+) -> None:
+    async with agent(broker) as locker:
+        async with scene(broker, dsn, tmp_path, forget=False) as hub:
+            await send(locker, {"outbox_events": 1}, retain=True, clock="unset")
+            await eventually(lambda: has(dsn, [1]), "the sample, when it was sent")
+        for last in (False, True):
+            async with scene(broker, dsn, tmp_path, forget=last) as hub:
+                books = await eventually(partial(settled, hub, 1), "the broker's copy")
+                assert books is not None
+                assert (books["quarantined"], books["stored"]) == (1, 0)
+        # Not at QoS 1: the session of a hub that is away would keep it for the next one.
+        await locker.client.publish(topic_of("berlin-01", Channel.TELEMETRY), b"", qos=0, retain=True)
+        assert await has(dsn, [1])
+        assert set(rows(dsn, "SELECT reason FROM quarantine")) == {("retained",)}
+
+
+async def test_what_its_first_words_to_a_new_hub_repeat_is_stored_once(
+    broker: MosquittoBroker, dsn: str, tmp_path: Path
+) -> None:
+    """The agent had no acknowledgement of its broker, and sends it anew: nothing says that it comes again."""
+    async with agent(broker) as locker:
+        up = locker.up()
+        text = encode(Telemetry(**up, samples=[Sample(t=up["t"] - n, outbox_events=n) for n in range(3)]))
+        for duplicates in (0, 3):
+            async with scene(broker, dsn, tmp_path) as hub:
+                await locker.publish(Channel.TELEMETRY, text)
+                books = await eventually(partial(settled, hub, 3), "all samples settled")
+                assert books is not None
+                assert (books["stored"], books["duplicate"]) == (3 - duplicates, duplicates)
+        assert await has(dsn, [0, 1, 2])
+
+
+async def test_a_commit_that_was_not_answered_stores_nothing_twice(dsn: str) -> None:
+    made = [
+        reading_row(Sample(t=n, outbox_events=n), locker="berlin-01", sampled_ms=AT_MS + n, received_ms=AT_MS)
+        for n in range(3)
+    ]
+    unit = ReadingUnit(made, AT_MS, "t", b"")
+    tally, metrics = Tally(), Metrics("0")
+    limits: dict[str, int] = {"connections_max": 2, "statement_timeout_ms": 5000, "connect_timeout_s": 1}
+    async with Store(dsn, **limits) as store, Store("host=127.0.0.1 port=1", **limits) as away:
+        quarantine = Quarantine(
+            Batcher(
+                "quarantine", QuarantineSink(store, metrics), metrics, queue_rows_max=9, flush_rows_max=9,
+                flush_age_ms_max=1,
+            ),
+            metrics, payload_bytes_max=99, per_topic_per_minute=9,
+        )  # fmt: skip
+        # It was committed, and the connection ended before the hub knew.
+        await write_readings(store, [unit])
+        with pytest.raises(StoreUnavailable):
+            await ReadingSink(away, tally, quarantine, metrics).write([unit])
+        sink = ReadingSink(store, tally, quarantine, metrics)
+        tally.received += unit.count
+        await sink.write([unit])
+        await sink.committed([unit])
+    assert (tally.settled[Outcome.DUPLICATE], tally.open()) == (3, 0)
+    assert await has(dsn, [0, 1, 2])

@@ -169,6 +169,17 @@ BAD_TELEMETRY: dict[str, tuple[bytes, Reason]] = {
     "a count above 32 bits": (payload(TELEMETRY, samples=[{"t": 1, "dropped": 2**31}]), _S),
     "extra of texts": (payload(TELEMETRY, samples=[{"t": 1, "extra": {"a": "b"}}]), _S),
     "t missing": (payload(TELEMETRY, samples=[{"temperature_c": 1}]), _S),
+    "-127, as a sensor says that does not answer": (
+        payload(TELEMETRY, samples=[{"t": 1}, {"t": 2, "temperature_c": -127}, {"t": 3}]),
+        _S,
+    ),
+    "extra with NUL": (payload(TELEMETRY, samples=[{"t": 1, "extra": {"\0": 1}}, {"t": 2}]), _S),
+    "extra of 10,000 names": (
+        payload(TELEMETRY, samples=[{"t": 1, "extra": dict.fromkeys(map(str, range(10_000)), 0)}]),
+        _S,
+    ),
+    "t 2**53 - 1": (payload(TELEMETRY, t=2**53 - 1), _S),
+    "a sample's t 2**53 - 1": (payload(TELEMETRY, samples=[{"t": 2**53 - 1}]), _S),
     "no samples": (without(TELEMETRY, "samples"), _S),
 }
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.wire.payloads import BAD_EVENTS, BOOT, EVENT, EVENTS, payload, without
-from tests.wire.strategies import batches
+from tests.wire.payloads import BAD_EVENTS, BAD_TELEMETRY, BOOT, EVENT, EVENTS, TELEMETRY, payload, without
+from tests.wire.strategies import batches, telemetries
 from wire.errors import Reason, WireError
-from wire.messages import DATA_BYTES_MAX, Events, encode, salvage_events
+from wire.messages import DATA_BYTES_MAX, Events, Telemetry, decode_telemetry, encode
+from wire.salvage import raw_samples, salvage_events, salvage_samples
 
 BAD: dict[str, Any] = {
     "no object": 3,
@@ -91,3 +92,68 @@ def test_nothing_else_escapes(name: str) -> None:
         return
     assert batch.boot == UUID(BOOT)
     assert spoiled, "decode_events refused it for what is around the events, which salvage_events must refuse too"
+
+
+def test_a_number_that_is_none_spoils_its_event_alone() -> None:
+    """As `json.dumps` of Python writes it. Texts that have such a word in them stay what they are."""
+    bad = {**EVENT, "data": {"a": float("nan"), "b": "-Infinity", "c": [float("-inf")]}}
+    fine = {**EVENT, "data": {"a": 'NaN "NaN" \\'}}
+    batch, spoiled = salvage_events(payload(EVENTS, events=[fine, bad, EVENT]))
+    assert list(spoiled) == [1]
+    assert spoiled[1].raw == json.dumps(bad).encode()
+    assert spoiled[1].error.reason is Reason.MALFORMED
+    assert batch.events[0].data == fine["data"]
+
+
+def test_a_number_that_is_none_around_the_parts_leaves_nothing() -> None:
+    for text in (payload(EVENTS, t=float("nan")), payload(TELEMETRY, at=float("inf"))):
+        for salvage in (salvage_events, salvage_samples):
+            with pytest.raises(WireError):
+                salvage(text)
+
+
+def test_to_look_for_such_numbers_takes_one_look_at_each_place() -> None:
+    """An open text with many quotes in it, looked at from each of them anew, would take minutes."""
+    with pytest.raises(WireError):
+        salvage_events(b'NaN "' + b'\\"' * 120_000)
+
+
+BAD_SAMPLES: dict[str, tuple[dict[str, Any], Reason]] = {
+    "a DS18B20 that does not answer": ({"t": 1, "temperature_c": -127}, Reason.SCHEMA),
+    "NaN": ({"t": 1, "supply_v": float("nan")}, Reason.MALFORMED),
+    "infinite": ({"t": 1, "cpu_temp_c": float("-inf")}, Reason.MALFORMED),
+    "extra with a NUL": ({"t": 1, "extra": {"a\0": 1}}, Reason.SCHEMA),
+    "extra that is too long": ({"t": 1, "extra": {str(n): n for n in range(1000)}}, Reason.SCHEMA),
+    "2**53 - 1": ({"t": 2**53 - 1}, Reason.SCHEMA),
+    "no time": ({"temperature_c": 20.0}, Reason.SCHEMA),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SAMPLES)
+def test_a_bad_sample_costs_its_neighbours_nothing(name: str) -> None:
+    bad, reason = BAD_SAMPLES[name]
+    samples = [{"t": 1, "cpu_pct": 1.0}, bad, {"t": 2, "cpu_pct": 2.0}]
+    text = payload(TELEMETRY, samples=samples)
+    with pytest.raises(WireError):
+        decode_telemetry(text)
+    message, spoiled = salvage_samples(text)
+    assert [sample.cpu_pct for sample in message.samples] == [1.0, 2.0]
+    assert list(spoiled) == [1]
+    assert spoiled[1].raw == json.dumps(bad).encode()
+    assert spoiled[1].error.reason is reason
+
+
+@given(telemetries)
+def test_good_telemetry_is_salvaged_whole(message: Telemetry) -> None:
+    assert salvage_samples(encode(message)) == (message, {})
+    assert len(raw_samples(encode(message))) == len(message.samples)
+
+
+@pytest.mark.parametrize("name", BAD_TELEMETRY)
+def test_nothing_else_escapes_of_telemetry(name: str) -> None:
+    text, _ = BAD_TELEMETRY[name]
+    try:
+        _, spoiled = salvage_samples(text)
+    except WireError:
+        return
+    assert spoiled

@@ -20,14 +20,23 @@ SELECT count(*) AS count FROM reading
 WHERE locker_id = ANY (%(lockers)s::text[]) AND received_at >= %(since)s
   AND sampled_at >= %(since)s::timestamptz - interval '1 hour'
 
--- readings_newest --
--- By the index, locker for locker: an hour of a large fleet's readings is a lot to go through.
-SELECT l.id AS locker, r.sampled_at AS newest
-FROM locker l
+-- readings_at --
+-- What is stored of some lockers at exactly these times, each value in the form and the place that it has in COPY
+-- (hub.store.readings compares them). By the index; of very many rows of one moment, which only a locker that lies can
+-- have, not all.
+SELECT r.*
+FROM unnest(%(lockers)s::text[], %(times)s::timestamptz[]) AS doubt (locker, at)
 CROSS JOIN LATERAL (
-    SELECT sampled_at FROM reading
-    WHERE locker_id = l.id AND sampled_at >= now() - interval '1 hour'
-    ORDER BY sampled_at DESC LIMIT 1
+    SELECT timestamptz_send(sampled_at) AS sampled_at, timestamptz_send(received_at) AS received_at,
+           textsend(locker_id) AS locker_id, float4send(temperature_c) AS temperature_c,
+           float4send(humidity_pct) AS humidity_pct, float4send(supply_v) AS supply_v,
+           float4send(battery_pct) AS battery_pct, float4send(rssi_dbm) AS rssi_dbm,
+           float4send(cpu_temp_c) AS cpu_temp_c, float4send(cpu_pct) AS cpu_pct, float4send(memory_pct) AS memory_pct,
+           float4send(disk_free_mb) AS disk_free_mb, int4send(outbox_events) AS outbox_events,
+           int4send(board_errors) AS board_errors, int4send(dropped) AS dropped, jsonb_send(extra) AS extra
+    FROM reading
+    WHERE locker_id = doubt.locker AND sampled_at = doubt.at
+    LIMIT 1000
 ) r
 
 -- plot_bounds --

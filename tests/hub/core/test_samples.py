@@ -1,16 +1,21 @@
-"""When a sample was taken, and which samples are new, against a plain set of everything that was stored."""
+"""When a sample was taken, and which samples are new, against a plain set of everything that was taken."""
 
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.samples import Seen, Taken, is_late, sampled_ms, sent_ms
+from hub.core.samples import RECENT_MAX, Identity, Seen, Timed, is_late, sampled_at, sent_at
+from hub.core.timing import EARLIEST_MS, TimeSource
+from tests.wire.strategies import AT_MS_MAX, telemetries
 from wire.messages import Clock, Sample, Telemetry
 
 BOOT, OTHER = UUID(int=1), UUID(int=2)
 AT = 1_790_000_000_000
 RECEIVED = AT + 90_000
+DAY_MS = 86_400_000
+WALL, BY_BOOT, RECEIPT = TimeSource.WALL, TimeSource.BOOT, TimeSource.RECEIPT
 
 
 def message(clock: Clock = Clock.SYNCED, at: int = AT, t: int = 500_000, samples: int = 1) -> Telemetry:
@@ -18,22 +23,46 @@ def message(clock: Clock = Clock.SYNCED, at: int = AT, t: int = 500_000, samples
 
 
 def test_a_synced_clock_is_believed_however_late_its_message_comes() -> None:
-    assert sent_ms(message(), RECEIVED, None) == AT
-    assert sent_ms(message(), RECEIVED + 10**9, (BOOT, 0)) == AT
+    assert sent_at(message(), RECEIVED, None) == (AT, WALL)
+    assert sent_at(message(), AT + 3 * DAY_MS, None) == (AT, WALL)
+    assert sent_at(message(), RECEIVED, (BOOT, 590_000)) == (AT, WALL)
+    # Its own boot clock says the same, however old it is.
+    assert sent_at(message(), AT + 30 * DAY_MS, (BOOT, 500_000 + 30 * DAY_MS)) == (AT, WALL)
 
 
-def test_a_clock_is_not_believed_in_the_future_or_before_the_first_lockers() -> None:
-    assert sent_ms(message(at=RECEIVED + 1), RECEIVED, None) == RECEIVED
-    assert sent_ms(message(at=0), RECEIVED, None) == RECEIVED
+IMPOSSIBLE = {
+    "in the future": RECEIVED + 60_001,
+    "seconds in place of milliseconds": AT // 1000,
+    "1970": 0,
+    "fifteen months behind": RECEIVED - 456 * DAY_MS,
+    "year 9999": AT_MS_MAX,
+}
+
+
+@pytest.mark.parametrize("at", IMPOSSIBLE.values(), ids=IMPOSSIBLE.keys())
+def test_a_synced_clock_is_not_believed_where_it_is_impossible(at: int) -> None:
+    assert sent_at(message(at=at), RECEIVED, None) == (RECEIVED, RECEIPT)
+    assert sent_at(message(at=at), RECEIVED, (BOOT, 590_000)) == (RECEIVED - 90_000, BY_BOOT)
+
+
+def test_where_the_boot_clock_is_known_a_synced_clock_is_believed_within_two_minutes_of_it() -> None:
+    for behind_ms, believed in ((120_000, True), (120_001, False), (-60_000, True), (-60_001, False)):
+        at = RECEIVED - 300_000 - behind_ms
+        found = sent_at(message(at=at), RECEIVED, (BOOT, 800_000))
+        assert found == ((at, WALL) if believed else (RECEIVED - 300_000, BY_BOOT))
+
+
+def test_a_synced_clock_that_is_a_little_ahead_says_the_receipt() -> None:
+    assert sent_at(message(at=RECEIVED + 900), RECEIVED, None) == (RECEIVED, WALL)
 
 
 def test_without_a_synced_clock_the_boot_clock_says_how_late_a_message_is() -> None:
     for clock in (Clock.HOLDOVER, Clock.UNSET):
-        assert sent_ms(message(clock), RECEIVED, (BOOT, 590_000)) == RECEIVED - 90_000
+        assert sent_at(message(clock), RECEIVED, (BOOT, 590_000)) == (RECEIVED - 90_000, BY_BOOT)
         # The hub's estimate is early: a message is never sent after it came.
-        assert sent_ms(message(clock), RECEIVED, (BOOT, 400_000)) == RECEIVED
-        assert sent_ms(message(clock), RECEIVED, (OTHER, 590_000)) == RECEIVED
-        assert sent_ms(message(clock), RECEIVED, None) == RECEIVED
+        assert sent_at(message(clock), RECEIVED, (BOOT, 400_000)) == (RECEIVED, BY_BOOT)
+        assert sent_at(message(clock), RECEIVED, (OTHER, 590_000)) == (RECEIVED, RECEIPT)
+        assert sent_at(message(clock), RECEIVED, None) == (RECEIVED, RECEIPT)
 
 
 def test_a_message_is_late_only_by_a_clock_that_is_known() -> None:
@@ -44,71 +73,106 @@ def test_a_message_is_late_only_by_a_clock_that_is_known() -> None:
 
 
 def test_a_samples_age_is_what_the_boot_clock_says() -> None:
-    one = message()
-    assert sampled_ms(one, Sample(t=440_000), AT) == AT - 60_000
-    assert sampled_ms(one, Sample(t=440_000, boot=BOOT), AT) == AT - 60_000
-    assert sampled_ms(one, Sample(t=500_001), AT) == AT
-    assert sampled_ms(one, Sample(t=440_000, boot=OTHER), AT) == AT
-    assert sampled_ms(message(t=2**53 - 1), Sample(t=0), AT) == AT - 400 * 86_400_000
+    one, sent = message(), Timed(AT, WALL)
+    assert sampled_at(one, Sample(t=440_000), sent) == (AT - 60_000, WALL)
+    assert sampled_at(one, Sample(t=440_000, boot=BOOT), sent) == (AT - 60_000, WALL)
+    assert sampled_at(one, Sample(t=500_001), sent) == (AT, WALL)
+    assert sampled_at(one, Sample(t=440_000, boot=OTHER), sent) == (AT, TimeSource.ORDER)
+    assert sampled_at(message(t=10**11), Sample(t=0), sent) == (AT - 400 * DAY_MS, WALL)
 
 
-def taken(*times: int, boot: UUID = BOOT) -> list[Taken]:
-    return [Taken(boot, t, AT + t) for t in times]
+@given(
+    telemetries,
+    st.integers(EARLIEST_MS + 500 * DAY_MS, AT_MS_MAX),
+    st.none() | st.tuples(st.sampled_from([BOOT, OTHER]), st.integers(0, 10**12)),
+)
+def test_it_is_never_after_the_receipt_and_never_older_than_what_is_possible(
+    one: Telemetry, received_ms: int, boot_clock: tuple[UUID, int] | None
+) -> None:
+    sent = sent_at(one, received_ms, boot_clock)
+    assert received_ms - 400 * DAY_MS - 120_000 <= sent.ms <= received_ms
+    if one.clock is not Clock.SYNCED:
+        assert sent.source is not WALL
+    for sample in one.samples:
+        assert sent.ms - 400 * DAY_MS <= sampled_at(one, sample, sent).ms <= sent.ms
+
+
+def taken(*times: int, boot: UUID = BOOT, says: int = 0) -> list[Identity]:
+    return [Identity(boot.int, t, hash((boot.int, t, says))) for t in times]
+
+
+def verdicts(seen: Seen, samples: list[Identity], locker: str = "a") -> list[bool]:
+    return seen.take(locker, samples)[0]
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=12), st.data())
 def test_whatever_is_sent_again_is_taken_once(sizes: list[int], data: st.DataObject) -> None:
-    """A locker's samples go out in order; after any message, any earlier part of it all may come again."""
-    seen, stored, sent, t = Seen(10), [], [], 0
+    """After any message, in any order of clocks, any earlier part of it all may come again."""
+    seen, kept, sent, number = Seen(10), [], [], 0
     for size in sizes:
-        batch = taken(*range(t + 1, t + 1 + size))
-        t += size
+        batch = []
+        for _ in range(size):
+            number += 1
+            # The clock may stand still, leap ahead or go back: what a sample says makes it another one.
+            batch += taken(data.draw(st.sampled_from([1, number, 2**40])), says=number)
         sent.append(batch)
         for again in [*data.draw(st.lists(st.sampled_from(sent), max_size=3)), batch, batch]:
-            verdicts = seen.take("a", again, repeated=data.draw(st.booleans()))
-            stored += [one.t for one, is_new in zip(again, verdicts, strict=True) if is_new]
-        # Everything since some message may come once more, behind its connection's end.
+            kept += [one for one, is_new in zip(again, verdicts(seen, again), strict=True) if is_new]
         for again in sent[data.draw(st.integers(0, len(sent))) :]:
-            assert not any(seen.take("a", again, repeated=True))
-    assert sorted(stored) == list(range(1, t + 1))
+            assert not any(verdicts(seen, again))
+    assert kept == [one for batch in sent for one in batch]
+
+
+def test_a_clock_that_once_leapt_ahead_makes_no_later_sample_a_repetition() -> None:
+    seen = Seen(10)
+    assert verdicts(seen, taken(2**40)) == [True]
+    assert verdicts(seen, taken(5, 6, 7)) == [True] * 3
+    assert verdicts(seen, taken(6, 7, 8)) == [False, False, True]
+
+
+def test_the_same_t_is_no_repetition_where_it_says_something_else() -> None:
+    seen = Seen(10)
+    assert verdicts(seen, [*taken(5), *taken(5, says=1), *taken(5)]) == [True, True, False]
+    assert verdicts(seen, taken(5, says=1)) == [False]
 
 
 def test_the_order_within_a_message_does_not_matter() -> None:
     seen = Seen(10)
-    assert seen.take("a", taken(3, 1, 2), repeated=False) == [True, True, True]
-    assert seen.take("a", taken(4, 3, 5), repeated=False) == [True, False, True]
-    assert seen.take("a", taken(5), repeated=False) == [False]
+    assert verdicts(seen, taken(3, 1, 2)) == [True, True, True]
+    assert verdicts(seen, taken(4, 3, 5)) == [True, False, True]
 
 
 def test_a_boot_begins_anew_and_the_one_before_is_not_forgotten() -> None:
     seen = Seen(10)
-    assert seen.take("a", taken(5), repeated=False) == [True]
-    assert seen.take("a", [*taken(6), *taken(1, boot=OTHER)], repeated=False) == [True, True]
-    assert seen.take("a", [*taken(6), *taken(1, boot=OTHER)], repeated=True) == [False, False]
+    assert verdicts(seen, taken(5)) == [True]
+    assert verdicts(seen, [*taken(6), *taken(1, boot=OTHER)]) == [True, True]
+    assert verdicts(seen, [*taken(6), *taken(1, boot=OTHER)]) == [False, False]
 
 
-def test_of_many_boots_the_oldest_is_forgotten() -> None:
-    seen = Seen(10)
-    for number in range(1, 5):
-        assert seen.take("a", taken(9, boot=UUID(int=number)), repeated=False) == [True]
-    assert seen.take("a", taken(9, boot=UUID(int=2)), repeated=False) == [False]
-    assert seen.take("a", taken(9, boot=UUID(int=1)), repeated=False) == [True]
-
-
-def test_what_another_hub_has_stored_is_known_by_its_time() -> None:
-    seen = Seen(10)
-    seen.load([("a", AT + 5)])
-    assert seen.take("a", taken(4, 5, 6), repeated=True) == [False, False, True]
-    # What the broker sends for the first time was taken by nobody, whatever clocks say.
-    assert seen.take("b", taken(5), repeated=True) == [True]
-    fresh = Seen(10)
-    fresh.load([("a", AT + 5)])
-    assert fresh.take("a", taken(4), repeated=False) == [True]
-
-
-def test_of_too_many_lockers_the_one_not_heard_for_longest_is_forgotten() -> None:
+def test_what_is_remembered_is_bounded() -> None:
     seen = Seen(2)
-    for locker in ("a", "b", "a", "c"):
-        seen.take(locker, taken(1), repeated=False)
-    assert seen.take("a", taken(1), repeated=False) == [False]
-    assert seen.take("b", taken(1), repeated=False) == [True]
+    for number in range(10):
+        assert all(verdicts(seen, taken(*range(400), boot=UUID(int=number))))
+    (known,) = seen._lockers.values()  # noqa: SLF001 - what it costs is promised
+    assert len(known.recent) == RECENT_MAX
+    assert len(known.newest) == 3
+    assert not any(verdicts(seen, taken(*range(400), boot=UUID(int=9))))
+
+
+def test_only_a_lockers_first_samples_may_be_those_of_an_earlier_hub() -> None:
+    seen = Seen(2)
+    assert seen.take("a", []) == ([], False)
+    assert seen.take("a", taken(1)) == ([True], True)
+    assert seen.take("a", taken(2)) == ([True], False)
+    # A forgotten locker is met anew.
+    for locker in ("b", "c"):
+        seen.take(locker, taken(1))
+    assert seen.take("a", taken(1)) == ([True], True)
+
+
+def test_what_was_not_stored_may_come_again() -> None:
+    seen = Seen(2)
+    seen.forget("a", taken(1))
+    verdicts(seen, taken(1, 2))
+    seen.forget("a", taken(2))
+    assert verdicts(seen, taken(1, 2)) == [False, True]
