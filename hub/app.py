@@ -268,7 +268,9 @@ class _Build:
 
     async def load(self) -> None:
         """Take over what the database knows."""
-        self.ledger.load(await self.ledgers.stands())
+        stands = list(await self.ledgers.stands())
+        self.ledger.load(stands)
+        self.alarms.expect(key[0] for key, _ in stands)
         await self.registry.refresh()
         # What waits to be told since the last hub goes before what this one finds now.
         await self.notifier.load()

@@ -270,8 +270,8 @@ class Alarms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The same of one locker."""
     follow_s: Seconds = 2.0
     """How soon what command lines and other hubs did to them is seen."""
-    reconnect_s: Seconds = 15.0
-    """After its own link to the broker was away, the hub waits so long before it takes lockers for lost."""
+    reconnect_s: Seconds = 90.0
+    """So long lockers have to come back, once the own link to the broker is: each does within a minute or so."""
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,20 +5,23 @@ An event that no rule looks at costs a look into a set. Nothing here waits, and 
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 from hub import clock
+from hub.alarms.event_data import details_of, doors_seen
 from hub.alarms.records import Records, since_closed
 from hub.alarms.rules_file import read_rules
 from hub.api.alarm_views import AlarmView, HealthView, alarm_view, health_view
 from hub.config import Alarms as AlarmsConfig
 from hub.core.alarms.alarm import Alarm, Severity, State, Suppression
+from hub.core.alarms.places import Place
+from hub.core.alarms.reach import Reach, Seen
 from hub.core.alarms.rules import LEDGER_FORK, LEDGER_GAP
 from hub.core.alarms.transitions import Transition
-from hub.core.alarms.watch import Place, Watch, board_of
+from hub.core.alarms.watch import Watch
 from hub.core.fleet import DoorState, Fleet, LockerState
 from hub.core.ledger import Key
 from hub.errors import StoreError
@@ -74,8 +77,9 @@ class Alarms:
         self._metrics = metrics
         self._listening = listening
         self._of_job: Callable[[UUID], bool] = lambda _: False
-        self._reached: dict[str, bool] = {}
-        self._deaf_until_ms = float("-inf")
+        self._ever_stored: set[str] = set()
+        """Lockers of which there is a ledger."""
+        self._reach = Reach(self.watch, config.reconnect_s * 1000)
         self._failure_logged_ms = float("-inf")
         self._listeners: list[Callable[[Transition], None]] = []
         self._counted: dict[str, int] = {}
@@ -95,25 +99,34 @@ class Alarms:
         """Give the way to know a job's commands: their openings are no mass opening."""
         self._of_job = has_asked
 
+    def expect(self, lockers: Iterable[str]) -> None:
+        """Miss these too if they are not heard: they were before this hub began."""
+        self._ever_stored |= set(lockers)
+
     async def load(self) -> None:
         """Take over from the hub before, and look at what it stored and may not have judged. Raises StoreError."""
         now, now_ms = clock.wall(), clock.now_ms()
         upto = await self.store.judged()
         self.follow_registry()
+        # Before the alarms: those at a place where somebody works are nobody's news.
+        self.watch.plan(await self.store.windows(now), now)
         self.watch.health.load(await self.store.past(now))
-        self.watch.load(await self.store.load(since_closed(now)), now=now, now_ms=now_ms)
+        # What was about to be raised, or was being counted, began before that. What is judged again from here on is
+        # known if it was raised already, also where that is over.
+        back_to = min(upto, now) - timedelta(seconds=self.rules.back_s) - _OVERLAP
+        closed_since = min(since_closed(now), back_to)
+        self.watch.load(await self.store.load(closed_since), now=now, now_ms=now_ms)
         try:
             await self.records.look()
-            missed = await self.store.events_since(upto - _OVERLAP, sorted(self.kinds))
+            stored = self.store.events_since(
+                upto - _OVERLAP, self.kinds, earlier_since=back_to,
+                earlier_kinds={*self.rules.timed, EventKind.SNAPSHOT.value},
+            )  # fmt: skip
+            async for row in stored:
+                self._judge_stored(row, now, now_ms)
         except StoreError as error:
             # The alarms that are open are there all the same.
-            _log.warning("Stored events were not looked through for alarms", extra={"error": str(error)})
-            missed = []
-        for row in missed:
-            self.watch.event(
-                row["locker"], row["kind"], row["at"], now=now, now_ms=now_ms, door=row["door"],
-                mark=(row["epoch"], row["seq"]), of_job=True, board=board_of(row["data"] or {}),
-            )  # fmt: skip
+            _log.warning("Not all stored events were looked through for alarms", extra={"error": str(error)})
         self._show()
 
     def follow_registry(self) -> None:
@@ -126,8 +139,7 @@ class Alarms:
             )
             for one in lockers.values()
         }  # fmt: skip
-        for gone in self._reached.keys() - lockers.keys():
-            del self._reached[gone]
+        self._reach.follow(lockers)
         self.watch.follow(places, clock.wall())
         self.watch.touched.update(places)
         self._show()
@@ -144,16 +156,14 @@ class Alarms:
             return
         now, now_ms = clock.wall(), clock.now_ms()
         data = event.data or {}
+        mark = (batch.epoch, batch.first + place)
         if event.kind == EventKind.SNAPSHOT:
-            if locker in self.watch.book.of_locker:
-                self.watch.snapshot(locker, _closed_doors(data), at, now=now, now_ms=now_ms)
+            self.watch.snapshot(locker, doors_seen(data), at, mark=mark, now=now, now_ms=now_ms)
         else:
             self.watch.event(
-                locker, event.kind, at, now=now, now_ms=now_ms, door=event.door,
-                mark=(batch.epoch, batch.first + place),
+                locker, event.kind, at, now=now, now_ms=now_ms, door=event.door, mark=mark,
                 closed_s=self._closed_s(locker, event, at) if event.kind == EventKind.OCCUPANCY_CHANGED else None,
-                of_job=event.command is not None and self._of_job(event.command),
-                board=board_of(data),
+                of_job=event.command is not None and self._of_job(event.command), details=details_of(data),
             )  # fmt: skip
         if self.watch.touched:
             self._show()
@@ -240,25 +250,29 @@ class Alarms:
 
     def turn(self) -> None:
         """Look who can be reached, let delays come true, and show what came of it."""
-        now, now_ms = clock.wall(), clock.now_ms()
-        if not self._listening():
-            self._deaf_until_ms = now_ms + self._config.reconnect_s * 1000
-        self._look_who_is_there(now, now_ms, deaf=now_ms < self._deaf_until_ms)
-        self.watch.tick(now=now, now_ms=now_ms)
+        self._reach.turn(
+            (
+                Seen(
+                    name, locker.reachable, locker.state is LockerState.OFFLINE or name in self._ever_stored,
+                    locker.since or locker.over_at,
+                )
+                for name, locker in self._fleet.lockers.items()
+            ),
+            listening=self._listening(), now=clock.wall(), now_ms=clock.now_ms(),
+        )  # fmt: skip
         self._show()
         self._count()
 
-    def _look_who_is_there(self, now: datetime, now_ms: float, *, deaf: bool) -> None:
-        reached = self._reached
-        for name, locker in self._fleet.lockers.items():
-            if locker.reachable:
-                if reached.get(name) is not True:
-                    reached[name] = True
-                    self.watch.reachable(name, online=True, since=now, now=now, now_ms=now_ms)
-            elif not deaf and reached.get(name) is not False and locker.state is LockerState.OFFLINE:
-                reached[name] = False
-                since = min(locker.since or locker.over_at or now, now)
-                self.watch.reachable(name, online=False, since=since, now=now, now_ms=now_ms)
+    def _judge_stored(self, row: dict[str, Any], now: datetime, now_ms: float) -> None:
+        """Take an event that the hub before has stored."""
+        locker, at, data, mark = row["locker"], row["at"], row["data"] or {}, (row["epoch"], row["seq"])
+        if row["kind"] == EventKind.SNAPSHOT:
+            self.watch.snapshot(locker, doors_seen(data), at, mark=mark, now=now, now_ms=now_ms)
+        else:
+            self.watch.event(
+                locker, row["kind"], at, now=now, now_ms=now_ms, door=row["door"], mark=mark, of_job=row["of_job"],
+                details=details_of(data),
+            )  # fmt: skip
 
     def _clock(self, locker: str, message: Up) -> None:
         unset = message.clock is Clock.UNSET
@@ -326,15 +340,3 @@ class Alarms:
         for what, total in given_up.items():
             metrics.alarms_dropped.labels(what).inc(total - self._counted.get(what, 0))
             self._counted[what] = total
-
-
-def _closed_doors(data: dict[str, Any]) -> set[int]:
-    doors = data.get("doors")
-    found = set()
-    for item in doors if isinstance(doors, list) else []:
-        match item:
-            case [int(number), "closed", *_]:
-                found.add(number)
-            case _:
-                continue
-    return found

@@ -1,6 +1,6 @@
 """Alarms in the database: written by the hubs, acted on by people, read by pages."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -26,7 +26,8 @@ STEPS_SHOWN: Final = 1000
 _PAST_ROWS_MAX: Final = 50_000
 _OTHERS_ROWS_MAX: Final = 5000
 _DAYS_BACK: Final = timedelta(days=30)
-_EVENTS_MAX: Final = 20_000
+_EVENTS_ROWS_MAX: Final = 20_000
+"""Of one page."""
 
 
 @dataclass(slots=True)
@@ -169,7 +170,7 @@ class AlarmStore:
         """Return a page of alarms from the table, newest raised first."""
         at, last = after or (None, None)
         rows = await self._store.fetch(
-            "alarms_page",
+            "alarms_page" if wanted.at is None else "alarms_page_at",
             {
                 "closed": wanted.closed, "at": wanted.at, "site": wanted.site, "locker": wanted.locker,
                 "door": wanted.door, "suppressed": wanted.suppressed, "since": wanted.since, "until": wanted.until,
@@ -203,10 +204,33 @@ class AlarmStore:
             for row in rows
         ]
 
-    async def events_since(self, since: datetime, kinds: Sequence[str]) -> list[DictRow]:
-        """Return stored events of some kinds as they were received, without those that came an hour late."""
-        wanted = {"since": since, "kinds": list(kinds), "limit": _EVENTS_MAX}
-        return await self._store.fetch("alarms_events_since", wanted)
+    async def events_since(
+        self, since: datetime, kinds: Iterable[str], *, earlier_since: datetime, earlier_kinds: Iterable[str]
+    ) -> AsyncIterator[DictRow]:
+        """Return stored events as they were received, page by page, without those that came an hour late.
+
+        Args:
+            since: received after it.
+            kinds: of these kinds.
+            earlier_since: the same of further kinds.
+            earlier_kinds: those.
+        """
+        wanted: dict[str, Any] = {
+            "since": since, "kinds": sorted(kinds), "earliest": min(since, earlier_since),
+            "timed": sorted(earlier_kinds), "limit": _EVENTS_ROWS_MAX,
+            "after_at": None, "after_locker": None, "after_epoch": None, "after_seq": None,
+        }  # fmt: skip
+        while True:
+            rows = await self._store.fetch("alarms_events_since", wanted)
+            for row in rows:
+                yield row
+            if len(rows) < _EVENTS_ROWS_MAX:
+                return
+            last = rows[-1]
+            wanted |= {
+                "after_at": last["received_at"], "after_locker": last["locker"], "after_epoch": last["epoch"],
+                "after_seq": last["seq"],
+            }  # fmt: skip
 
     async def judged(self) -> datetime:
         """Return up to when all that was received has been judged."""
@@ -311,7 +335,6 @@ def _as_of(alarm: Alarm, at: datetime | None) -> Alarm:
     acked = not alarm.unacked and alarm.open and alarm.acked_at is not None and alarm.acked_at <= at
     return replace(
         alarm, closed_at=None, cleared_at=None if alarm.active else alarm.cleared_at,
-        raised_at=alarm.raised_at if alarm.raised_at <= at else alarm.opened_at,
         last_at=min(alarm.last_at, at), acked_at=alarm.acked_at if acked else None,
         acked_by=alarm.acked_by if acked else None, ack_note=alarm.ack_note if acked else None,
         shelved=alarm.shelved if alarm.shelved is not None and alarm.shelved.at <= at else None,

@@ -10,8 +10,9 @@ import pytest
 
 from hub.alarms.records import Records
 from hub.core.alarms.alarm import Occurrence, Severity, Spot, acknowledged
+from hub.core.alarms.places import Place
 from hub.core.alarms.rules import parse_rules
-from hub.core.alarms.watch import Place, Watch
+from hub.core.alarms.watch import Watch
 from hub.metrics import Metrics
 from hub.store.alarms import AlarmStore
 from hub.store.timescale import Store

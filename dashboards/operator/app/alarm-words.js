@@ -21,6 +21,7 @@ export const TYPE_WORDS = {
   "board.offline": "Board silent",
   "locker.offline": "Locker offline",
   "site.offline": "Site offline",
+  "broker.offline": "Broker offline",
   "access.lockout": "Access denied again and again",
   mass_opening: "Many doors opened",
   "outbox.age": "Events come late",

@@ -122,7 +122,9 @@ const KINDS = {
           raised: `when at least ${condition.lockers_min} lockers and ${Math.round(100 * (condition.share ?? 0))} % of a site are lost within ${seconds(condition.within_s ?? 0)}, and stay away`,
           cleared: "when they are back",
         }
-      : { raised: "when nothing is heard of a locker", cleared: "when it is heard again" },
+      : condition.of === "broker"
+        ? { raised: "when the hub does not reach its broker", cleared: "when it does again" }
+        : { raised: "when nothing is heard of a locker", cleared: "when it is heard again" },
 };
 
 /** @param {Condition} condition */

@@ -161,14 +161,7 @@ class Alarm:
     @property
     def what(self) -> str:
         """What happened, as a sentence."""
-        text = TEXTS[self.type]
-        what = text.what.format(
-            door="a door" if self.door is None else f"door {self.door}",
-            value="" if self.value is None else f"{self.value:g}",
-            limit="" if self.limit is None else f"{self.limit:g}",
-            unit=self.unit or "",
-        )
-        return what[0].upper() + what[1:]
+        return TEXTS[self.type].said(self.door, self.value, self.unit)
 
     @property
     def consequence(self) -> str:
@@ -212,9 +205,12 @@ def again(alarm: Alarm, seen: Occurrence, now: datetime) -> Alarm:
     One that was cleared is active again, and is not acknowledged, whoever had seen it before.
     """
     told = replace(
-        alarm, count=alarm.count + 1, last_at=now, severity=seen.severity, rule=seen.rule, value=seen.value,
-        limit=seen.limit, unit=seen.unit, mark=seen.mark or alarm.mark,
+        alarm, count=alarm.count + 1, last_at=now, severity=seen.severity, rule=seen.rule,
+        mark=seen.mark or alarm.mark,
     )  # fmt: skip
+    if seen.value is not None or not alarm.active:
+        # A word without a value does not undo a reading of the same condition.
+        told = replace(told, value=seen.value, limit=seen.limit, unit=seen.unit)
     if alarm.active:
         return told
     return replace(

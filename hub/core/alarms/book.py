@@ -195,6 +195,13 @@ class Book:
             what = "unfolded" if parent is None else "folded"
             self._rearrange(alarm, replace(alarm, parent=parent), now, what, None)
 
+    def relocate(self, alarm_id: UUID, *, site: str | None, where: str) -> None:
+        """Let an alarm follow the name of its locker and of its site. Nobody is told; it is the same alarm."""
+        alarm = self.alarms[alarm_id]
+        if (alarm.site, alarm.where) != (site, where):
+            self._put(replace(alarm, site=site, where=where))
+            self._write(self.alarms[alarm_id])
+
     def set_children(self, alarm_id: UUID, children: int) -> None:
         """Say how many alarms are folded into one."""
         alarm = self.alarms[alarm_id]
@@ -209,6 +216,7 @@ class Book:
                 back = taken_back(alarm)
                 assert isinstance(back, Alarm), "it is open and shelved"  # noqa: S101
                 self._move(back, now, "unshelved", note="its time was over")
+                self._announce(back, now)
             elif alarm.active and not alarm.stale and now - alarm.raised_at > STALE:
                 self._put(replace(alarm, stale=True))
             elif alarm.chattering and (now - self._raises[alarm.id][-1]).total_seconds() > CALM_S:
@@ -221,6 +229,8 @@ class Book:
         self._tell(Transition(now, what, alarm))
         if known is not None and not alarm.open:
             self._tell(Transition(now, "closed", alarm))
+        if what == "unshelved":
+            self._announce(alarm, now)
 
     def adopt(self, theirs: Alarm) -> Alarm:
         """Take over a row that is not of this hub's making: its acknowledgement, its shelf, its id.
@@ -305,7 +315,12 @@ class Book:
         self._put(alarm)
         self._write(alarm)
         self._step(alarm, now, what, note=note)
-        if before.suppressed is not None and alarm.suppressed is None and alarm.active:
+        if before.suppressed is not None:
+            self._announce(alarm, now)
+
+    def _announce(self, alarm: Alarm, now: datetime) -> None:
+        """Tell of an alarm that still stands where what suppressed it is over."""
+        if alarm.suppressed is None and alarm.active:
             self._tell(Transition(now, "raised", alarm))
 
     def _move(self, alarm: Alarm, now: datetime, what: What, note: str | None = None) -> None:

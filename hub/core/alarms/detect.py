@@ -14,6 +14,7 @@ from typing import Final
 from hub.core.alarms.alarm import Alarm, Key, Mark, Occurrence, Spot
 from hub.core.alarms.repetitions import Repetitions
 from hub.core.alarms.rules import UNITS, Duration, Level, NoData, Repeating, Rule, Rules, Simple
+from hub.core.alarms.sightings import Seen, Where
 from hub.core.alarms.texts import DOOR_TYPES
 
 _SourceKey = tuple[Key, str]
@@ -24,36 +25,12 @@ _TIMERS_EACH: Final = 3
 _TOLD_WITHIN_MS: Final = 10_000.0
 TOLD_MAX: Final = 10
 """A repetition that goes on is counted so often in ten seconds at the most: it may be of thousands of events."""
+LATE_MS: Final = 2000.0
+"""What is told after the whole of its delay waits so long for what may have ended it before."""
 TICK_MAX: Final = 500
 """So many delays come true in one tick."""
 WINDOWS_MAX: Final = 20_000
 """Of repetitions that are being counted. At the limit the one that was used least recently is forgotten."""
-
-
-# The two that are made for every event are not frozen, which would cost a microsecond each; nobody changes them.
-
-
-@dataclass(slots=True)
-class Where:
-    """Where something was seen. `site` is the locker's, empty if it has none."""
-
-    tenant: str
-    site: str
-    locker: str
-    door: int | None = None
-
-
-@dataclass(slots=True)
-class Seen:
-    """An event, as far as alarms need it."""
-
-    kind: str
-    at: datetime
-    mark: Mark | None = None
-    closed_s: float | None = None
-    """For how long the door had been closed; None: it was not, or nobody knows."""
-    of_job: bool = False
-    """A job has asked for it, so that many at once are what somebody wanted."""
 
 
 @dataclass(slots=True)
@@ -131,7 +108,7 @@ class Detector:
             return False
         seen = Occurrence(
             key=alarm.key, rule=rule.id, severity=rule.severity, at=alarm.began_at, value=alarm.value,
-            limit=alarm.limit, unit=alarm.unit,
+            limit=alarm.limit, unit=alarm.unit, mark=alarm.mark,
         )  # fmt: skip
         name = (alarm.key, rule.condition.slot)
         if name not in self._sources:
@@ -153,6 +130,10 @@ class Detector:
             spot = _spot(alarm_type, slot, where)
             if spot is not None:
                 self._may_raise((alarm_type, spot), slot, where, seen, now=now, now_ms=now_ms)
+        self.contradicted(where, seen, now_ms=now_ms)
+
+    def contradicted(self, where: Where, seen: Seen, *, now_ms: float) -> None:
+        """Take a state that was found: it clears what an event of that kind would, and raises nothing."""
         if where.locker not in self._busy and None not in self._busy:
             return
         for alarm_type, slot in self.rules.clearing.get(seen.kind, ()):
@@ -160,7 +141,7 @@ class Detector:
             name = ((alarm_type, spot or _NOWHERE), slot)
             self._forget_window(name)
             source = self._sources.get(name)
-            if source is not None:
+            if source is not None and not _is_before(seen.mark, source.seen.mark):
                 condition = source.rule.condition
                 if isinstance(condition, Simple | Duration | Repeating) and seen.kind in condition.off:
                     self._gone(name, source, at=seen.at, mark=seen.mark, now_ms=now_ms)
@@ -169,7 +150,7 @@ class Detector:
         rule = self.rules.at(key[0], slot, key[1], where.site)
         if rule is None or not _counts_for(rule, seen):
             return
-        value = limit = None
+        value, limit, unit = seen.reading or (None, None, None)
         if isinstance(rule.condition, Repeating):
             count = self._counted((key, slot), rule.condition, where, seen.at)
             if count < rule.condition.count:
@@ -178,10 +159,11 @@ class Detector:
             if source is not None and source.raised and not source.may_tell(now_ms):
                 self._stays((key, slot), source, now_ms)
                 return
-            value, limit = float(count), float(rule.condition.count)
+            value, limit, unit = float(count), float(rule.condition.count), None
         found = Occurrence(
-            key=key, rule=rule.id, severity=rule.severity, at=seen.at, value=value, limit=limit, mark=seen.mark
-        )
+            key=key, rule=rule.id, severity=rule.severity, at=seen.at, value=value, limit=limit, unit=unit,
+            mark=seen.mark,
+        )  # fmt: skip
         # A word that comes once more is counted; that something goes on is not.
         repeats = not isinstance(rule.condition, Duration)
         self._holds((key, slot), rule, found, now=now, now_ms=now_ms, repeats=repeats)
@@ -215,13 +197,17 @@ class Detector:
                 self._stays(name, source, now_ms)
 
     def silent(
-        self, key: Key, site: str, *, at: datetime, value: float | None, now: datetime, now_ms: float
-    ) -> None:
-        """Take that a locker, or a site, cannot be reached since `at`."""
+        self, key: Key, site: str | None, *, at: datetime, value: float | None, now: datetime, now_ms: float,
+        at_tick: bool = False,
+    ) -> None:  # fmt: skip
+        """Take that a locker, a site or the broker cannot be reached since `at`.
+
+        `at_tick`: it is raised by the next tick at the earliest, so that the larger alarm comes first.
+        """
         rule = self.rules.at(key[0], "no_data", key[1], site)
         if rule is not None:
             found = Occurrence(key=key, rule=rule.id, severity=rule.severity, at=at, value=value)
-            self._holds((key, "no_data"), rule, found, now=now, now_ms=now_ms, repeats=False)
+            self._holds((key, "no_data"), rule, found, now=now, now_ms=now_ms, repeats=False, at_tick=at_tick)
 
     def raises(self, key: Key) -> bool:
         """Say whether any condition raises an alarm now."""
@@ -230,6 +216,24 @@ class Detector:
     def follows(self, key: Key) -> bool:
         """Say whether a silence is followed, or an alarm stands for it."""
         return (key, "no_data") in self._sources
+
+    def withdraw(self, key: Key) -> bool:
+        """Forget a silence that has not been raised yet. False: it has been, or there is none."""
+        name = (key, "no_data")
+        source = self._sources.get(name)
+        if source is None or source.raised:
+            return False
+        self._forget(name)
+        return True
+
+    def postpone(self, until_ms: float) -> None:
+        """Let no delay that runs come true before a time: what would have ended it could not be heard meanwhile."""
+        for source in self._sources.values():
+            if source.off_timer:
+                source.off_due_ms = max(source.off_due_ms, until_ms)
+        # Of equal times the number decides, so that what was due first comes first.
+        self._timers = [(max(due_ms, until_ms), number, name) for due_ms, number, name in self._timers]
+        heapq.heapify(self._timers)
 
     def heard(self, key: Key, *, now: datetime, now_ms: float) -> None:
         """Take that it can be reached again."""
@@ -268,8 +272,9 @@ class Detector:
         return window.add(at.timestamp(), within_s=condition.within_s, count=condition.count, of=of)
 
     def _holds(
-        self, name: _SourceKey, rule: Rule, seen: Occurrence, *, now: datetime, now_ms: float, repeats: bool
-    ) -> None:
+        self, name: _SourceKey, rule: Rule, seen: Occurrence, *, now: datetime, now_ms: float, repeats: bool,
+        at_tick: bool = False,
+    ) -> None:  # fmt: skip
         source = self._sources.get(name)
         if source is None:
             locker = name[0][1].locker
@@ -285,8 +290,12 @@ class Detector:
             self._busies(name, rule)
             age_s = max(0.0, (now - seen.at).total_seconds())
             wait_s = rule.hold_s - age_s
-            if wait_s > 0:
-                source.on_timer = self._after(now_ms + wait_s * 1000, name)
+            if wait_s > 0 or at_tick:
+                source.on_timer = self._after(now_ms + max(0.0, wait_s) * 1000, name)
+                return
+            if rule.hold_s and seen.mark is not None:
+                # A locker that comes late with it may tell with its next message that it was over in time.
+                source.on_timer = self._after(now_ms + LATE_MS, name)
                 return
             self._fire(name, source, now_ms)
         elif source.raised:
@@ -407,6 +416,11 @@ def _counts_for(rule: Rule, seen: Seen) -> bool:
         # Whoever had the door open may have put something in.
         return seen.closed_s is not None and seen.closed_s >= condition.while_closed_s
     return True
+
+
+def _is_before(mark: Mark | None, other: Mark | None) -> bool:
+    """Say whether one event came before another in their ledger: told once more, it ends nothing of later."""
+    return mark is not None and other is not None and mark[0] == other[0] and mark[1] < other[1]
 
 
 def _ends_by_itself(rule: Rule) -> bool:

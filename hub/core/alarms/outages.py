@@ -21,12 +21,13 @@ class Outages:
         """Note that a locker cannot be reached."""
         self._since.setdefault(site, {}).setdefault(locker, at)
 
-    def back(self, site: Site, locker: str) -> None:
-        """Note that it can be, or is not there any more."""
+    def back(self, site: Site, locker: str) -> datetime | None:
+        """Note that it can be, or is not there any more. Returns since when it could not be."""
         lockers = self._since.get(site, {})
-        lockers.pop(locker, None)
+        since = lockers.pop(locker, None)
         if not lockers:
             self._since.pop(site, None)
+        return since
 
     def sites(self) -> list[Site]:
         """Return the sites that miss a locker."""

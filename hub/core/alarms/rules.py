@@ -120,9 +120,9 @@ class Level(_Condition, frozen=True, forbid_unknown_fields=True, tag="level", kw
 
 
 class NoData(_Condition, frozen=True, forbid_unknown_fields=True, tag="no_data", kw_only=True):
-    """Nothing is heard of a locker; or of several of a site, lost within a time of each other."""
+    """Nothing is heard of a locker; of several of a site, lost within a time of each other; or of the broker."""
 
-    of: Literal["locker", "site"]
+    of: Literal["locker", "site", "broker"]
     lockers_min: Annotated[int, Meta(ge=2, le=10_000)] = 3
     share: Annotated[float, Meta(ge=0, le=1)] = 0.5
     """Of the site's lockers, at least so many."""
@@ -201,6 +201,11 @@ class Rules:
         """The same of measures."""
         for rule in self.every:
             self._index(rule)
+        timed = [rule for rule in self.every if rule.enabled and _looks_back_s(rule) > 0]
+        self.back_s = max((_looks_back_s(rule) for rule in timed), default=0.0)
+        """How far back what a delay or a count has begun with may be."""
+        self.timed = frozenset(kind for rule in timed for kind in _kinds_of(rule))
+        """The kinds of events that delays and counts are of."""
 
     def at(self, kind: str, slot: str, spot: Spot, site: str | None) -> Rule | None:
         """Return the rule of a type and a sort of condition that counts at a place; None: there is none."""
@@ -235,6 +240,19 @@ def parse_rules(data: bytes) -> Rules:
         raise RulesError(_numbered(str(error))) from None
     _check(file.rule)
     return Rules(file.version, sha256(data).hexdigest(), file.rule)
+
+
+def _looks_back_s(rule: Rule) -> float:
+    """Return for how long an event may still make this rule come true."""
+    condition = rule.condition
+    if isinstance(condition, Level | NoData):
+        return 0.0
+    return rule.hold_s + (condition.within_s if isinstance(condition, Repeating) else 0.0)
+
+
+def _kinds_of(rule: Rule) -> list[str]:
+    condition = rule.condition
+    return [] if isinstance(condition, Level | NoData) else [*condition.on, *condition.off]
 
 
 def _toml(data: bytes) -> dict[str, Any]:
@@ -287,7 +305,7 @@ def _check_condition(rule: Rule, where: str, *, has_level: bool) -> None:
         if rule.type != f"{condition.of}.offline":
             raise RulesError(f"{where}: no_data of a {condition.of} raises {condition.of}.offline, not {rule.type}")
         return
-    if rule.type in {"locker.offline", "site.offline"}:
+    if rule.type in {"locker.offline", "site.offline", "broker.offline"}:
         raise RulesError(f"{where}: {rule.type} is raised by a condition of the kind no_data")
     if isinstance(condition, Level):
         _check_level(condition, where)

@@ -11,6 +11,18 @@ class Text:
     what: str
     consequence: str
     todo: str
+    bare: str | None = None
+    """`what` where the value is not known, or is one of something else: a rule may raise any type by anything."""
+
+    def said(self, door: int | None, value: float | None, unit: str | None) -> str:
+        """Return what happened, as a sentence. A value is in it where it is known and is of the text's own sort."""
+        fits = value is not None and ("{unit}" in self.what) == bool(unit)
+        what = (self.what if self.bare is None or fits else self.bare).format(
+            door="a door" if door is None else f"door {door}",
+            value="" if value is None else f"{value:g}",
+            unit=unit or "",
+        )
+        return what[0].upper() + what[1:]
 
 
 TEXTS: Final[dict[str, Text]] = {
@@ -53,6 +65,7 @@ TEXTS: Final[dict[str, Text]] = {
         "It is too hot in the locker: {value} {unit}",
         "Batteries age and may catch fire; electronics fail.",
         "Stop charging, open the ventilation, look for the cause. Clear the locker above 60 °C.",
+        bare="It is too hot in the locker",
     ),
     "power.lost": Text(
         "The locker has no mains power",
@@ -63,6 +76,7 @@ TEXTS: Final[dict[str, Text]] = {
         "The locker's battery is low: {value} {unit}",
         "Without mains power the locker stops soon.",
         "Restore the mains power; replace the battery if it does not charge.",
+        bare="The locker's battery is low",
     ),
     "board.offline": Text(
         "A lock board does not answer",
@@ -78,21 +92,30 @@ TEXTS: Final[dict[str, Text]] = {
         "{value} lockers of the site cannot be reached",
         "None of them can be opened from here.",
         "Ask the site about power and network before you look at single lockers.",
+        bare="Many lockers of the site cannot be reached",
+    ),
+    "broker.offline": Text(
+        "The hub does not reach its broker",
+        "No locker can be opened from here, and none is heard; codes that they know still work.",
+        "Check that the broker runs, and the network between it and the hub. Lockers keep their events.",
     ),
     "access.lockout": Text(
         "Access was denied {value} times in a short time",
         "Somebody tries codes or badges, or somebody's own does not work.",
         "Look at the events; ask who stands there. Replace codes that may be known to others.",
+        bare="Access was denied many times in a short time",
     ),
     "mass_opening": Text(
         "{value} doors were opened in a short time, and no job asked for it",
         "Much may be taken at once; an operator's token or a master key may be in wrong hands.",
         "Look at who opened them (audit, commands). If nobody did, guard the site and change the tokens.",
+        bare="Many doors were opened in a short time, and no job asked for it",
     ),
     "outbox.age": Text(
         "The locker is behind with what it has to tell: {value} {unit}",
         "What is shown of it is old; its disk may fill up.",
         "Check its network. It catches up by itself; if it does not, restart its agent.",
+        bare="The locker is behind with what it has to tell",
     ),
     "clock.unset": Text(
         "The locker does not know what time it is",

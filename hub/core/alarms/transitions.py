@@ -13,9 +13,9 @@ What = Literal["raised", "cleared", "acked", "unacked", "shelved", "unshelved", 
 class Transition:
     """A change of an alarm, as it stands afterwards.
 
-    `raised` is also said of an active alarm that is announced from now on because what suppressed it (maintenance,
-    a door out of service, a larger alarm) is over. One that is cleared and acknowledged is said to be `cleared` or
-    `acked`, and then `closed`.
+    `raised` is also said of an active alarm that is announced from now on because what suppressed it (a shelf,
+    maintenance, a door out of service, a larger alarm) is over. One that is cleared and acknowledged is said to be
+    `cleared` or `acked`, and then `closed`.
     """
 
     at: datetime

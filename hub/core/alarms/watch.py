@@ -6,17 +6,16 @@ somebody works, folded where a larger alarm says it already.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
 from hub.core.alarms.alarm import Alarm, Key, Mark, Occurrence, Spot, Suppression
 from hub.core.alarms.book import Book
-from hub.core.alarms.detect import Detector, Seen, Where
+from hub.core.alarms.detect import Detector
 from hub.core.alarms.health import Health, Source
 from hub.core.alarms.maintenance import Window, Windows
-from hub.core.alarms.outages import Outages, Site, needed
+from hub.core.alarms.places import Place, where_text
 from hub.core.alarms.rules import (
     BOARDS_COMPLETE,
     BOARDS_MISSING,
@@ -25,34 +24,20 @@ from hub.core.alarms.rules import (
     EVENT_AGE,
     SAMPLED,
     Level,
-    NoData,
     Rules,
 )
+from hub.core.alarms.sightings import NO_DETAILS, Details, Seen, Where
+from hub.core.alarms.sites import LOCKER_OFFLINE, SITE_OFFLINE, Sites
 from hub.core.alarms.transitions import Transition, What
 from wire.messages import EventKind, Sample
 
-LOCKER_OFFLINE: Final = "locker.offline"
-SITE_OFFLINE: Final = "site.offline"
+DEFAULT_TENANT: Final = "default"
+BROKER_OFFLINE: Final = "broker.offline"
+_BROKER: Final[Key] = (BROKER_OFFLINE, Spot(DEFAULT_TENANT))
+"""Of this hub's own link to the broker: of no site, and of the whole fleet."""
 _SOURCES_EACH: Final = 4
 """Conditions that are followed, for each alarm that may be open."""
 BOARDS_PER_LOCKER_MAX: Final = 64
-BOARD_CHARACTERS_MAX: Final = 64
-
-
-def board_of(data: Mapping[str, object]) -> str | None:
-    """Return which lock board an event's data names: a text or a number, cut to `BOARD_CHARACTERS_MAX`."""
-    board = data.get("board")
-    return str(board)[:BOARD_CHARACTERS_MAX] if isinstance(board, str | int) else None
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A locker as the registry has it, as far as alarms need it. `doors`: whether each is in service."""
-
-    tenant: str
-    site: str
-    name: str
-    doors: Mapping[int, bool] = field(default_factory=dict)
 
 
 class Watch:
@@ -82,13 +67,10 @@ class Watch:
         self.rules = rules
         self.listeners: list[Callable[[Transition], None]] = []
         self.places: dict[str, Place] = {}
-        self._outages = Outages()
+        self.sites = Sites(rules, self.detector, self.book)
         self._windows = Windows()
-        self._sizes: dict[Site, int] = {}
-        self._dark: set[Site] = set()
-        """Sites whose outage is followed, or stands as an alarm."""
-        self._boards: dict[str, set[str]] = {}
-        """By locker: its boards that do not answer; an empty set where only its presence says so."""
+        self._boards: dict[str, dict[str, frozenset[int]]] = {}
+        """By locker: its boards that do not answer, with their doors; empty where only its presence says so."""
         self._clockless: set[str] = set()
         self._aged: set[str] = set()
         self._measures = tuple(of for of in SAMPLED if of in rules.measured)
@@ -100,6 +82,7 @@ class Watch:
         self._old_s = min((limit for limit, _ in levels), default=float("inf"))
         self._young_s = min((normal for _, normal in levels), default=float("inf"))
         self._now = datetime.max.replace(tzinfo=UTC)
+        self._now_ms = 0.0
         self.touched: set[str] = set()
         """Lockers whose alarms or maintenance are others than before; for whoever shows them, who empties it."""
 
@@ -109,38 +92,41 @@ class Watch:
         """Take over the alarms of the hub before. Those that no rule raises any more are cleared."""
         self._now = now
         self.book.load(alarms)
+        self._relocate()
         for alarm in list(self.book.alarms.values()):
             if alarm.locker is not None:
                 self.touched.add(alarm.locker)
                 self._remember(alarm.type, alarm.locker)
             if alarm.active and not self.detector.restore(alarm, now_ms):
                 self.book.cleared(alarm.key, now, note="no rule raises it any more")
-            elif alarm.type == SITE_OFFLINE:
-                self._dark.add((alarm.tenant, alarm.site or ""))
-            elif alarm.type == LOCKER_OFFLINE and alarm.active and alarm.locker is not None:
-                # Until they are heard: else the outage of their site would seem to be over.
-                self._outages.lost((alarm.tenant, alarm.site or ""), alarm.locker, alarm.began_at)
+            else:
+                self.sites.restore(alarm)
         for alarm in list(self.book.alarms.values()):
             if alarm.type == SITE_OFFLINE:
-                self._count_children(alarm.id)
+                self.sites.count(alarm.id)
         self._refresh(now)
 
     def follow(self, places: Mapping[str, Place], now: datetime) -> None:
         """Follow the registry. Alarms of what is no longer there are cleared, with a note."""
         self._now = now
         before, self.places = self.places, dict(places)
-        self._sizes.clear()
-        for place in self.places.values():
-            site = (place.tenant, place.site)
-            self._sizes[site] = self._sizes.get(site, 0) + 1
+        self.sites.follow((place.tenant, place.site) for place in self.places.values())
+        moved = False
         for locker, place in before.items():
             new = self.places.get(locker)
             if new is None or (new.tenant, new.site) != (place.tenant, place.site):
-                self._outages.back((place.tenant, place.site), locker)
+                since = self.sites.outages.back((place.tenant, place.site), locker)
+                if new is not None and since is not None and new.tenant == place.tenant:
+                    self.sites.outages.lost((new.tenant, new.site), locker, since)
+                    moved = True
+        self._relocate()
+        if moved:
+            # The outage of the site that they are of now goes before the end of the old one.
+            self.sites.judge(now, self._now_ms)
         for alarm in list(self.book.alarms.values()):
             if alarm.active and not self._is_there(alarm):
                 self.detector.drop(alarm.key)
-                self.book.cleared(alarm.key, now, note="it is no longer in the registry")
+                self._end(alarm, None, note="it is no longer in the registry")
         self._refresh(now)
 
     def plan(self, windows: Iterable[Window], now: datetime) -> None:
@@ -172,7 +158,7 @@ class Watch:
         mark: Mark | None = None,
         closed_s: float | None = None,
         of_job: bool = False,
-        board: str | None = None,
+        details: Details = NO_DETAILS,
     ) -> None:
         """Take an event of a locker.
 
@@ -186,7 +172,7 @@ class Watch:
             mark: its place in the ledger.
             closed_s: for how long the door had been closed, where that is known.
             of_job: whether a job has asked for it.
-            board: which lock board, where it says so.
+            details: what its data says.
         """
         place = self.places.get(locker)
         if place is None:
@@ -197,27 +183,47 @@ class Watch:
             self.doors_unknown += 1
             door = None
         if kind == EventKind.BOARD_OFFLINE:
-            missing = self._boards.setdefault(locker, set())
-            if len(missing) < BOARDS_PER_LOCKER_MAX or (board or "") in missing:
-                missing.add(board or "")
+            missing = self._boards.setdefault(locker, {})
+            if len(missing) < BOARDS_PER_LOCKER_MAX or details.board in missing:
+                missing[details.board] = details.doors
             else:
                 self.boards_unknown += 1
         elif kind == EventKind.BOARD_ONLINE:
-            missing = self._boards.get(locker, set())
-            missing.discard(board or "")
+            if self._boards.get(locker) == {}:
+                # Which ones are away is not known: its presence says when all are there.
+                return
+            missing = self._boards.get(locker, {})
+            missing.pop(details.board, None)
             if missing:
                 # Another one is still away.
                 return
             self._boards.pop(locker, None)
         where = Where(place.tenant, place.site, locker, door)
-        self.detector.occurred(where, Seen(kind, at, mark, closed_s, of_job), now=now, now_ms=now_ms)
+        seen = Seen(kind, at, mark, closed_s, of_job, details.reading)
+        self.detector.occurred(where, seen, now=now, now_ms=now_ms)
 
-    def snapshot(self, locker: str, closed: Iterable[int], at: datetime, *, now: datetime, now_ms: float) -> None:
-        """Take that doors are closed, which nobody saw them become: what a closing clears is cleared."""
-        for one in list(self.book.of_locker.get(locker, ())):
-            alarm = self.book.alarms[one]
-            if alarm.active and alarm.door is not None and alarm.door in closed:
-                self.event(locker, EventKind.DOOR_CLOSED, at, door=alarm.door, now=now, now_ms=now_ms)
+    def snapshot(
+        self, locker: str, doors: Mapping[int, bool], at: datetime, *, now: datetime, now_ms: float,
+        mark: Mark | None = None,
+    ) -> None:  # fmt: skip
+        """Take that doors are open (true) or closed, which nobody saw them become.
+
+        What an opening or a closing clears is cleared, alarms and what was about to be one; nothing is raised.
+        A board of which a door is seen does answer.
+        """
+        place = self.places.get(locker)
+        if place is None or not self.detector.is_busy(locker):
+            return
+        self._now = now
+        for door, is_open in doors.items():
+            kind = EventKind.DOOR_OPENED if is_open else EventKind.DOOR_CLOSED
+            where = Where(place.tenant, place.site, locker, door)
+            self.detector.contradicted(where, Seen(kind.value, at, mark), now_ms=now_ms)
+        for board, its_doors in list(self._boards.get(locker, {}).items()):
+            if not its_doors.isdisjoint(doors):
+                self.event(
+                    locker, EventKind.BOARD_ONLINE, at, mark=mark, now=now, now_ms=now_ms, details=Details(board)
+                )
 
     def boards(self, locker: str, *, complete: bool, now: datetime, now_ms: float) -> None:
         """Take what a locker says of all of its boards."""
@@ -226,7 +232,7 @@ class Watch:
         if complete:
             del self._boards[locker]
         else:
-            self._boards[locker] = set()
+            self._boards[locker] = {}
         self.event(locker, BOARDS_COMPLETE if complete else BOARDS_MISSING, now, now=now, now_ms=now_ms)
 
     def clock(self, locker: str, *, unset: bool, now: datetime, now_ms: float) -> None:
@@ -271,18 +277,45 @@ class Watch:
         key = (LOCKER_OFFLINE, Spot(place.tenant, None, locker))
         site = (place.tenant, place.site)
         if online:
-            self._outages.back(site, locker)
+            self.sites.outages.back(site, locker)
             self.detector.heard(key, now=now, now_ms=now_ms)
         else:
-            self._outages.lost(site, locker, since)
-            self.detector.silent(key, place.site, at=since, value=None, now=now, now_ms=now_ms)
+            self.sites.outages.lost(site, locker, since)
+            # With the next tick, which looks at its site first: what is folded into one alarm is not told singly.
+            self.detector.silent(key, place.site, at=since, value=None, now=now, now_ms=now_ms, at_tick=True)
 
-    def tick(self, *, now: datetime, now_ms: float) -> None:
-        """Let time pass. Call it once a second or so."""
+    def unsure(self, locker: str) -> bool:
+        """Take that nobody can say whether a locker is there. False: that it is not has been raised already."""
+        place = self.places.get(locker)
+        if place is None:
+            return True
+        key = (LOCKER_OFFLINE, Spot(place.tenant, None, locker))
+        if self.detector.raises(key):
+            return False
+        self.detector.withdraw(key)
+        self.sites.outages.back((place.tenant, place.site), locker)
+        return True
+
+    def broker(self, *, away_since: datetime | None, now: datetime, now_ms: float) -> None:
+        """Take since when this hub does not reach its broker; None: it does. Call it with every turn."""
         self._now = now
-        # A site first: what is folded into its alarm is then told once.
-        self._judge_sites(now, now_ms)
-        self.detector.tick(now_ms)
+        rule = self.rules.at(BROKER_OFFLINE, "no_data", _BROKER[1], None)
+        if away_since is None:
+            self.detector.heard(_BROKER, now=now, now_ms=now_ms)
+        elif (
+            rule is not None
+            and not self.detector.follows(_BROKER)
+            and (now - away_since).total_seconds() >= rule.hold_s
+        ):
+            self.detector.silent(_BROKER, None, at=away_since, value=None, now=now, now_ms=now_ms)
+
+    def tick(self, *, now: datetime, now_ms: float, deaf: bool = False) -> None:
+        """Let time pass. Call it once a second or so. `deaf`: no lockers are heard, so no delay of theirs runs."""
+        self._now, self._now_ms = now, now_ms
+        if not deaf:
+            # A site first: what is folded into its alarm is then told once.
+            self.sites.judge(now, now_ms)
+            self.detector.tick(now_ms)
         self._see_windows(now)
         self.book.tick(now)
         self.health.tick(now)
@@ -318,68 +351,29 @@ class Watch:
             self.detector.drop(seen.key)
             return
         site = spot.site if place is None else place.site or None
-        parent = self._parent(seen.key, site)
+        parent = self.sites.parent(seen.key, site)
         alarm = self.book.raised(
-            seen, site=site, where=_where(spot, place), now=self._now,
+            seen, site=site, where=where_text(spot, place), now=self._now,
             context=self._context(site, spot.locker, spot.door), parent=None if parent is None else parent.id,
         )  # fmt: skip
         if alarm is None:
             return
         if parent is not None:
-            self._count_children(parent.id)
-        elif alarm.type == SITE_OFFLINE:
-            for child in self._lost_lockers(spot):
-                self.book.fold(child.id, alarm.id, self._now)
-            self._count_children(alarm.id)
+            self.sites.count(parent.id)
+        else:
+            self.sites.fold(alarm, self._now)
 
     def _clear(self, key: Key, mark: Mark | None) -> None:
         known = self.book.find(key)
-        self.book.cleared(key, self._now, mark)
-        if known is None:
-            return
+        if known is not None:
+            self._end(known, mark)
+
+    def _end(self, known: Alarm, mark: Mark | None, note: str | None = None) -> None:
+        self.book.cleared(known.key, self._now, mark, note)
         if known.type == SITE_OFFLINE:
-            for child in [one for one in self.book.alarms.values() if one.parent == known.id]:
-                self.book.fold(child.id, None, self._now)
-            self._count_children(known.id)
+            self.sites.unfold(known, self._now)
         elif known.parent is not None:
-            self._count_children(known.parent)
-
-    def _parent(self, key: Key, site: str | None) -> Alarm | None:
-        if key[0] != LOCKER_OFFLINE or site is None:
-            return None
-        found = self.book.find((SITE_OFFLINE, Spot(key[1].tenant, site)))
-        return found if found is not None and found.active else None
-
-    def _lost_lockers(self, spot: Spot) -> list[Alarm]:
-        return [
-            one
-            for one in self.book.alarms.values()
-            if one.type == LOCKER_OFFLINE and one.active and (one.tenant, one.site) == (spot.tenant, spot.site)
-        ]
-
-    def _count_children(self, parent: UUID) -> None:
-        if parent in self.book.alarms:
-            self.book.set_children(parent, self.book.children[parent])
-
-    def _judge_sites(self, now: datetime, now_ms: float) -> None:
-        for site in sorted({*self._outages.sites(), *self._dark}):
-            tenant, name = site
-            key = (SITE_OFFLINE, Spot(tenant, name))
-            rule = self.rules.at(SITE_OFFLINE, "no_data", key[1], name)
-            if not name or rule is None or not isinstance(rule.condition, NoData):
-                continue
-            lockers = self._sizes.get(site, 0)
-            if self.detector.follows(key):
-                self._dark.add(site)
-                if self._outages.missing(site) < needed(rule.condition, lockers):
-                    self.detector.heard(key, now=now, now_ms=now_ms)
-                continue
-            self._dark.discard(site)
-            began = self._outages.began(site, rule.condition, lockers)
-            if began is not None:
-                self._dark.add(site)
-                value = float(self._outages.missing(site))
-                self.detector.silent(key, name, at=began, value=value, now=now, now_ms=now_ms)
+            self.sites.count(known.parent)
 
     # Suppression by place.
 
@@ -401,18 +395,31 @@ class Watch:
             self.book.set_context(alarm.id, self._context(alarm.site, alarm.locker, alarm.door), now)
             self._after(alarm)
 
+    def _relocate(self) -> None:
+        """Let alarms follow what their lockers are called, and where those are now."""
+        for alarm in list(self.book.alarms.values()):
+            place = self.places.get(alarm.locker or "")
+            if place is not None:
+                self.book.relocate(alarm.id, site=place.site or None, where=where_text(alarm.key[1], place))
+
     def _is_there(self, alarm: Alarm) -> bool:
+        if alarm.type == BROKER_OFFLINE:
+            return True
         if alarm.locker is None:
-            return (alarm.tenant, alarm.site or "") in self._sizes
+            return self.sites.knows((alarm.tenant, alarm.site or ""))
         place = self.places.get(alarm.locker)
-        return place is not None and (alarm.door is None or not place.doors or alarm.door in place.doors)
+        return (
+            place is not None
+            and place.tenant == alarm.tenant
+            and (alarm.door is None or not place.doors or alarm.door in place.doors)
+        )
 
     def _remember(self, alarm_type: str, locker: str) -> None:
         """Know again what an open alarm says of its locker."""
         if alarm_type == "clock.unset":
             self._clockless.add(locker)
         elif alarm_type == "board.offline":
-            self._boards.setdefault(locker, set())
+            self._boards.setdefault(locker, {})
         elif alarm_type == "outbox.age":
             self._aged.add(locker)
 
@@ -423,13 +430,3 @@ class Watch:
             self.health.raised(transition.at, alarm.severity, Source(alarm.type, alarm.locker, alarm.door))
         for listener in self.listeners:
             listener(transition)
-
-
-def _where(spot: Spot, place: Place | None) -> str:
-    """Return a place in words: site, locker, door."""
-    parts = [spot.site or "the whole fleet"] if place is None else [place.site, f"{place.name} ({spot.locker})"]
-    if place is not None and place.name == spot.locker:
-        parts[1] = place.name
-    if spot.door is not None:
-        parts.append(f"door {spot.door}")
-    return ", ".join(part for part in parts if part)

@@ -61,21 +61,11 @@ SELECT clock_timestamp() AS now
 SELECT at, who, what, note FROM alarm_step WHERE alarm_id = %(id)s ORDER BY at DESC, number DESC LIMIT %(limit)s
 
 -- alarms_page --
--- Newest raised first. Without `at` those that are closed, or all of them; with `at` those that were open then, in the
--- state that they had then.
-SELECT a.id, a.type, a.severity, a.tenant_id, a.site, a.locker_id, a.door, a.place, a.rule,
-       coalesce(s.state, a.state) AS state, a.opened_at, a.began_at, a.raised_at, a.last_at, a.cleared_at, a.closed_at,
-       a.count, a.value, a.limit_value, a.unit, a.acked_at, a.acked_by, a.ack_note, a.shelved_by, a.shelved_why,
-       a.shelved_at, a.shelved_until, a.suppressed, a.parent_id, a.epoch, a.seq, a.version
+-- Those that are closed, or all of them, newest raised first.
+SELECT a.*
 FROM alarm a
-LEFT JOIN LATERAL (
-    SELECT t.state FROM alarm_step t WHERE t.alarm_id = a.id AND t.at <= %(at)s::timestamptz
-    ORDER BY t.at DESC, t.number DESC LIMIT 1
-) s ON true
-WHERE (%(at)s::timestamptz IS NULL
-       OR (a.opened_at <= %(at)s AND (a.closed_at IS NULL OR a.closed_at > %(at)s)))
-  AND (NOT %(closed)s OR a.closed_at IS NOT NULL)
-  AND (%(states)s::text[] IS NULL OR coalesce(s.state, a.state) = ANY (%(states)s))
+WHERE (NOT %(closed)s OR a.closed_at IS NOT NULL)
+  AND (%(states)s::text[] IS NULL OR a.state = ANY (%(states)s))
   AND (%(severities)s::text[] IS NULL OR a.severity = ANY (%(severities)s))
   AND (%(types)s::text[] IS NULL OR a.type = ANY (%(types)s))
   AND (%(site)s::text IS NULL OR a.site = %(site)s)
@@ -89,6 +79,37 @@ WHERE (%(at)s::timestamptz IS NULL
   AND (%(after_at)s::timestamptz IS NULL OR (a.raised_at, a.id) < (%(after_at)s, %(after_id)s::uuid))
 ORDER BY a.raised_at DESC, a.id DESC LIMIT %(limit)s
 
+-- alarms_page_at --
+-- Those that were open at a moment, in the state that they had then and newest raised first as of then: what happens
+-- to them between two pages changes neither which there are nor their order.
+SELECT a.id, a.type, a.severity, a.tenant_id, a.site, a.locker_id, a.door, a.place, a.rule,
+       coalesce(s.state, a.state) AS state, a.opened_at, a.began_at, r.at AS raised_at, a.last_at, a.cleared_at,
+       a.closed_at, a.count, a.value, a.limit_value, a.unit, a.acked_at, a.acked_by, a.ack_note, a.shelved_by,
+       a.shelved_why, a.shelved_at, a.shelved_until, a.suppressed, a.parent_id, a.epoch, a.seq, a.version
+FROM alarm a
+LEFT JOIN LATERAL (
+    SELECT t.state FROM alarm_step t WHERE t.alarm_id = a.id AND t.at <= %(at)s::timestamptz
+    ORDER BY t.at DESC, t.number DESC LIMIT 1
+) s ON true
+CROSS JOIN LATERAL (
+    SELECT greatest(a.opened_at, max(t.at)) AS at FROM alarm_step t
+    WHERE t.alarm_id = a.id AND t.at <= %(at)s::timestamptz AND t.what = 'raised'
+) r
+WHERE a.opened_at <= %(at)s::timestamptz AND (a.closed_at IS NULL OR a.closed_at > %(at)s)
+  AND (%(states)s::text[] IS NULL OR coalesce(s.state, a.state) = ANY (%(states)s))
+  AND (%(severities)s::text[] IS NULL OR a.severity = ANY (%(severities)s))
+  AND (%(types)s::text[] IS NULL OR a.type = ANY (%(types)s))
+  AND (%(site)s::text IS NULL OR a.site = %(site)s)
+  AND (%(locker)s::text IS NULL OR a.locker_id = %(locker)s)
+  AND (%(door)s::smallint IS NULL OR a.door = %(door)s)
+  AND (%(suppressed)s::text IS NULL OR coalesce(a.suppressed, 'none') = %(suppressed)s
+       OR (%(suppressed)s = 'any' AND a.suppressed IS NOT NULL))
+  AND (%(pattern)s::text IS NULL OR a.place ILIKE %(pattern)s OR a.type ILIKE %(pattern)s)
+  AND (%(since)s::timestamptz IS NULL OR r.at >= %(since)s)
+  AND (%(until)s::timestamptz IS NULL OR r.at < %(until)s)
+  AND (%(after_at)s::timestamptz IS NULL OR (r.at, a.id) < (%(after_at)s, %(after_id)s::uuid))
+ORDER BY r.at DESC, a.id DESC LIMIT %(limit)s
+
 -- alarms_raised_past --
 -- What people saw raised, for the health of the alarms: a day by ten minutes, and before that by days.
 SELECT date_bin(CASE WHEN s.at >= %(day)s THEN interval '10 minutes' ELSE interval '1 day' END, s.at,
@@ -99,11 +120,16 @@ WHERE s.what = 'raised' AND s.at >= %(since)s AND (a.suppressed IS NULL OR a.sup
 GROUP BY 1, 2, 3, 4, 5 ORDER BY 1 LIMIT %(limit)s
 
 -- alarms_events_since --
--- Events that a hub has stored, and may not have lived to raise alarms for. Of each ledger in its order.
-SELECT locker_id AS locker, epoch, seq, kind, door, occurred_at AS at, data
+-- Events that a hub has stored, and may not have lived to raise alarms for. Of each ledger in its order; a page of them,
+-- behind the last row of the page before. Those of a kind that is counted or timed for longer go further back.
+SELECT locker_id AS locker, epoch, seq, kind, door, occurred_at AS at, data, received_at,
+       coalesce(command_id IN (SELECT t.command_id FROM job_target t
+                               WHERE t.sent_at > %(earliest)s::timestamptz - interval '1 hour'), false) AS of_job
 FROM event
-WHERE received_at > %(since)s AND occurred_at > %(since)s::timestamptz - interval '1 hour'
-  AND kind = ANY (%(kinds)s::text[])
+WHERE received_at > %(earliest)s AND occurred_at > %(earliest)s::timestamptz - interval '1 hour'
+  AND ((kind = ANY (%(kinds)s::text[]) AND received_at > %(since)s) OR kind = ANY (%(timed)s::text[]))
+  AND (%(after_at)s::timestamptz IS NULL
+       OR (received_at, locker_id, epoch, seq) > (%(after_at)s, %(after_locker)s, %(after_epoch)s, %(after_seq)s))
 ORDER BY received_at, locker_id, epoch, seq LIMIT %(limit)s
 
 -- alarms_judged --

@@ -6,9 +6,11 @@ from pathlib import Path
 from uuid import UUID
 
 from hub.core.alarms.alarm import Alarm
+from hub.core.alarms.places import Place
 from hub.core.alarms.rules import parse_rules
+from hub.core.alarms.sightings import Details, Reading
 from hub.core.alarms.transitions import Transition
-from hub.core.alarms.watch import Place, Watch
+from hub.core.alarms.watch import Watch
 from wire.messages import Sample
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -62,11 +64,13 @@ class Scene:
     def event(
         self, kind: str, door: int | None = None, *, locker: str = BERLIN, ago: float = 0, seq: int | None = None,
         closed_s: float | None = None, of_job: bool = False, board: str | None = None,
+        reading: Reading | None = None,
     ) -> None:  # fmt: skip
         self.seq += 1
         self.watch.event(
             locker, kind, self.now - timedelta(seconds=ago), now=self.now, now_ms=self.now_ms, door=door,
-            mark=(EPOCH, self.seq if seq is None else seq), closed_s=closed_s, of_job=of_job, board=board,
+            mark=(EPOCH, self.seq if seq is None else seq), closed_s=closed_s, of_job=of_job,
+            details=Details(board or "", reading=reading),
         )  # fmt: skip
 
     def sample(self, locker: str = BERLIN, **values: float) -> None:

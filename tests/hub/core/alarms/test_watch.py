@@ -4,11 +4,15 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-from hub.core.alarms.alarm import Alarm, Severity, State, Suppression, acknowledged
+import pytest
+
+from hub.core.alarms.alarm import Alarm, Severity, State, Suppression, acknowledged, put_away, taken_back
 from hub.core.alarms.health import Source
 from hub.core.alarms.maintenance import Window, Windows
 from hub.core.alarms.outages import Outages
-from hub.core.alarms.watch import Place
+from hub.core.alarms.places import Place
+from hub.core.alarms.sightings import Details
+from tests.hub.core.alarms.pages import shelf
 from tests.hub.core.alarms.scene import BERLIN, DEFAULT, NOON, PARIS, PLACES, Scene
 from tests.hub.core.alarms.test_rules import rule
 
@@ -111,10 +115,155 @@ def test_a_snapshot_says_what_nobody_saw() -> None:
     scene.event("tamper.on")
     scene.event("door.forced", 3)
     scene.event("door.closed", 3)
-    scene.watch.snapshot(BERLIN, [1, 3], scene.now, now=scene.now, now_ms=scene.now_ms)
+    scene.watch.snapshot(BERLIN, {1: False, 3: False}, scene.now, now=scene.now, now_ms=scene.now_ms)
     assert {(one.door, one.state.value) for one in scene.open()} == {
         (1, "cleared_unacked"), (2, "active_unacked"), (None, "active_unacked"), (3, "cleared_unacked"),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["door.jammed", "door.open_not_detected"])
+def test_a_snapshot_of_an_open_door_ends_what_an_opening_ends(kind: str) -> None:
+    scene = Scene()
+    scene.event(kind, 1)
+    for is_open, state in ((False, "active_unacked"), (True, "cleared_unacked")):
+        scene.watch.snapshot(BERLIN, {1: is_open}, scene.now, now=scene.now, now_ms=scene.now_ms)
+        assert scene.one(kind).state == state
+
+
+def test_a_snapshot_ends_an_item_that_nobody_was_to_move_and_counts_no_opening() -> None:
+    scene = Scene()
+    scene.event("occupancy.changed", 1, closed_s=60)
+    for _ in range(2):
+        scene.event("door.open_not_detected", 2)
+    doors = dict.fromkeys(range(1, 13), True)
+    scene.watch.snapshot(BERLIN, doors, scene.now, now=scene.now, now_ms=scene.now_ms)
+    assert scene.states() == {"occupancy.mismatch": "cleared_unacked", "door.open_not_detected": "cleared_unacked"}
+    # The count of tries begins anew with it.
+    scene.event("door.open_not_detected", 2)
+    assert not scene.open("door.jammed")
+    assert not scene.open("mass_opening")
+
+
+def test_a_snapshot_ends_what_was_about_to_be_raised() -> None:
+    scene = Scene(rule("{ kind = 'duration', on = ['door.opened'], off = ['door.closed'], for_s = 600 }",
+                       kind="door.left_open"))  # fmt: skip
+    scene.event("door.opened", 1)
+    scene.later(300)
+    scene.watch.snapshot(BERLIN, {1: False}, scene.now, now=scene.now, now_ms=scene.now_ms)
+    scene.later(400)
+    assert scene.open() == []
+
+
+def test_a_snapshot_with_a_door_of_a_board_says_that_the_board_answers() -> None:
+    scene = Scene()
+    for board, door in (("a", 1), ("b", 2)):
+        scene.watch.event(BERLIN, "board.offline", scene.now, now=scene.now, now_ms=scene.now_ms,
+                          details=Details(board, frozenset({door})))  # fmt: skip
+    scene.later(31)
+    for doors, active in (
+        ({3: True}, True),
+        ({2: True}, True),
+        ({1: False}, False),
+    ):
+        scene.watch.snapshot(BERLIN, doors, scene.now, now=scene.now, now_ms=scene.now_ms)
+        assert scene.one("board.offline").active is active
+
+
+def test_a_new_hub_does_not_know_which_boards_are_away_and_waits_for_the_lockers_word() -> None:
+    scene = Scene()
+    for board in "ab":
+        scene.event("board.offline", board=board)
+    scene.later(31)
+    new = Scene()
+    new.now, new.seq = scene.now, scene.seq
+    new.watch.load(saved(scene), now=new.now, now_ms=0)
+    new.event("board.online", board="a")
+    assert new.one("board.offline").active
+    new.boards(complete=True)
+    assert not new.one("board.offline").active
+
+
+def test_a_restart_within_maintenance_tells_nobody_and_its_end_does() -> None:
+    scene = Scene()
+    scene.watch.plan([window(locker=BERLIN)], scene.now)
+    scene.event("door.forced", 1)
+    new = Scene()
+    new.watch.plan([window(locker=BERLIN)], new.now)
+    new.watch.load(saved(scene), now=new.now, now_ms=0)
+    assert (new.told, new.one("door.forced").suppressed) == ([], Suppression.MAINTENANCE)
+    new.later(3600)
+    assert new.told == [("raised", "door.forced")]
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+@pytest.mark.parametrize("ended", [True, False])
+def test_what_still_stands_when_shelving_ends_is_announced(*, by_hand: bool, ended: bool) -> None:
+    scene = Scene()
+    scene.event("door.forced", 1)
+    away = put_away(scene.one("door.forced"), shelf(scene.now, 30))
+    assert isinstance(away, Alarm)
+    scene.watch.acted(away, "shelved", scene.now)
+    if ended:
+        scene.event("door.closed", 1)
+    before = len(scene.told)
+    if by_hand:
+        back = taken_back(scene.one("door.forced"))
+        assert isinstance(back, Alarm)
+        scene.watch.acted(back, "unshelved", scene.now)
+    else:
+        scene.later(1800)
+    told = [("unshelved", "door.forced"), ("raised", "door.forced")]
+    assert scene.told[before:] == told[: 1 if ended else 2]
+
+
+def test_the_end_of_a_shelf_in_maintenance_is_announced_with_the_end_of_that() -> None:
+    scene = Scene()
+    scene.event("door.forced", 1)
+    away = put_away(scene.one("door.forced"), shelf(scene.now, 30))
+    assert isinstance(away, Alarm)
+    scene.watch.acted(away, "shelved", scene.now)
+    scene.watch.plan([window(locker=BERLIN)], scene.now)
+    before = len(scene.told)
+    scene.later(1800)
+    assert scene.told[before:] == [("unshelved", "door.forced")]
+    scene.later(1800)
+    assert scene.told[before + 1 :] == [("raised", "door.forced")]
+
+
+def test_alarms_follow_the_names_of_their_locker_and_site() -> None:
+    scene = Scene()
+    scene.event("door.forced", 1)
+    scene.event("tamper.on")
+    assert scene.one("tamper").where == "Berlin, Lobby (berlin-01)"
+    renamed = replace(PLACES[BERLIN], name="Foyer", site="Potsdam")
+    scene.watch.book.take_unwritten(9)
+    scene.watch.follow({**PLACES, BERLIN: renamed}, scene.now)
+    assert [(one.where, one.site) for one in scene.open()] == [
+        ("Potsdam, Foyer (berlin-01), door 1", "Potsdam"), ("Potsdam, Foyer (berlin-01)", "Potsdam"),
+    ]  # fmt: skip
+    assert len(scene.watch.book.unwritten) == 2, "their rows follow too"
+    assert [what for what, _ in scene.told] == ["raised", "raised"], "nobody is told of it"
+    again = replace(renamed, name="Hall")
+    new = Scene(places={**PLACES, BERLIN: again})
+    new.watch.load(saved(scene), now=new.now, now_ms=0)
+    assert new.one("tamper").where == "Potsdam, Hall (berlin-01)", "also what was renamed while no hub ran"
+
+
+def test_a_site_that_is_renamed_while_it_is_dark_is_dark_under_its_new_name() -> None:
+    scene = dark_site()
+    places = {name: replace(place, site="Potsdam") for name, place in scene.watch.places.items()}
+    before = len(scene.told)
+    scene.watch.follow(places, scene.now)
+    scene.later(31)
+    assert [one.site for one in scene.open("site.offline") if one.active] == ["Potsdam"]
+    assert scene.told[before:].count(("raised", "locker.offline")) == 0
+
+
+def test_lockers_of_an_outage_whose_site_is_gone_stand_for_themselves() -> None:
+    scene = dark_site()
+    name, place = next(iter(scene.watch.places.items()))
+    scene.watch.follow({name: replace(place, site="Elsewhere")}, scene.now)
+    assert [one.suppressed for one in scene.open("locker.offline") if one.active] == [None]
 
 
 def test_a_new_hub_takes_over_and_raises_nothing_twice() -> None:
@@ -250,7 +399,7 @@ def test_outages_forget_who_is_back() -> None:
 
 def test_without_a_rule_for_sites_nothing_is_folded() -> None:
     text = DEFAULT.read_text().replace('id = "site.offline"', 'id = "site.offline"\nenabled = false')
-    scene = Scene(text.split('version = "2026.1"')[1], places=dict(dark_site().watch.places))
+    scene = Scene(text.split('version = "2026.2"')[1], places=dict(dark_site().watch.places))
     for number in range(4):
         scene.reach(f"b-{number}", online=False)
     scene.later(31)
