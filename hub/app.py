@@ -60,6 +60,7 @@ from hub.receipts import Receipts
 from hub.registry import Registry
 from hub.retention.build import build_service
 from hub.series import series_chores
+from hub.shares import message_shares
 from hub.signing import CommandKey, load_key
 from hub.sinks import EventSink
 from hub.statistics import statistics_chores
@@ -200,6 +201,7 @@ class _Build:
                 ledger=self.ledger,
                 events=self.events,
                 shares=self._shares(),
+                presence_shares=message_shares(intake, intake.presences_per_s_max),
                 quarantine=self.quarantine,
                 forks=self.forks,
                 receipts=self.receipts,
@@ -349,13 +351,11 @@ class _Build:
 
     def _shares(self) -> Shares:
         intake = self.config.intake
-        return Shares(
-            messages_per_s=intake.messages_per_s_max, records_per_s=intake.records_per_s_max,
-            burst_s=intake.burst_s, lockers_max=intake.cursors_max,
-        )  # fmt: skip
+        return message_shares(intake, intake.messages_per_s_max, intake.records_per_s_max)
 
     async def _sweep(self) -> None:
         while True:
+            self.intake.look()
             deaf = self.telemetry.deaf(clock.now_ms(), linked=self.links.telemetry.connected)
             if not (self.links.ingest.connected and deaf):
                 self.fleet.sweep(now_ms=clock.now_ms(), at=clock.wall())

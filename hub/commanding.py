@@ -17,6 +17,7 @@ from hub.live import Live
 from hub.metrics import Metrics
 from hub.news import News
 from hub.quarantine import Quarantine
+from hub.shares import message_shares
 from hub.signing import CommandKey
 from hub.store.batch import Batcher
 from hub.store.commands import CommandStore, Told, entry_of_row
@@ -58,6 +59,7 @@ class Commanding:
         self.dispatch = Dispatch(
             config.commands, self._courier, fleet, clocks, news, self.rows, quarantine, metrics
         )
+        self.dispatch.limit(message_shares(config.intake, config.intake.replies_per_s_max))
         self.durable = Durable(config.commands, self.store, self._courier, fleet, news, metrics)
         self.dispatch.listen_for(self.durable)
 

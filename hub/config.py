@@ -16,18 +16,15 @@ from msgspec import Meta
 
 from hub.addresses import check_host
 from hub.errors import ConfigError
+from hub.intake_settings import Intake
 from hub.masking import Secret
 from hub.notify.settings import Notify, check_notify
 from hub.secret_files import read_secret
+from hub.setting_types import Milliseconds, Port, Positive, Seconds
 
 ENVIRONMENT_PREFIX: Final = "HUB_"
 
 _PUBLIC_URL: Final = re.compile(r"https?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?/?")
-
-Port = Annotated[int, Meta(ge=1, le=65535)]
-Positive = Annotated[int, Meta(ge=1, le=10_000_000)]
-Milliseconds = Annotated[int, Meta(ge=1, le=3_600_000)]
-Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
 class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,33 +99,6 @@ class Commands(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The pause before it is sent again doubles from one to the other, with jitter."""
     durable_per_locker_max: Positive = 100
     durable_fleet_max: Positive = 10_000
-
-
-class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The way in."""
-
-    event_queue_rows_max: Positive = 50_000
-    reading_queue_rows_max: Positive = 50_000
-    quarantine_queue_rows_max: Positive = 1000
-    command_queue_rows_max: Positive = 10_000
-    flush_rows_max: Positive = 5000
-    flush_age_ms_max: Milliseconds = 10
-    quarantine_payload_bytes_max: Positive = 16_384
-    quarantine_per_locker_per_minute: Positive = 300
-    """How many messages of one locker and channel are kept in a minute, and at once."""
-    cursors_max: Positive = 100_000
-    silent_after_s: Seconds = 45.0
-    """A locker that was not heard for so long is shown offline."""
-    messages_per_s_max: Positive = 200
-    records_per_s_max: Positive = 2000
-    burst_s: Seconds = 10.0
-    """What one locker may send: messages, and events or samples, each counted for itself; in a burst, as much as in
-    this time."""
-    gaps_per_minute_max: Positive = 10
-    """How many gaps of its ledger one locker may declare for long; in one go, as many as in ten minutes."""
-    backlog_age_s: Seconds = 60.0
-    """Events older than this wait in a queue of their own, so that what happens now overtakes them."""
-    backlog_queue_rows_max: Positive = 20_000
 
 
 class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

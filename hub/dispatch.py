@@ -14,6 +14,7 @@ from hub import clock
 from hub.config import Commands
 from hub.core.clocks import Clocks
 from hub.core.commands import CommandBook, CommandClass, Entry, Order, Outcome, Refusal, State, Word
+from hub.core.fairness import Limit, Shares
 from hub.core.finished import Finished, read_finished
 from hub.core.fleet import DoorState, Fleet
 from hub.core.freshness import Freshness
@@ -26,7 +27,7 @@ from hub.quarantine import Quarantine
 from hub.store.batch import Batcher
 from hub.store.commands import CommandRow, OutcomeRow, Told
 from hub.submission import DRAINING, KEY_REUSED, Accepted, Refused
-from hub.tail import IGNORED, TAKEN
+from hub.tail import DROPPED, IGNORED, TAKEN
 from wire.errors import WireError
 from wire.messages import DURABLE_KINDS, Event, EventKind, decode_reply
 from wire.topics import Channel, parse
@@ -84,6 +85,7 @@ class Dispatch:
         self._quarantine = quarantine
         self._tail = courier.tail
         self._metrics = metrics
+        self._shares: Shares | None = None
         self._now_ms = now_ms
         self._suspended_ms = suspended_ms
         self._slept_ms = suspended_ms()
@@ -108,6 +110,10 @@ class Dispatch:
     def listen_for(self, kept: Kept) -> None:
         """Hand on what lockers say of commands that are kept elsewhere."""
         self._kept = kept
+
+    def limit(self, shares: Shares) -> None:
+        """Drop what one locker replies above its share."""
+        self._shares = shares
 
     def restore(self, entries: Iterable[Entry]) -> None:
         """Take over the commands of an earlier run, oldest first."""
@@ -170,11 +176,14 @@ class Dispatch:
                 detail = f"no locker {locker!r} in the registry"
                 self._quarantine.keep(topic, payload, "locker_unknown", detail, clock.wall_ms())
                 return "quarantined:locker_unknown"
+            now_ms = self._now_ms()
+            if self._shares is not None and (limit := self._shares.admit(locker, now_ms)) is not None:
+                self._drop(self._shares, locker, limit, now_ms)
+                return DROPPED
             reply = decode_reply(payload)
         except WireError as error:
             self._quarantine.keep(topic, payload, error.reason.value, error.detail, clock.wall_ms())
             return f"quarantined:{error.reason.value}"
-        now_ms = self._now_ms()
         self._clocks.observe(locker, reply.boot, reply.t, now_ms)
         self._fleet.heard(locker, now_ms=now_ms, at=clock.wall(), in_order=False)
         word = Word.of(reply.state, reply.reason, reply.stages)
@@ -184,6 +193,15 @@ class Dispatch:
             self._news.disowned(locker, ours, word.detail or "", now_ms)
         self._hear(reply.id, locker, word, now_ms)
         return TAKEN
+
+    def _drop(self, shares: Shares, locker: str, limit: Limit, now_ms: float) -> None:
+        """Leave a reply out, undecoded. The locker's ledger still tells how the command ended."""
+        self._metrics.limited.labels(Channel.REPLIES.value, limit.value).inc()
+        if shares.tell(locker, now_ms):
+            _log.warning(
+                "A locker sends more replies than its share; they are dropped",
+                extra={"locker": locker, "limit": limit.value},
+            )
 
     def heard_of(self, locker: str, event: Event, occurred: datetime) -> None:
         """Join one new event of a locker's ledger, however old, with its command. Nothing is ever sent for it."""

@@ -27,6 +27,7 @@ from hub.forks import Forks
 from hub.gap_shares import GapShares
 from hub.live import Live
 from hub.metrics import Metrics
+from hub.presence_shares import PresenceShares, Word
 from hub.quarantine import Quarantine
 from hub.receipts import Receipts
 from hub.store.batch import Batcher, Lane
@@ -65,6 +66,7 @@ class IntakeParts:
     ledger: Ledger
     events: Batcher[EventUnit]
     shares: Shares
+    presence_shares: Shares
     quarantine: Quarantine
     forks: Forks
     receipts: Receipts
@@ -87,6 +89,7 @@ class Intake:
         self._other_messages = parts.metrics.messages.labels("other")
         self._gaps = parts.metrics.ledger_gaps
         self._limited = parts.metrics.limited
+        self._presences = PresenceShares(parts.presence_shares, parts.metrics)
         self._gap_shares = GapShares(parts.gaps_per_minute_max)
         self._by_channel: dict[Channel, _Take] = {
             Channel.EVENTS: self._events,
@@ -99,6 +102,17 @@ class Intake:
         tail = self._parts.tail
         if tail.watched:
             tail.note("in", topic, payload, verdict, retained=retained)
+
+    def look(self) -> None:
+        """Take presence that had to wait. Call it once a second or so."""
+        parts = self._parts
+        for word in self._presences.due(clock.now_ms()):
+            if word.locker not in parts.fleet.lockers:
+                continue
+            try:
+                self._take_presence(word)
+            except WireError as error:
+                parts.quarantine.keep(word.topic, word.payload, error.reason.value, error.detail, word.received_ms)
 
     def _receive(self, topic: str, payload: bytes, retained: bool) -> str:  # noqa: FBT001
         """Take one message; return what became of it, as far as that is known at once."""
@@ -264,10 +278,14 @@ class Intake:
         parts.live.event(locker, batch, place, occurred, received_ms)
 
     def _presence(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> str:  # noqa: FBT001
-        del topic
-        presence = decode_presence(payload)
+        word = Word(topic, locker, payload, retained, received_ms)
+        return self._take_presence(word) if self._presences.admit(word, clock.now_ms()) else DEFERRED
+
+    def _take_presence(self, word: Word) -> str:
+        locker, retained = word.locker, word.retained
+        presence = decode_presence(word.payload)
         fleet = self._parts.fleet
-        current = fleet.presence(locker, presence, at=clock.from_ms(received_ms))
+        current = fleet.presence(locker, presence, at=clock.from_ms(word.received_ms))
         if presence.online and current and not retained:
             self._heard(locker, presence, clock.now_ms())
             self._parts.alarms.presence(locker, presence)

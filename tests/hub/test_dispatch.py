@@ -19,6 +19,7 @@ from hub.live import Live
 from hub.metrics import Metrics
 from hub.news import News
 from hub.quarantine import Quarantine, QuarantineSink
+from hub.shares import message_shares
 from hub.signing import make_key
 from hub.store.batch import Batcher
 from hub.store.commands import CommandStore, Told
@@ -78,6 +79,7 @@ class Bench:
             Quarantine(bad, metrics, payload_bytes_max=100, per_topic_per_minute=100), metrics,
             now_ms=self.read, suspended_ms=lambda: self.slept,
         )  # fmt: skip
+        self.dispatch.limit(message_shares(config.intake, config.intake.replies_per_s_max))
         word = Presence(
             v=1, boot=BOOT, t=1, at=1, clock=Clock.SYNCED, session=1, online=True, agent="0.1.0", doors=1, boards=1
         )
@@ -245,3 +247,25 @@ async def test_a_fleet_that_has_another_key_does_not_fill_the_log(
         bench.reply(uuid4(), CommandState.REJECTED, "bad_signature", of=f"paris-{number:02}")
     assert bench.disowned() == {("not_known", "bad_signature"): 30}
     assert len([record for record in caplog.records if "did not send" in record.message]) == 20
+
+
+async def test_a_lockers_flood_of_replies_is_dropped_and_costs_the_others_nothing(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = bench.ask()
+    assert isinstance(answer, Accepted)
+    for _ in range(2000):
+        bench.reply(uuid4(), CommandState.SUCCEEDED, of="paris-01")
+    burst = Config().intake.replies_per_s_max * Config().intake.burst_s
+    assert bench.metrics.samples(bench.metrics.limited) == {("replies", "messages"): 2000 - burst}
+    told = [
+        record.__dict__["locker"] for record in caplog.records if "more replies than its share" in record.message
+    ]
+    assert told == ["paris-01"]
+    bench.settle()
+    assert answer.entry.settled
+    # A minute later it is told again.
+    bench.now += 60_000
+    for _ in range(2000):
+        bench.reply(uuid4(), CommandState.SUCCEEDED, of="paris-01")
+    assert len([record for record in caplog.records if "more replies than its share" in record.message]) == 2

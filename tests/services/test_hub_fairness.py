@@ -78,6 +78,20 @@ async def test_who_sends_too_many_messages_has_to_wait_and_loses_nothing(
         assert [record.__dict__["locker"] for record in told] == ["berlin-01"]
 
 
+async def test_of_very_much_presence_the_last_word_counts(
+    mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
+) -> None:
+    async with scene(mosquitto_broker, dsn, tmp_path, **TIGHT) as hub, online(hub) as locker:
+        for number in range(2, 202):
+            await locker.presence(session=number)
+
+        async def session() -> bool:
+            return bool((await hub.locker("berlin-01"))["session"] == 201)
+
+        await eventually(session, "the newest session")
+        assert await limited(hub, Channel.PRESENCE, "messages") > 0
+
+
 async def test_who_sends_too_many_events_has_to_wait_as_well(
     mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
 ) -> None:

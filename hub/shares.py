@@ -1,0 +1,12 @@
+"""The shares of lockers, as the settings have them."""
+
+from hub.core.fairness import Shares
+from hub.intake_settings import Intake
+
+
+def message_shares(intake: Intake, per_s: float, records_per_s: float | None = None) -> Shares:
+    """Return shares of so many messages a second, and records where they are counted apart."""
+    return Shares(
+        messages_per_s=per_s, records_per_s=per_s if records_per_s is None else records_per_s,
+        burst_s=intake.burst_s, lockers_max=intake.cursors_max,
+    )  # fmt: skip
