@@ -279,7 +279,8 @@ async def test_samples_of_before_are_rolled_up_day_by_day(store: Store, dsn: str
     rows(
         dsn,
         "UPDATE reading_rollup SET followed_to = now(), fill_next = first::date, fill_last = last::date"
-        " FROM (SELECT min(sampled_at) AS first, max(sampled_at) AS last FROM reading) AS there",
+        " FROM (SELECT min(sampled_at) AT TIME ZONE 'UTC' AS first, max(sampled_at) AT TIME ZONE 'UTC' AS last"
+        " FROM reading) AS there",
     )
     did = await series.roll_up(store)
     assert did == {"hours": 3, "days": 3, "steps": 5, "done": True}
