@@ -31,9 +31,10 @@ from hub.api.page import Page, folder
 from hub.api.people import people_routes
 from hub.api.registry import RegistryRoutes
 from hub.api.retention import retention_routes
-from hub.api.server import application, start
+from hub.api.server import application, listening, start
 from hub.api.service import Service
 from hub.api.socket import Socket
+from hub.api.standby import standby_routes
 from hub.commanding import Commanding
 from hub.config import Config
 from hub.core.accounting import Accounts
@@ -43,11 +44,13 @@ from hub.core.fleet import Fleet
 from hub.core.ledger import Ledger
 from hub.core.samples import Seen
 from hub.dispatch import Dispatch
+from hub.errors import StepDown
 from hub.forks import Forks
 from hub.health import HealthParts
 from hub.influx.sink import influx_tasks
 from hub.intake import Intake, IntakeParts
 from hub.jobs import JobRunner
+from hub.lease import Lease
 from hub.ledger_watch import watch_ledgers
 from hub.links import Links, Receivers
 from hub.live import Live
@@ -95,24 +98,51 @@ class Hub:
 
 
 async def run(config: Config, stop: asyncio.Event) -> None:
-    """Run a hub until `stop` is set, then drain it. Raises ConfigError, StoreError for what cannot start."""
-    async with running(config):
-        await stop.wait()
-        _log.info("Stopping: no more is taken, what was taken is written")
+    """Run a hub until `stop` is set, then drain it. Raises ConfigError, StoreError for what cannot start.
+
+    While another hub has the lease this one is a standby; after that hub took over it becomes one again.
+    """
+    while not stop.is_set():
+        try:
+            async with running(config, stop):
+                await stop.wait()
+                _log.info("Stopping: no more is taken, what was taken is written")
+        except StepDown as error:
+            _log.error("This hub has stepped down, and waits as a standby", extra={"error": str(error)})
+        except _StoppedOnStandbyError:
+            return
 
 
 @asynccontextmanager
-async def running(config: Config) -> AsyncIterator[Hub]:
-    """Run a hub for as long as the block runs, and drain it afterwards."""
+async def running(config: Config, stop: asyncio.Event | None = None) -> AsyncIterator[Hub]:
+    """Run a hub for as long as the block runs, and drain it afterwards.
+
+    The block begins once the hub has the lease, and ends with StepDown when another hub took it over. `stop` ends
+    the waiting for the lease.
+    """
     build = _Build(config, load_key(Path(config.commands.key_file)))
     async with AsyncExitStack() as stack:
+        listeners = stack.enter_context(listening(config.http))
         store = await stack.enter_async_context(build.store)
+        lease = build.lease
+        stack.push_async_callback(lease.close)
+        async with AsyncExitStack() as standby:
+            refusing = await start(build.standby_application(), listeners)
+            standby.push_async_callback(refusing.cleanup)
+            if not await lease.acquire(stop or asyncio.Event()):
+                raise _StoppedOnStandbyError
+            # From here on whoever comes waits until the hub serves, some tenths of a second.
+        # What is written is written before another hub takes over.
+        stack.push_async_callback(lease.release)
         await build.load()
         writers = await stack.enter_async_context(tasks_beside(build.writers(), endless=False))
         await stack.enter_async_context(tasks_beside(build.sources(), endless=True))
         # Receipts go out while the queues drain, so the links outlive the queues.
         stack.push_async_callback(_drained, writers, build, config.service.drain_s)
-        runner = await start(build.application(), config.http)
+        # A hub that drains serves nobody: whoever comes is refused, and does not wait in the kernel's queue.
+        for listener in listeners:
+            stack.callback(listener.close)
+        runner = await start(build.application(), listeners)
         stack.push_async_callback(runner.cleanup)
         stack.push_async_callback(build.socket.close)
         # Callers who wait for their command's end are still answered, and new ones told to come again.
@@ -127,6 +157,10 @@ async def running(config: Config) -> AsyncIterator[Hub]:
 def page_url(config: Config) -> str:
     """Return where the page is."""
     return f"http://{config.http.host}:{config.http.port}"
+
+
+class _StoppedOnStandbyError(Exception):
+    """The hub was stopped while it waited for the lease."""
 
 
 class _Build:
@@ -230,9 +264,10 @@ class _Build:
                 metrics=metrics,
             )
         )
+        self.lease = Lease(config, UUID(self.id), metrics)
         self.links = Links(
             config, metrics, UUID(self.id),
-            Receivers(self.intake.receive, self.telemetry.deliver, self.dispatch.receive),
+            Receivers(self.intake.receive, self.telemetry.deliver, self.dispatch.receive), self.lease.confirm,
         )  # fmt: skip
         self.receipts.use(self.links.ingest)
         self.registry.tell(self._registry_changed)
@@ -309,6 +344,15 @@ class _Build:
         routes += service.routes()
         return application(routes, auth, self.metrics, config.http, page.lost())
 
+    def standby_application(self) -> web.Application:
+        """Return the HTTP application of a hub that waits for the lease."""
+        metrics = Metrics(__version__)
+        metrics.active.set(0)
+        checks = {"database": self.store.ping, "lease": self.lease.check_standby}
+        service = Service(metrics, checks, lambda: document([], __version__), __version__)
+        routes = [*service.routes(), *standby_routes(self.lease.check_standby)]
+        return application(routes, self.auth, metrics, self.config.http)
+
     def writers(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return the tasks that write; they end when their queue is closed and empty."""
         return {
@@ -323,6 +367,7 @@ class _Build:
     def sources(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return the tasks that take things in and go round; they end when they are cancelled."""
         return {
+            "lease": self.lease.keep(),
             **self.links.tasks(),
             **self.commanding.tasks(),
             **self.alarms.tasks(),
@@ -341,8 +386,15 @@ class _Build:
         }
 
     async def settle(self) -> None:
-        """Let commands in flight end, within their deadline; say goodbye; take no more."""
+        """Let commands in flight end, within their deadline; say goodbye; take no more.
+
+        Where another hub took over, nothing comes any more, and there is nothing to say to anybody.
+        """
         self.jobs.rest()
+        if self.lease.lost:
+            self.links.leave()
+            await asyncio.gather(self.commanding.settle(patient=False), self.notifier.rest())
+            return
         await asyncio.gather(self.commanding.settle(), self.notifier.rest())
         self.links.say_goodbye()
 

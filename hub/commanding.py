@@ -91,10 +91,10 @@ class Commanding:
         """Return the tasks that go round until they are cancelled."""
         return {"dispatch.deadlines": self.dispatch.run(), "durable": self.durable.run()}
 
-    async def settle(self) -> None:
-        """Take no more commands, and let instant ones in flight end, within their deadline."""
+    async def settle(self, *, patient: bool = True) -> None:
+        """Take no more commands, and let instant ones in flight end, within their deadline, unless in a hurry."""
         self.durable.rest()
-        await self.dispatch.drain(self._drain_s)
+        await self.dispatch.drain(self._drain_s if patient else 0)
 
 
 class CommandSink:

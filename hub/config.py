@@ -5,7 +5,6 @@ an error, with the nearest known one.
 """
 
 import difflib
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,17 +13,15 @@ from typing import Annotated, Any, Final, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from hub.addresses import check_host
+from hub.config_sense import check_sense
 from hub.errors import ConfigError
 from hub.intake_settings import Intake
 from hub.masking import Secret
-from hub.notify.settings import Notify, check_notify
+from hub.notify.settings import Notify
 from hub.secret_files import read_secret
 from hub.setting_types import Milliseconds, Port, Positive, Seconds
 
 ENVIRONMENT_PREFIX: Final = "HUB_"
-
-_PUBLIC_URL: Final = re.compile(r"https?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?/?")
 
 
 class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -147,6 +144,10 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     registry_poll_s: Seconds = 2.0
     ledger_watch_s: Seconds = 30.0
     """How often the numbers of all ledgers are summed up for the metrics."""
+    lease_s: Annotated[float, Meta(ge=2, le=600)] = 10.0
+    """How long after the active hub is cut off, or its machine is gone, a standby takes over."""
+    lease_name: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
+    """Hubs with the same name are active one at a time. Without it: those with the same accounts at one broker."""
 
 
 class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -296,7 +297,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
         config = msgspec.convert(tree, Config, strict=True, dec_hook=_secret)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path or 'the environment'}: {error}") from None
-    _check_sense(config)
+    check_sense(config)
     return config
 
 
@@ -356,62 +357,6 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str
         except msgspec.ValidationError as error:
             raise ConfigError(f"{name}: {error}") from None
         yield section, key, value
-
-
-def _check_sense(config: Config) -> None:
-    for setting, host in (("mqtt.host", config.mqtt.host), ("http.host", config.http.host)):
-        check_host(host, setting)
-    if config.database.dsn is not None and config.database.dsn_file is not None:
-        raise ConfigError("database.dsn and database.dsn_file are both set; one of them is right")
-    if config.http.token_file is None and not is_loopback(config.http.host):
-        raise ConfigError(
-            f"http.host = {config.http.host!r} lets other machines open doors, so http.token_file must name a file "
-            "with a token (or bind to 127.0.0.1)"
-        )
-    if config.commands.open_deadline_ms < config.commands.open_budget_ms:
-        raise ConfigError("commands.open_deadline_ms must not be below commands.open_budget_ms")
-    if config.commands.durable_pause_ms_max < config.commands.durable_pause_ms_min:
-        raise ConfigError("commands.durable_pause_ms_max must not be below commands.durable_pause_ms_min")
-    _check_public_url(config.http.public_url)
-    _check_influx(config)
-    check_notify(config.notify)
-
-
-def _check_public_url(url: str | None) -> None:
-    if url is not None and not _PUBLIC_URL.fullmatch(url):
-        shown = "http.public_url" if "@" in url else f"http.public_url = {url!r}"
-        raise ConfigError(
-            f"{shown} must be where people reach the page, http://host:port or https://host, "
-            "without a path, a name or a password"
-        )
-
-
-def _check_influx(config: Config) -> None:
-    influx = config.influx
-    if influx.url is None:
-        return
-    if not influx.url.startswith(("http://", "https://")) or "@" in influx.url:
-        raise ConfigError(
-            "influx.url must be http://host:port or https://host:port, without a password in it: "
-            "the token belongs into influx.token_file"
-        )
-    if influx.lag_s * 1000 <= config.database.statement_timeout_ms:
-        raise ConfigError(
-            "influx.lag_s must be longer than database.statement_timeout_ms: rows of a write that still goes on "
-            "would be passed over"
-        )
-    if "" in influx.extra_fields:
-        raise ConfigError("influx.extra_fields has an empty name")
-    if influx.bucket == influx.statistics_bucket and influx.retention_days != influx.statistics_retention_days:
-        raise ConfigError(
-            "influx.bucket and influx.statistics_bucket are the same, and are to be kept for different times: "
-            "name two buckets, or give both one period"
-        )
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host name or address can only be this machine."""
-    return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 def _nearest(word: str, known: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
     HubError
     ├── ConfigError        a setting is missing, unknown or out of its range
     ├── LinkError          the broker cannot be reached, or refuses us
+    ├── StepDown           another hub has the lease: this one has to become a standby
     ├── EmbeddedError      the demo's own database or broker could not start
     ├── PeopleError        what is asked about a person cannot be (`code`)
     ├── ErasureIncomplete  something of a person is left that no hold names; the erasure has to be run again
@@ -28,6 +29,10 @@ class ConfigError(HubError):
 
 class LinkError(HubError):
     """The broker cannot be reached, or refuses us."""
+
+
+class StepDown(HubError):  # noqa: N818 - what is to be done
+    """Another hub has the lease, or may have it: this one has to become a standby."""
 
 
 class EmbeddedError(HubError):

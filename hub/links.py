@@ -12,7 +12,7 @@ from hub.config import Config
 from hub.deliveries import Delivery, Held
 from hub.errors import StoreUnavailable
 from hub.metrics import Metrics
-from hub.mqtt import Link
+from hub.mqtt import AskLease, Link
 from hub.secret_files import read_secret
 from wire import __version__
 from wire.messages import PROTOCOL, HubState, encode
@@ -33,7 +33,9 @@ class Receivers:
 class Links:
     """The links, and the hub's retained announcement, which agents answer with their presence."""
 
-    def __init__(self, config: Config, metrics: Metrics, hub: UUID, receivers: Receivers) -> None:
+    def __init__(
+        self, config: Config, metrics: Metrics, hub: UUID, receivers: Receivers, ask_lease: AskLease
+    ) -> None:
         self._config = config
         self._announcement = hub
         mqtt, password = config.mqtt, _password(config)
@@ -41,17 +43,19 @@ class Links:
             "ingest", mqtt, metrics,
             username=mqtt.ingest_username, password=password,
             filters=[subscription(channel) for channel in (Channel.EVENTS, Channel.PRESENCE)],
-            receive=receivers.intake, connected=self.announce,
+            receive=receivers.intake, connected=self.announce, ask_lease=ask_lease,
         )  # fmt: skip
         self.telemetry = Link(
             "telemetry", mqtt, metrics,
             username=mqtt.telemetry_username, password=password, filters=[subscription(Channel.TELEMETRY)],
             receive=Held(receivers.telemetry, mqtt.telemetry_receive_max, mqtt.telemetry_session_s),
+            ask_lease=ask_lease,
         )  # fmt: skip
         self.command = Link(
             "command", mqtt, metrics,
             username=mqtt.command_username, password=password, filters=[subscription(Channel.REPLIES)],
             receive=receivers.replies, connected=self.announce, will=(HUB_STATE, self._state(online=False)),
+            ask_lease=ask_lease,
         )  # fmt: skip
 
     @property
@@ -84,6 +88,11 @@ class Links:
         """Have all agents say again what they have said."""
         self._announcement = uuid4()
         self.announce()
+
+    def leave(self) -> None:
+        """End all connections without a word about the hub, which goes on elsewhere, and make no new ones."""
+        for link in self.all:
+            link.leave()
 
     def say_goodbye(self) -> None:
         """Say that the hub goes, and take no more."""

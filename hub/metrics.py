@@ -178,6 +178,7 @@ class Metrics:
 
     def _of_links(self) -> None:
         r = self.registry
+        self.active = Gauge("lockerhub_active", "1 while this hub holds the lease, 0 on a standby.", registry=r)
         self.mqtt_connected = Gauge(
             "lockerhub_mqtt_connected", "1 while the link to the broker is up.", ["link"], registry=r
         )

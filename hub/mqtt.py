@@ -11,7 +11,7 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from gmqtt import Client, Message, Subscription
@@ -19,7 +19,8 @@ from gmqtt.mqtt.constants import MQTTv50, MQTTv311
 from gmqtt.mqtt.package import Package
 
 from hub.config import Mqtt
-from hub.core.packets import PACKET_BYTES_MAX, BrokenStreamError, Publish, split
+from hub.core.lease import Loss
+from hub.core.packets import PACKET_BYTES_MAX, BrokenStreamError, Packet, Publish, split
 from hub.deliveries import PUBACK, Acknowledgements, Delivery, Held
 from hub.errors import LinkError
 from hub.metrics import Metrics
@@ -27,7 +28,12 @@ from hub.metrics import Metrics
 Receive = Callable[[str, bytes, bool], None]
 """Called with topic, payload, and whether the broker had kept (retained) the message. It is acknowledged then."""
 
+AskLease = Callable[[Loss], Awaitable[None]]
+"""Called after the broker has ended a connection. It raises StepDown where another hub has taken over."""
+
 _log = logging.getLogger(__name__)
+_DISCONNECT: Final = 0xE0
+_SESSION_TAKEN_OVER: Final = 0x8E
 _VERSIONS: Final = {"auto": (MQTTv50, MQTTv311), "5": (MQTTv50,), "3.1.1": (MQTTv311,)}
 _NO_RECONNECT: Final = -2  # gmqtt: -1 means for ever, and 0 still tries once
 _BACKOFF_S: Final = 0.2
@@ -56,6 +62,7 @@ class Link:
             later. It must not block.
         connected: called after each successful subscription.
         will: topic and payload that the broker publishes, retained, when this link is lost.
+        ask_lease: called after the broker has ended a connection, and before the next one is made.
     """
 
     def __init__(
@@ -70,6 +77,7 @@ class Link:
         receive: Receive | Held,
         connected: Callable[[], None] = lambda: None,
         will: tuple[str, bytes] | None = None,
+        ask_lease: AskLease | None = None,
     ) -> None:
         self.name = name
         self._settings = settings
@@ -79,7 +87,10 @@ class Link:
         self._receive = receive
         self._told = connected
         self._will = will
+        self._ask_lease = ask_lease
         self._client: _Client | None = None
+        self._lost = asyncio.Event()
+        self._left = False
         self._up = False
         self._taking = True
         self._spoiled = False
@@ -125,27 +136,54 @@ class Link:
                 self._client.unsubscribe(topic_filter)
         self._filters = ()
 
+    def leave(self) -> None:
+        """End the connection politely, and make no other one: the session is another hub's."""
+        self._left = True
+        self._lost.set()
+
     async def run(self) -> None:
-        """Keep the link up until cancelled."""
+        """Keep the link up until cancelled. Raises what `ask_lease` raises."""
         backoff_s = _BACKOFF_S
         attempt = 0
-        while True:
-            lost = asyncio.Event()
+        while not self._left:
+            lost = self._lost = asyncio.Event()
             versions = (self._version,) if self._version is not None else _VERSIONS[self._settings.version]
             version = versions[attempt % len(versions)]
             attempt += 1
             began_s = time.monotonic()
             steady = False
             try:
-                await self._connection(version, lost)
+                closed = await self._connection(version, lost)
                 steady = time.monotonic() - began_s > _STEADY_S
+                if closed is not None:
+                    await self._find_out(closed, Loss.LATER if steady else Loss.SOON)
             except LinkError as error:
                 _log.warning("The %s link to the broker is not up", self.name, extra={"error": str(error)})
             backoff_s = _BACKOFF_S if steady else min(backoff_s * 2, self._settings.reconnect_s_max)
             await asyncio.sleep(random.uniform(0, backoff_s))  # noqa: S311 - jitter
+        # Whoever runs the link ends it.
+        await asyncio.Event().wait()
 
-    async def _connection(self, version: int, lost: asyncio.Event) -> None:
-        """Connect, and return once the connection is lost. Raises LinkError where it could not be made."""
+    async def _find_out(self, reason: int, loss: Loss) -> None:
+        """Look whether another hub has taken over; a broker need not say so."""
+        where = {"link": self.name, "client_id": self._username}
+        if reason == _SESSION_TAKEN_OVER:
+            loss = Loss.TAKEN_OVER
+            _log.error("Another client has connected with this link's client id (0x8E)", extra=where)
+        if self._ask_lease is not None:
+            await self._ask_lease(loss)
+        if loss is Loss.TAKEN_OVER:
+            _log.error(
+                "No other hub has the lease: a hub with another database or lease name, or a tool, uses this hub's "
+                "account; give it an account and a client id of its own",
+                extra=where,
+            )
+
+    async def _connection(self, version: int, lost: asyncio.Event) -> int | None:
+        """Connect, and return once the connection is lost: the broker's reason if it has closed it, 0 for none.
+
+        Raises LinkError where it could not be made.
+        """
         client = self._new_client(version, lost)
         polite = False
         try:
@@ -166,6 +204,9 @@ class Link:
             )
             self._told()
             silent = await _until_lost(client, lost, self._settings.keepalive_s)
+            if self._left:
+                polite = True
+                return None
             why = "the broker is silent" if silent else client.broken or "the broker has closed it"
             self._spoiled = client.broken is not None
             _log.warning("The %s link to the broker was lost", self.name, extra={"error": why})
@@ -177,6 +218,7 @@ class Link:
             self._client = None
             self._gauge.set(0)
             await _close(client, polite=polite)
+        return None if silent or self._spoiled else client.ended_by
 
     def _new_client(self, version: int, lost: asyncio.Event) -> "_Client":
         properties: dict[str, int] = {}
@@ -271,6 +313,8 @@ class _Client(Client):  # type: ignore[misc] # gmqtt is untyped
     acknowledgements: Acknowledgements
     broken: str | None = None
     """What was wrong with the stream, if that is why it ended."""
+    ended_by: int = 0
+    """The reason code of the broker's DISCONNECT, which only MQTT 5 has; 0: none was given."""
     _is_over = False
     """The transport has let go of its socket. One that was closed with data unsent cannot be aborted after that."""
 
@@ -315,7 +359,7 @@ class _Client(Client):  # type: ignore[misc] # gmqtt is untyped
             acknowledgements = []
             for packet in packets:
                 if not isinstance(packet, Publish):
-                    connection.put_package(Package(packet.first, packet.body))
+                    self._other(connection, packet)
                 elif self.take(packet) and packet.mid:
                     acknowledgements.append(PUBACK + packet.mid)
             if acknowledgements:
@@ -333,6 +377,11 @@ class _Client(Client):  # type: ignore[misc] # gmqtt is untyped
         protocol._read_packet = read_packets  # noqa: SLF001 - see above
         protocol.read = read_a_little
         return connection
+
+    def _other(self, connection: Any, packet: Packet) -> None:  # noqa: ANN401 - gmqtt's own
+        if packet.first == _DISCONNECT and packet.body:
+            self.ended_by = packet.body[0]
+        connection.put_package(Package(packet.first, packet.body))
 
     def _write(self, data: bytes) -> None:
         self._connection._protocol.write_data(data)  # noqa: SLF001 - see above

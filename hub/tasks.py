@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from hub.errors import StepDown
+
 _log = logging.getLogger(__name__)
 
 _CANCEL_AGAIN_S: Final = 3.0
@@ -27,13 +29,11 @@ async def tasks_beside(
     def watch(task: asyncio.Task[None]) -> None:
         if task.cancelled():
             return
-        error = task.exception()
-        if error is None and endless:
-            error = RuntimeError(f"the task {task.get_name()} ended, which it never should")
+        error = _error_of(task, endless=endless)
         if error is not None:
-            _log.error("A task failed", exc_info=error, extra={"task": task.get_name()})
             failed.append(error)
-            owner.cancel()
+            if len(failed) == 1:  # a second cancellation would cut short what the block does at its end
+                owner.cancel()
 
     tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in coroutines.items()]
     for task in tasks:
@@ -49,6 +49,16 @@ async def tasks_beside(
         for task in tasks:
             task.remove_done_callback(watch)
         await end(tasks)
+
+
+def _error_of(task: asyncio.Task[None], *, endless: bool) -> BaseException | None:
+    """Return why the end of a task ends the block, and log it; None if it does not."""
+    error = task.exception()
+    if error is None and endless:
+        error = RuntimeError(f"the task {task.get_name()} ended, which it never should")
+    if error is not None and not isinstance(error, StepDown):
+        _log.error("A task failed", exc_info=error, extra={"task": task.get_name()})
+    return error
 
 
 async def end(tasks: Iterable[asyncio.Task[None]]) -> None:

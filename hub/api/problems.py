@@ -98,6 +98,7 @@ TITLES: Final[dict[str, tuple[int, str]]] = {
     "journal_broken": (503, "The journal of erasures is not as it was written"),
     "journal_unwritable": (503, "The journal of erasures cannot be used"),
     "too_many_viewers": (503, "Too many viewers"),
+    "standby": (503, "Another hub is active"),
     "too_many_exports": (503, "Too many exports"),
 }
 

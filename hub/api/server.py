@@ -2,8 +2,10 @@
 
 import logging
 import re
+import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from typing import Final
 
@@ -21,6 +23,7 @@ _log = logging.getLogger(__name__)
 # How the router names a route whose parameter has a pattern.
 _PATTERN = re.compile(r"\{(\w+):[^}]+\}")
 _Serve = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_BACKLOG: Final = 128
 _FOR_PROGRAMS: Final = ("/api/", "/static/")
 
 
@@ -57,15 +60,31 @@ def application(
     return app
 
 
-async def start(app: web.Application, config: Http) -> web.AppRunner:
-    """Listen. Raises ConfigError if the address is taken."""
+@contextmanager
+def listening(config: Http) -> Iterator[list[socket.socket]]:
+    """Listen on every address of the host for as long as the block lasts. Raises ConfigError if one is taken.
+
+    Whoever connects before something is served there waits in the kernel's queue.
+    """
+    with ExitStack() as stack:
+        try:
+            found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            listeners = []
+            for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+                listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+                listener.setblocking(False)  # noqa: FBT003 - the library's own
+                listeners.append(stack.enter_context(listener))
+        except OSError as error:
+            raise ConfigError(f"cannot listen on {config.host}:{config.port}: {error.strerror or error}") from None
+        yield listeners
+
+
+async def start(app: web.Application, listeners: Sequence[socket.socket]) -> web.AppRunner:
+    """Serve what comes to the listeners, which stay open when the runner ends."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
-    try:
-        await web.TCPSite(runner, config.host, config.port, reuse_address=True).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise ConfigError(f"cannot listen on {config.host}:{config.port}: {error.strerror or error}") from None
+    for listener in listeners:
+        await web.SockSite(runner, listener.dup(), backlog=_BACKLOG).start()
     return runner
 
 

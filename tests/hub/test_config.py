@@ -5,7 +5,8 @@ from typing import get_type_hints
 
 import pytest
 
-from hub.config import Config, is_loopback, load, sections
+from hub.config import Config, load, sections
+from hub.config_sense import is_loopback
 from hub.errors import ConfigError
 from hub.secret_files import read_secret
 

@@ -13,7 +13,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import datetime, tzinfo
 from functools import cache
 from pathlib import Path
@@ -116,6 +116,9 @@ def _replacements(world: World) -> list[tuple[object, str, object]]:
         (hub.links, "Link", links.HubLink),
         (hub.app, "load_key", lambda _: CommandKey(PRIVATE)),
         (hub.app, "start", _no_http),
+        (hub.app, "listening", lambda _: nullcontext([])),
+        # Hubs that share their accounts throw each other out there, as before there was a lease.
+        (hub.app, "Lease", _AlwaysHeld),
         # What goes by the calendar is not modelled.
         *((place, "run", _never) for place in (hub.upkeep.Upkeep, RetentionService, PeopleWatch)),
         # Alarms are raised for real, and stay in memory: their table is not modelled.
@@ -188,6 +191,33 @@ def _count_accounts(metrics: object, accounts: Accounts, in_flight: Callable[[],
 
 def _remember(build: Any) -> None:  # noqa: ANN401 - hub.app's own
     builds[running().name] = build
+
+
+class _AlwaysHeld:
+    """A lease that every hub has."""
+
+    lost = False
+
+    def __init__(self, *_: object) -> None:
+        """Anybody's."""
+
+    async def acquire(self, _: asyncio.Event) -> bool:
+        return True
+
+    async def keep(self) -> None:
+        await asyncio.Event().wait()
+
+    async def confirm(self, _: object) -> None:
+        """It is."""
+
+    async def check_standby(self) -> None:
+        """There are none."""
+
+    async def release(self) -> None:
+        """Nobody waits for it."""
+
+    async def close(self) -> None:
+        """There is nothing to close."""
 
 
 async def _load_places(alarms: Alarms) -> None:

@@ -1,0 +1,70 @@
+"""What no single setting shows: settings that have to fit each other, and addresses."""
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from hub.addresses import check_host
+from hub.errors import ConfigError
+from hub.notify.settings import check_notify
+
+if TYPE_CHECKING:
+    from hub.config import Config
+
+_PUBLIC_URL: Final = re.compile(r"https?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?/?")
+
+
+def check_sense(config: "Config") -> None:
+    """Raise ConfigError for settings that do not fit each other, or that no hub can do with."""
+    for setting, host in (("mqtt.host", config.mqtt.host), ("http.host", config.http.host)):
+        check_host(host, setting)
+    if config.database.dsn is not None and config.database.dsn_file is not None:
+        raise ConfigError("database.dsn and database.dsn_file are both set; one of them is right")
+    if config.http.token_file is None and not is_loopback(config.http.host):
+        raise ConfigError(
+            f"http.host = {config.http.host!r} lets other machines open doors, so http.token_file must name a file "
+            "with a token (or bind to 127.0.0.1)"
+        )
+    if config.commands.open_deadline_ms < config.commands.open_budget_ms:
+        raise ConfigError("commands.open_deadline_ms must not be below commands.open_budget_ms")
+    if config.commands.durable_pause_ms_max < config.commands.durable_pause_ms_min:
+        raise ConfigError("commands.durable_pause_ms_max must not be below commands.durable_pause_ms_min")
+    _check_public_url(config.http.public_url)
+    _check_influx(config)
+    check_notify(config.notify)
+
+
+def _check_public_url(url: str | None) -> None:
+    if url is not None and not _PUBLIC_URL.fullmatch(url):
+        shown = "http.public_url" if "@" in url else f"http.public_url = {url!r}"
+        raise ConfigError(
+            f"{shown} must be where people reach the page, http://host:port or https://host, "
+            "without a path, a name or a password"
+        )
+
+
+def _check_influx(config: "Config") -> None:
+    influx = config.influx
+    if influx.url is None:
+        return
+    if not influx.url.startswith(("http://", "https://")) or "@" in influx.url:
+        raise ConfigError(
+            "influx.url must be http://host:port or https://host:port, without a password in it: "
+            "the token belongs into influx.token_file"
+        )
+    if influx.lag_s * 1000 <= config.database.statement_timeout_ms:
+        raise ConfigError(
+            "influx.lag_s must be longer than database.statement_timeout_ms: rows of a write that still goes on "
+            "would be passed over"
+        )
+    if "" in influx.extra_fields:
+        raise ConfigError("influx.extra_fields has an empty name")
+    if influx.bucket == influx.statistics_bucket and influx.retention_days != influx.statistics_retention_days:
+        raise ConfigError(
+            "influx.bucket and influx.statistics_bucket are the same, and are to be kept for different times: "
+            "name two buckets, or give both one period"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host name or address can only be this machine."""
+    return host in {"localhost", "::1"} or host.startswith("127.")
