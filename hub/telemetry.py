@@ -16,7 +16,7 @@ from hub.core.accounting import Outcome, Tally
 from hub.core.clocks import Clocks
 from hub.core.fairness import Limit, Shares, records_in
 from hub.core.fleet import Fleet
-from hub.core.samples import Identity, Seen, is_late, sampled_at, sent_at
+from hub.core.samples import Identity, Seen, is_late, is_stamped_now, sampled_at, sent_at
 from hub.deliveries import Delivery
 from hub.errors import CursorConflict, StoreRejected, StoreUnavailable
 from hub.metrics import Metrics
@@ -28,8 +28,8 @@ from hub.store.rows import ReadingUnit
 from hub.store.timescale import Store
 from hub.tail import DROPPED, DUPLICATE, TAKEN, Tail
 from wire.errors import Reason, WireError
-from wire.messages import Clock, decode_telemetry
 from wire.messages import Telemetry as Message
+from wire.messages import decode_telemetry
 from wire.salvage import Spoiled, raw_samples, salvage_samples
 from wire.topics import Channel, parse
 
@@ -168,8 +168,8 @@ class Telemetry:
         """Take a message that was read. `places`: where its samples are in the payload, if some are spoiled."""
         parts = self._parts
         samples = message.samples
-        synced = message.clock is Clock.SYNCED and -_FRESH_MS_MAX <= received_ms - message.at <= _FRESH_MS_MAX
-        boot_clock = None if synced else parts.clocks.at(locker, now_ms)
+        is_now = is_stamped_now(message, received_ms, _FRESH_MS_MAX)
+        boot_clock = None if is_now else parts.clocks.at(locker, now_ms)
         sent = sent_at(message, received_ms, boot_clock)
         times = [sampled_at(message, sample, sent) for sample in samples]
         rows = [
@@ -180,7 +180,8 @@ class Telemetry:
             _identity(message, sample.boot, sample.t, row) for sample, row in zip(samples, rows, strict=True)
         ]
         # From here on the message is good, and changes what the hub knows.
-        if not is_late(message, boot_clock, _FRESH_MS_MAX):
+        reachable = parts.fleet.lockers[locker].reachable
+        if is_now or not is_late(message, boot_clock, _FRESH_MS_MAX, reachable=reachable):
             parts.clocks.observe(locker, message.boot, message.t, now_ms)
             parts.fleet.heard(locker, now_ms=now_ms, at=clock.wall(), in_order=False)
         verdicts, first = parts.seen.take(locker, identities)

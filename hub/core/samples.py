@@ -53,9 +53,21 @@ def sent_at(message: Telemetry, received_ms: int, boot_clock: tuple[UUID, int] |
     return Timed(received_ms, TimeSource.RECEIPT) if by_boot is None else Timed(by_boot, TimeSource.BOOT)
 
 
-def is_late(message: Telemetry, boot_clock: tuple[UUID, int] | None, late_ms: int) -> bool:
-    """Say whether a message is more than `late_ms` behind its locker's clock, as far as the hub knows it."""
-    return boot_clock is not None and boot_clock[0] == message.boot and boot_clock[1] - message.t > late_ms
+def is_stamped_now(message: Telemetry, received_ms: int, late_ms: int) -> bool:
+    """Say whether a synced clock stamped a message within `late_ms` of when it was received, before or after."""
+    return message.clock is Clock.SYNCED and abs(received_ms - message.at) <= late_ms
+
+
+def is_late(message: Telemetry, boot_clock: tuple[UUID, int] | None, late_ms: int, *, reachable: bool) -> bool:
+    """Say whether a message may be more than `late_ms` behind its locker's clock.
+
+    The broker keeps telemetry for a hub that is away, and hands it over as if it came now, also of lockers that
+    have died meanwhile. So where the hub does not know that clock, a message is late unless its locker is
+    `reachable` as it is; and so is one of another boot than the one that is heard.
+    """
+    if boot_clock is None:
+        return not reachable
+    return boot_clock[0] != message.boot or boot_clock[1] - message.t > late_ms
 
 
 def sampled_at(message: Telemetry, sample: Sample, sent: Timed) -> Timed:

@@ -46,11 +46,12 @@ def dsn(plain_postgres: Cluster) -> Iterator[str]:
         yield name
 
 
-async def say(locker: Agent, count: int, *, clock: Clock = Clock.SYNCED) -> list[int]:
+async def say(locker: Agent, count: int, *, clock: Clock = Clock.SYNCED, ago_ms: int = 0) -> list[int]:
     """Send so many messages of one sample each; return their `outbox_events`, which number them."""
     numbers = []
     for _ in range(count):
-        up = locker.up() | {"clock": clock}
+        up = locker.up()
+        up |= {"clock": clock, "at": up["at"] - ago_ms}
         number = up["t"] % 2**31
         await locker.publish(
             Channel.TELEMETRY, encode(Telemetry(**up, samples=[Sample(t=up["t"], outbox_events=number)]))
@@ -66,6 +67,10 @@ def stored(dsn: str) -> list[int]:
 
 async def owed(one: Scene, count: int) -> bool:
     return (await one.metrics())[OWED] == count
+
+
+async def is_online(one: Scene, locker: str) -> bool:
+    return bool((await one.locker(locker))["state"] == "online")
 
 
 async def has(dsn: str, numbers: list[int]) -> bool:
@@ -112,6 +117,29 @@ async def test_what_is_not_committed_comes_again_to_the_next_hub(
             after = await say(locker, 3)
             await eventually(lambda: has(dsn, before + held + while_away + after), "the session is not stuck")
             await hub.balanced("sample")
+
+
+@pytest.mark.parametrize("clock", [Clock.SYNCED, Clock.HOLDOVER])
+async def test_a_locker_that_died_while_the_hub_was_away_is_not_online_after_its_start(
+    broker: MosquittoBroker, dsn: str, tmp_path: Path, clock: Clock
+) -> None:
+    """Its presence stands at the broker as online, for nobody published its will, and its telemetry comes now."""
+    async with agent(broker) as locker:
+        async with scene(broker, dsn, tmp_path, forget=False) as hub:
+            await locker.presence()
+            await eventually(lambda: is_online(hub, "berlin-01"), "the locker is there")
+        # What it said a minute ago, before it died: the broker had it for the hub all the time.
+        locker.behind_ms = 60_000
+        held = await say(locker, 3, clock=clock, ago_ms=60_000)
+    async with scene(broker, dsn, tmp_path) as hub:
+        await eventually(lambda: has(dsn, held), "what was held is stored")
+        shown = await hub.locker("berlin-01")
+        assert (shown["state"], shown["last_heard"]) == ("offline", None)
+        assert {door["state"] for door in shown["doors"]} == {"unknown"}
+        assert (await hub.post("/api/v1/lockers/berlin-01/commands", json={"kind": "open", "door": 1}))[0] == 409
+        async with agent(broker) as locker:
+            await locker.presence(session=2)
+            await eventually(lambda: is_online(hub, "berlin-01"), "the locker is back")
 
 
 @VERSIONS

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.samples import RECENT_MAX, Identity, Seen, Timed, is_late, sampled_at, sent_at
+from hub.core.samples import RECENT_MAX, Identity, Seen, Timed, is_late, is_stamped_now, sampled_at, sent_at
 from hub.core.timing import EARLIEST_MS, TimeSource
 from tests.wire.strategies import AT_MS_MAX, telemetries
 from wire.messages import Clock, Sample, Telemetry
@@ -65,11 +65,25 @@ def test_without_a_synced_clock_the_boot_clock_says_how_late_a_message_is() -> N
         assert sent_at(message(clock), RECEIVED, None) == (RECEIVED, RECEIPT)
 
 
-def test_a_message_is_late_only_by_a_clock_that_is_known() -> None:
-    assert is_late(message(), (BOOT, 505_001), 5000)
-    assert not is_late(message(), (BOOT, 505_000), 5000)
-    assert not is_late(message(), (OTHER, 505_001), 5000)
-    assert not is_late(message(), None, 5000)
+def test_a_message_is_late_unless_a_clock_that_is_known_says_otherwise() -> None:
+    for reachable in (False, True):
+        assert is_late(message(), (BOOT, 505_001), 5000, reachable=reachable)
+        assert not is_late(message(), (BOOT, 505_000), 5000, reachable=reachable)
+        assert is_late(message(), (OTHER, 500_000), 5000, reachable=reachable)
+
+
+def test_without_a_clock_only_a_locker_that_is_there_is_believed() -> None:
+    assert is_late(message(), None, 5000, reachable=False)
+    assert not is_late(message(), None, 5000, reachable=True)
+
+
+@pytest.mark.parametrize(
+    ("off_ms", "is_now"), [(0, True), (5000, True), (-5000, True), (5001, False), (-5001, False)]
+)
+def test_a_synced_clock_says_that_a_message_is_of_now(off_ms: int, is_now: bool) -> None:  # noqa: FBT001 - a parameter
+    one = message()
+    assert is_stamped_now(one, one.at + off_ms, 5000) is is_now
+    assert not is_stamped_now(message(Clock.HOLDOVER), one.at, 5000)
 
 
 def test_a_samples_age_is_what_the_boot_clock_says() -> None:
