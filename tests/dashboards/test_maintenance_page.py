@@ -1,6 +1,6 @@
 import pytest
 from aiohttp import web
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.dashboards.axe import axe
 from tests.dashboards.conftest import Open
@@ -159,3 +159,42 @@ async def test_a_phone_needs_no_sideways_scrolling(window: Open) -> None:
 async def times(page: Page, begins: str, ends: str) -> None:
     await page.get_by_label("From", exact=True).fill(begins)
     await page.get_by_label("To", exact=True).fill(ends)
+
+
+TWICE = """
+async () => {
+  const { check, fieldTime } = await import('/static/app/windows.js');
+  const { momentOfField } = await import('/static/app/moment.js');
+  const now = Date.parse('2026-11-01T05:00:30Z');
+  const draft = {
+    where: 'site', name: 'Berlin', door: '', why: 'works', from: fieldTime(now), to: fieldTime(now + 1.2e6),
+  };
+  const { wrong, wanted } = check(draft, [], now, { sites: [], lockers: new Map() });
+  return [wrong, wanted?.starts_at, wanted?.ends_at, Number.isNaN(momentOfField('soon', 0))];
+}
+"""
+FIELD = """
+async ([text, after]) => {
+  const { momentOfField } = await import('/static/app/moment.js');
+  return new Date(momentOfField(text, Date.parse(after))).toISOString();
+}
+"""
+
+
+async def test_in_the_hour_that_comes_twice_maintenance_can_be_planned(browser: Browser) -> None:
+    """In St. John's, 1:30 came at 4:00 UTC, and now comes again, at 5:00."""
+    async with working().serve() as hub:
+        context = await browser.new_context(timezone_id="America/St_Johns")
+        page = await context.new_page()
+        await page.goto(hub.base)
+        planned = await page.evaluate(TWICE)
+        assert planned == [{}, "2026-11-01T05:00:00.000Z", "2026-11-01T05:20:00.000Z", True]
+        for text, after, moment in (
+            ("2026-11-01T01:30", "2026-11-01T03:00Z", "2026-11-01T04:00"),
+            ("2026-11-01T01:30", "2026-11-01T04:01Z", "2026-11-01T05:00"),
+            ("2026-10-31T01:30", "2026-11-01T03:00Z", "2026-10-31T04:00"),
+            ("2026-11-01T03:30", "2026-11-01T09:00Z", "2026-11-01T07:00"),
+            ("2027-03-14T02:30", "2027-03-14T09:00Z", "2027-03-14T06:00"),
+        ):
+            assert await page.evaluate(FIELD, [text, after]) == f"{moment}:00.000Z"
+        await context.close()

@@ -43,3 +43,19 @@ export function localText(at) {
   const local = new Date(at.getTime() - at.getTimezoneOffset() * 60_000);
   return local.toISOString().slice(0, 19);
 }
+
+/** Clocks are put back by two hours at most, and never twice within these. */
+const PUT_BACK_MS = 3 * 3_600_000;
+
+/**
+ * The moment that a date-time field names, in ms; NaN where it names none. In the hour that the clocks show twice it is
+ * the first one, unless that lies before `notBeforeMs`: what somebody plans now is not of an hour ago.
+ * @param {string} text @param {number} notBeforeMs
+ */
+export function momentOfField(text, notBeforeMs) {
+  const first = Date.parse(text);
+  if (!(first < notBeforeMs)) return first;
+  const offset = (/** @type {number} */ at) => new Date(at).getTimezoneOffset() * 60_000;
+  const second = first + offset(first + PUT_BACK_MS) - offset(first);
+  return second > first && localText(new Date(second)) === localText(new Date(first)) ? second : first;
+}

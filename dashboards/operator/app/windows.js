@@ -7,6 +7,8 @@
  * @typedef {{site?: string, locker?: string, door?: number, starts_at: string, ends_at: string, why: string}} Wanted
  */
 
+import { momentOfField } from "./moment.js";
+
 /** @type {Record<Window["state"], string>} */
 export const WINDOW_WORDS = { planned: "Planned", running: "Running", over: "Over", ended: "Ended early" };
 
@@ -39,8 +41,8 @@ export function check(draft, windows, nowMs, fleet) {
     if (!Number.isInteger(number) || number < 1) wrong.door = "A door has a number from 1 on.";
     else if (locker && number > locker.door_counts.total) wrong.door = `${name} has ${locker.door_counts.total} doors.`;
   }
-  const from = Date.parse(draft.from);
-  const to = Date.parse(draft.to);
+  const from = momentOfField(draft.from, nowMs - NOW_SLACK_MS);
+  const to = momentOfField(draft.to, nowMs);
   if (Number.isNaN(from)) wrong.from = "Say when it begins.";
   if (Number.isNaN(to)) wrong.to = "Say when it ends.";
   else if (!Number.isNaN(from) && to <= from) wrong.to = "It ends before it begins.";

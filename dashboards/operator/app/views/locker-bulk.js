@@ -4,7 +4,7 @@ import { html, nothing } from "../../vendor/lit.js";
 import { acknowledgedWords, eachOf, jobAddress, skippedWords, sorted } from "../bulk.js";
 import { View } from "../element.js";
 import { number, some } from "../format.js";
-import { localText } from "../moment.js";
+import { localText, momentOfField } from "../moment.js";
 
 /**
  * @import {BulkKind} from "../bulk.js"
@@ -13,6 +13,8 @@ import { localText } from "../moment.js";
 
 const LISTED_MAX = 12;
 const MAINTENANCE_HOURS = 2;
+/** What somebody typed as now may be so long ago when they send it. */
+const NOW_SLACK_MS = 600_000;
 
 /** @type {Record<BulkKind, {word: string, title: string, go: string}>} */
 const KINDS = {
@@ -159,8 +161,9 @@ export class LockerBulk extends View {
 
   /** @param {FormData} form */
   async #plan(form) {
-    const starts = new Date(String(form.get("from")));
-    const ends = new Date(String(form.get("until")));
+    const now = this.app.now();
+    const starts = new Date(momentOfField(String(form.get("from")), now - NOW_SLACK_MS));
+    const ends = new Date(momentOfField(String(form.get("until")), now));
     if (!(ends > starts)) {
       this.problem = "It has to end after it begins.";
       return;
