@@ -26,6 +26,16 @@ PAGE: Final = Page(OPERATOR)
 
 Json = dict[str, Any]
 
+_ports: dict[int, None] = {}
+"""Ports that hubs of this process had before: a browser that finds the same origin again has its files already."""
+_ports_in_use: set[int] = set()
+
+
+async def _keep_files(request: web.Request, response: web.StreamResponse) -> None:
+    """Let the browser keep the page's files, which do not change between tests, and not ask for each again."""
+    if request.path.startswith("/static/"):
+        response.headers["Cache-Control"] = "max-age=3600"
+
 
 @dataclass
 class FakeHub:
@@ -123,10 +133,16 @@ class FakeHub:
         app.router.add_route("*", "/api/v1/{path:.+}", self._answer)
         for route in PAGE.routes():
             app.router.add_route(route.method, route.path, route.serve)
+        app.on_response_prepare.append(_keep_files)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = next((port for port in _ports if port not in _ports_in_use), 0)
+        try:
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+        except OSError:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]
+        _ports_in_use.add(port)
         self.base = f"http://{host}:{port}"
         try:
             yield self
@@ -134,6 +150,8 @@ class FakeHub:
             self.closed = True
             await self.cut()
             await runner.cleanup()
+            _ports_in_use.discard(port)
+            _ports[port] = None
 
     def _admits(self, request: web.Request) -> bool:
         return self.token is None or request.cookies.get(COOKIE) == self.token

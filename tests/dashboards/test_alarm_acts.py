@@ -42,7 +42,7 @@ async def test_acknowledging_is_undone_by_one_press(window: Open) -> None:
     takes(hub, "acknowledge")
     undone = takes(hub, "unacknowledge")
     async with hub.serve():
-        one = await window(hub)
+        one = await window(hub, own=True)
         await one.page.clock.install()
         page = await one.go("/alarms")
         await row(page, FORCED).get_by_role("button", name="Acknowledge").click()

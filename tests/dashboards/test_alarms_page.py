@@ -111,7 +111,7 @@ async def test_nonsense_in_the_address_says_so(window: Open) -> None:
 async def test_rows_hold_still_while_pointed_at_and_new_ones_are_announced(window: Open) -> None:
     hub = alarming(JAM, LEFT)
     async with hub.serve():
-        one = await window(hub)
+        one = await window(hub, own=True)
         await one.page.clock.install()
         page = await one.go("/alarms")
         await row(page, LEFT).hover()

@@ -44,7 +44,7 @@ async def test_a_lost_connection_is_said_and_mended(window: Open) -> None:
 
 async def test_silence_is_tested_and_then_called_stale(window: Open) -> None:
     async with fleet(3).serve() as hub:
-        one = await window(hub)
+        one = await window(hub, own=True)
         await one.page.clock.install()
         page = await one.go("/lockers")
         await expect(page.locator(".connection")).to_have_text("Live")

@@ -79,7 +79,7 @@ async def test_a_diff_changes_its_row_and_the_counts(window: Open) -> None:
 
 async def test_rows_hold_still_while_they_are_pointed_at(window: Open) -> None:
     async with fleet(25).serve() as hub:
-        one = await window(hub)
+        one = await window(hub, own=True)
         await one.page.clock.install()
         page = await one.go("/lockers")
         rows = page.locator("[data-locker]")

@@ -135,7 +135,7 @@ async def test_a_click_on_a_cell_opens_its_locker(window: Open) -> None:
 
 async def test_only_cells_that_changed_are_drawn_again(window: Open) -> None:
     async with troubled().serve() as hub:
-        one = await window(hub)
+        one = await window(hub, own=True)
         await one.page.add_init_script(MARKS)
         page = await one.go("/")
         await page.wait_for_function(MARKED, arg=25)

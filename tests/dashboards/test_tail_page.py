@@ -101,7 +101,7 @@ async def test_what_is_shown_is_copied_as_json(window: Open, way: str) -> None:
     hub = fleet(3)
     hub.views[VIEW] = {"messages": [message(1), message(2, channel="state")]}
     async with hub.serve():
-        one = await window(hub)
+        one = await window(hub, own=True)
         await one.page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=hub.base)
         if way == "without":
             await one.page.add_init_script("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")

@@ -21,7 +21,7 @@ def alarmed() -> FakeHub:
 
 async def test_pages_follow_one_another_by_themselves(window: Open) -> None:
     async with alarmed().serve() as hub:
-        one = await window(hub)
+        one = await window(hub, own=True)
         await one.page.clock.install()
         page = await one.go("/wall?rotate=20&pages=overview,alarms,site:Berlin")
         title = page.get_by_role("heading", level=1)
@@ -41,7 +41,7 @@ async def test_pages_follow_one_another_by_themselves(window: Open) -> None:
 
 async def test_it_is_held_and_turned_by_hand_and_left(window: Open) -> None:
     async with alarmed().serve() as hub:
-        one = await window(hub)
+        one = await window(hub, own=True)
         await one.page.clock.install()
         page = await one.go("/wall?rotate=5&pages=overview,alarms")
         title = page.get_by_role("heading", level=1)
