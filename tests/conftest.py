@@ -19,6 +19,20 @@ _OF_A_LIBRARY = "aiomqtt.exceptions"
 """aiomqtt leaves how a link ended in a future that is read only by whoever waits for messages then."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="also what is marked `long`: whole matrices, many seeds")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked `long`, unless all is asked for."""
+    if config.getoption("--all"):
+        return
+    long = [item for item in items if item.get_closest_marker("long") is not None]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item.get_closest_marker("long") is None]
+
+
 class _Kept(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.ERROR)

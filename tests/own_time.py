@@ -32,7 +32,7 @@ _sharing: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "long: may take longer than 20 s")
+    config.addinivalue_line("markers", "long: runs with --all only, and may take longer than 20 s")
 
 
 @pytest.hookimpl(wrapper=True)
