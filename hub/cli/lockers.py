@@ -35,6 +35,10 @@ _Tags = Annotated[list[str] | None, typer.Option("--tag", help="A word to find i
 @locker_app.command("add")
 def locker_add(
     ids: Annotated[list[str], typer.Argument(help="One or more ids: 1 to 32 of a-z, 0-9 and -.")],
+    *,
+    if_missing: Annotated[
+        bool, typer.Option("--if-missing", help="Leave those alone that are there, and be content.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="What people call it; the id by default.")] = None,
     site: Annotated[str, typer.Option(help="Where it is.")] = "",
     doors: Annotated[int, typer.Option(min=1, max=999, help="How many doors.")] = 16,
@@ -67,9 +71,9 @@ def locker_add(
         return [spec.id for spec in specs if not await store.add_locker(spec)]
 
     taken = with_store(load(config), add)
-    if taken:
+    if taken and not if_missing:
         fail(f"already in the registry, and left as they are: {', '.join(taken)}")
-    typer.echo(f"added {len(ids)}")
+    typer.echo(f"added {len(ids) - len(taken)}")
 
 
 @locker_app.command("list")

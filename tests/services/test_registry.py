@@ -162,6 +162,9 @@ def test_the_command_line_changes_the_registry(dsn: str, monkeypatch: pytest.Mon
     monkeypatch.setenv("HUB_DATABASE_DSN", dsn)
     given = ("--address", " Straße 1 ", "--serial", "CU-1", "--tag", "x", "--tag", "x")
     assert hub_locker("add", "berlin-01", *given) == (0, "added 1\n")
+    assert hub_locker("add", "--if-missing", "berlin-01", "berlin-77", "--site", "Elsewhere") == (0, "added 1\n")
+    assert hub_locker("add", "--if-missing", "berlin-01", "berlin-77") == (0, "added 0\n")
+    assert hub_locker("add", "berlin-01", "berlin-77")[0] == 1
     changes = ("--serial", "CU-2", "--tag", "a", "--tag", "b", "--by", "anna")
     assert hub_locker("set", "berlin-01", *changes) == (0, "changed\n")
     assert hub_locker("service", "berlin-01", "3", "out", "--reason", "bent") == (0, "door 3 is out of service\n")
