@@ -1,5 +1,6 @@
 """`hub doctor`: how the database is, what is wrong with it, and what to do."""
 
+import asyncio
 import os
 
 import orjson
@@ -7,28 +8,35 @@ import typer
 
 from hub import clock
 from hub import config as settings
+from hub.broker_check import check_broker
 from hub.cli.options import ConfigOption, JsonOption
-from hub.core.doctor import Facts, Finding, Series, Task, judge, size
+from hub.core.doctor import Facts, Finding, Series, Task, size
 from hub.errors import ConfigError
+from hub.online_check import database_findings
 from hub.retention.run import parse_file
-from hub.store.doctor import examine
+from hub.setup_check import check_setup
 
 _TABLES_SHOWN = 8
 
 
 def doctor(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Look at the database: schema, sizes, compression, upkeep, retention. Exit status 1 if something is wrong."""
+    """Look at the database (schema, sizes, compression, upkeep, retention), at the broker and at the files.
+
+    Exit status 1 if something is wrong.
+    """
     loaded = settings.load(config, os.environ)
-    began = clock.wall()
-    facts = examine(loaded.dsn())
-    # Between the two looks at our clock the database looked at its own.
-    ahead_s = max((began - facts.at).total_seconds(), 0) or min((clock.wall() - facts.at).total_seconds(), 0)
-    found = judge(facts, pool_connections_max=loaded.database.connections_max, clock_ahead_s=ahead_s)
+    facts, found = database_findings(loaded)
     policy = None
     try:
         policy = parse_file(loaded.retention.policy_file, None).version
     except ConfigError as error:
         found.insert(0, Finding(f"retention does not run, and deletes nothing: {error}"))
+    # Of the policy it was said above, with what it means.
+    found += [
+        one for one in check_setup(loaded, clock.wall()) if not any(one.text in other.text for other in found)
+    ]
+    found += asyncio.run(check_broker(loaded, accounts=False))
+    found.sort(key=lambda one: not one.trouble)
     if as_json:
         said = {"facts": facts, "policy": policy, "findings": found}
         typer.echo(orjson.dumps(said, option=orjson.OPT_INDENT_2).decode())

@@ -39,6 +39,22 @@ def examine(dsn: str) -> Facts:
         return _Look(conn).facts(missing)
 
 
+def lacking_rights(dsn: str) -> list[str]:
+    """Return what the role lacks to run a hub, one thing each. Raises as `connected`."""
+    with connected(dsn, "lockerhub doctor", _OPTIONS) as conn:
+        # A role without any right on the schema has no current one.
+        if conn.execute(statement("doctor_schema")).fetchone() == (None,):
+            return ["USAGE on the schema public"]
+        return [str(row[0]) for row in conn.execute(statement("doctor_grants")).fetchall()]
+
+
+def hubs_connected(dsn: str) -> int:
+    """Return how many connections hubs and their command lines have to the database. Raises as `connected`."""
+    with connected(dsn, "lockerhub doctor", _OPTIONS) as conn:
+        row = conn.execute(statement("doctor_hubs")).fetchone()
+        return 0 if row is None else int(row[0])
+
+
 class _Look:
     def __init__(self, conn: psycopg.Connection) -> None:
         self._conn = conn

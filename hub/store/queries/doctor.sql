@@ -66,3 +66,26 @@ SELECT (SELECT max(sealed_at) FROM retention_run) AS sealed_at,
 
 -- doctor_has --
 SELECT to_regclass(%(table)s) IS NOT NULL AS yes
+
+-- doctor_grants --
+-- What the role lacks to run a hub: each row is one thing. Tables are written, and changed by who owns them.
+SELECT format('CREATE on the schema %s', current_schema()) AS lacks
+WHERE NOT has_schema_privilege(current_user, current_schema(), 'CREATE')
+UNION ALL
+SELECT format('%s on the table %s', p.name, c.relname) FROM pg_class c
+CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) AS p (name)
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+  AND NOT has_table_privilege(current_user, c.oid, p.name)
+UNION ALL
+SELECT format('the ownership of the table %s', c.relname) FROM pg_class c
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+  AND NOT pg_has_role(current_user, c.relowner, 'USAGE')
+ORDER BY 1
+
+-- doctor_schema --
+SELECT current_schema()
+
+-- doctor_hubs --
+SELECT count(*) AS count FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'lockerhub%'
+  AND application_name NOT IN ('lockerhub doctor', 'lockerhub check')

@@ -24,9 +24,11 @@ SELECT pg_advisory_lock(7165018441)
 SELECT pg_advisory_unlock(7165018441)
 
 -- timescaledb_available --
+-- The setting is there if the library is loaded at the server's start, without which the extension cannot be created. An
+-- ordinary role may not look at shared_preload_libraries itself.
 SELECT default_version, installed_version
 FROM pg_available_extensions
-WHERE name = 'timescaledb' AND current_setting('shared_preload_libraries') LIKE '%%timescaledb%%'
+WHERE name = 'timescaledb' AND current_setting('timescaledb.max_background_workers', true) IS NOT NULL
 
 -- timescaledb_create --
 CREATE EXTENSION IF NOT EXISTS timescaledb
