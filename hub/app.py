@@ -147,6 +147,7 @@ async def running(config: Config, stop: asyncio.Event | None = None) -> AsyncIte
         stack.push_async_callback(build.socket.close)
         # Callers who wait for their command's end are still answered, and new ones told to come again.
         stack.push_async_callback(build.settle)
+        stack.push_async_callback(build.retire)
         _log.info("The hub is up", extra={"page": page_url(config), "hub": build.id, "version": __version__})
         yield Hub(
             build.accounts, build.fleet, store, build.dispatch, build.jobs, build.metrics, build.links.all,
@@ -170,6 +171,7 @@ class _Build:
         self.config = config
         self.id = str(uuid4())
         self.metrics = metrics = Metrics(__version__)
+        self.retiring = False
         self.accounts = Accounts()
         self.clocks = Clocks()
         self.fleet = Fleet(silent_after_ms=config.intake.silent_after_s * 1000)
@@ -268,6 +270,7 @@ class _Build:
         self.links = Links(
             config, metrics, UUID(self.id),
             Receivers(self.intake.receive, self.telemetry.deliver, self.dispatch.receive), self.lease.confirm,
+            lambda: len(self.fleet.lockers),
         )  # fmt: skip
         self.receipts.use(self.links.ingest)
         self.registry.tell(self._registry_changed)
@@ -340,7 +343,9 @@ class _Build:
             *health_routes(self.health),
             *page.routes(),
         ]
-        service = Service(self.metrics, self.checks, lambda: document(routes, __version__), __version__)
+        service = Service(
+            self.metrics, self.checks, lambda: document(routes, __version__), __version__, lambda: self.retiring
+        )
         routes += service.routes()
         return application(routes, auth, self.metrics, config.http, page.lost())
 
@@ -385,8 +390,14 @@ class _Build:
             "ledger.watch": watch_ledgers(self.ledgers, self.metrics, self.config.service.ledger_watch_s),
         }
 
+    async def retire(self) -> None:
+        """Say that this hub is about to stop, and serve on until that has been seen."""
+        self.retiring = True
+        if not self.lease.lost:
+            await asyncio.sleep(self.config.service.lame_duck_s)
+
     async def settle(self) -> None:
-        """Let commands in flight end, within their deadline; say goodbye; take no more.
+        """Let commands in flight end, for a while; say goodbye; take no more.
 
         Where another hub took over, nothing comes any more, and there is nothing to say to anybody.
         """

@@ -44,7 +44,7 @@ class Commanding:
         metrics: Metrics,
     ) -> None:
         self._remembered_max = config.commands.remembered_max
-        self._drain_s = config.commands.open_deadline_ms / 1000
+        self._settle_s = config.service.settle_s
         self.store = CommandStore(store)
         self.rows: Batcher[Told] = Batcher(
             "command",
@@ -92,9 +92,12 @@ class Commanding:
         return {"dispatch.deadlines": self.dispatch.run(), "durable": self.durable.run()}
 
     async def settle(self, *, patient: bool = True) -> None:
-        """Take no more commands, and let instant ones in flight end, within their deadline, unless in a hurry."""
+        """Take no more commands, let instant ones in flight end for a while, and answer whoever waits for one.
+
+        Not `patient`: those in flight are another hub's already.
+        """
         self.durable.rest()
-        await self.dispatch.drain(self._drain_s if patient else 0)
+        await self.dispatch.drain(self._settle_s if patient else 0)
 
 
 class CommandSink:

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from hub.config_sense import check_sense
 from hub.errors import ConfigError
+from hub.influx.settings import Influx
 from hub.intake_settings import Intake
 from hub.masking import Secret
 from hub.notify.settings import Notify
@@ -138,7 +139,11 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The process."""
 
     spread_s: Annotated[float, Meta(ge=0, le=3600)] = 5.0
-    """Over how long agents spread what they send when the hub comes back."""
+    """The longest over which agents spread what they send when the hub comes back; a small fleet needs less."""
+    lame_duck_s: Annotated[float, Meta(ge=0, le=600)] = 0.0
+    """How long a stopping hub serves on while `/readyz` already says 503: as long as a balancer takes to see it."""
+    settle_s: Annotated[float, Meta(ge=0, le=60)] = 0.5
+    """How long a stopping hub waits for replies to commands in flight. Later ones go to the next hub."""
     drain_s: Seconds = 8.0
     """How long a stopping hub writes what it has taken."""
     registry_poll_s: Seconds = 2.0
@@ -161,47 +166,6 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The periods, if they are not those that come with the hub."""
     trusted_key_files: list[str] = []
     """Public halves of keys that signed proofs before the present one."""
-
-
-class Influx(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A second home for telemetry and door statistics: InfluxDB 2, or what has its write API. Off without `url`."""
-
-    url: str | None = None
-    token_file: str | None = None
-    """A file whose one line is the API token; some servers need none."""
-    org: str = "lockerhub"
-    bucket: str = "lockerhub"
-    """Where telemetry goes."""
-    statistics_bucket: str = "lockerhub-statistics"
-    """Where the doors' counts by the hour go."""
-    retention_days: Annotated[int, Meta(ge=1, le=36_500)] = 397
-    """How long the bucket should keep telemetry: thirteen months. What is older is not sent."""
-    statistics_retention_days: Annotated[int, Meta(ge=1, le=36_500)] = 2557
-    """The same of the statistics: seven years."""
-    set_retention: bool = False
-    """Set these periods in the buckets where they differ, instead of only saying so."""
-    precision: Literal["s", "ms", "us", "ns"] = "ms"
-    """Of the timestamps. Samples of one locker within one unit would be one point."""
-    extra_fields: list[str] = []
-    """Which of the further numbers of telemetry (`extra`) are sent too."""
-    tls_ca_file: str | None = None
-    """The authority to trust for https, instead of the system's."""
-    gzip: bool = True
-    timeout_s: Seconds = 10.0
-    """For one request."""
-    poll_s: Seconds = 5.0
-    """How often new rows are looked for."""
-    late_poll_s: Seconds = 600.0
-    """The same for rows that were more than two days old when they came."""
-    lag_s: Seconds = 30.0
-    """How far the sink stays behind the tables: longer than a transaction that writes may take."""
-    batch_rows_max: Annotated[int, Meta(ge=1, le=100_000)] = 5000
-    batch_bytes_max: Annotated[int, Meta(ge=1000, le=50_000_000)] = 1_000_000
-    """One request, before compression."""
-    retry_s_max: Seconds = 60.0
-    """The longest pause before the same batch is sent again, even if the server asks for more."""
-    refused_s: Seconds = 300.0
-    """The pause after an answer that somebody has to do something about: token, bucket, address."""
 
 
 class Exports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from hub.addresses import check_host
 from hub.errors import ConfigError
+from hub.influx.settings import check_influx
 from hub.notify.settings import check_notify
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def check_sense(config: "Config") -> None:
     if config.commands.durable_pause_ms_max < config.commands.durable_pause_ms_min:
         raise ConfigError("commands.durable_pause_ms_max must not be below commands.durable_pause_ms_min")
     _check_public_url(config.http.public_url)
-    _check_influx(config)
+    check_influx(config.influx, config.database.statement_timeout_ms)
     check_notify(config.notify)
 
 
@@ -39,29 +40,6 @@ def _check_public_url(url: str | None) -> None:
         raise ConfigError(
             f"{shown} must be where people reach the page, http://host:port or https://host, "
             "without a path, a name or a password"
-        )
-
-
-def _check_influx(config: "Config") -> None:
-    influx = config.influx
-    if influx.url is None:
-        return
-    if not influx.url.startswith(("http://", "https://")) or "@" in influx.url:
-        raise ConfigError(
-            "influx.url must be http://host:port or https://host:port, without a password in it: "
-            "the token belongs into influx.token_file"
-        )
-    if influx.lag_s * 1000 <= config.database.statement_timeout_ms:
-        raise ConfigError(
-            "influx.lag_s must be longer than database.statement_timeout_ms: rows of a write that still goes on "
-            "would be passed over"
-        )
-    if "" in influx.extra_fields:
-        raise ConfigError("influx.extra_fields has an empty name")
-    if influx.bucket == influx.statistics_bucket and influx.retention_days != influx.statistics_retention_days:
-        raise ConfigError(
-            "influx.bucket and influx.statistics_bucket are the same, and are to be kept for different times: "
-            "name two buckets, or give both one period"
         )
 
 

@@ -234,7 +234,10 @@ class Dispatch:
                 self._changed(entry, state=True)
 
     async def drain(self, timeout_s: float) -> None:
-        """Take no more commands, and let those in flight end, within the time."""
+        """Take no more commands, let those in flight end, within the time, and answer whoever still waits.
+
+        What ends later is taken in by the next hub: by the locker's reply, or from its ledger.
+        """
         self._draining = True
         try:
             async with asyncio.timeout(timeout_s):
@@ -243,6 +246,9 @@ class Dispatch:
                     await self._settled.wait()
         except TimeoutError:
             _log.warning("Commands are left in flight", extra={"commands": len(self._book)})
+        finally:
+            # A door that nobody opens after its pulse would be waited for in vain, and the hub's end with it.
+            self._news.end_waiting()
 
     def _submit(self, command: UUID, order: Order, asked_ms: float | None) -> Accepted | Refused:
         known = self._book.repeat(command, order)

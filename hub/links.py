@@ -19,6 +19,8 @@ from wire.messages import PROTOCOL, HubState, encode
 from wire.topics import HUB_STATE, Channel, subscription
 
 _NOBODY: Final = UUID(int=0)
+_RETURNING_PER_S: Final = 1000
+"""Lockers that a hub takes back in a second without anybody noticing: each sends one batch and its doors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,16 @@ class Links:
     """The links, and the hub's retained announcement, which agents answer with their presence."""
 
     def __init__(
-        self, config: Config, metrics: Metrics, hub: UUID, receivers: Receivers, ask_lease: AskLease
+        self,
+        config: Config,
+        metrics: Metrics,
+        hub: UUID,
+        receivers: Receivers,
+        ask_lease: AskLease,
+        lockers: Callable[[], int],
     ) -> None:
         self._config = config
+        self._lockers = lockers
         self._announcement = hub
         mqtt, password = config.mqtt, _password(config)
         self.ingest = Link(
@@ -105,7 +114,7 @@ class Links:
         return encode(
             HubState(
                 v=PROTOCOL, id=self._announcement if online else _NOBODY, online=online, version=__version__,
-                spread_s=self._config.service.spread_s,
+                spread_s=min(self._config.service.spread_s, self._lockers() / _RETURNING_PER_S),
             )
         )  # fmt: skip
 

@@ -28,6 +28,7 @@ class News:
         self._states = metrics.command_states
         self._rejections = metrics.command_rejections
         self._waiters: dict[UUID, set[asyncio.Event]] = {}
+        self._ending = False
         self._disowned_said_ms: dict[str, float] = {}
         """When each locker was last named in the log; only lockers of the registry get here."""
         self._disowned_said = TokenBucket(_DISOWNED_SAID_PER_MINUTE_MAX, _DISOWNED_SAID_PER_MINUTE_MAX)
@@ -74,12 +75,12 @@ class News:
         self._disowned_unsaid = 0
 
     async def wait(self, entry: Entry, until: Callable[[Entry], bool], timeout_s: float) -> None:
-        """Return once `until(entry)` holds, or the time is up."""
+        """Return once `until(entry)` holds, the time is up, or waiting has an end for everybody."""
         changed = asyncio.Event()
         self._waiters.setdefault(entry.id, set()).add(changed)
         try:
             async with asyncio.timeout(timeout_s):
-                while not until(entry):
+                while not (until(entry) or self._ending):
                     changed.clear()
                     await changed.wait()
         except TimeoutError:
@@ -89,3 +90,10 @@ class News:
             waiting.discard(changed)
             if not waiting:
                 del self._waiters[entry.id]
+
+    def end_waiting(self) -> None:
+        """Let everybody who waits, now or later, go with the command as it stands."""
+        self._ending = True
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                waiter.set()

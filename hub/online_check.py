@@ -58,8 +58,8 @@ def _rights(lacking: list[str]) -> list[Finding]:
     more = f" and {len(lacking) - _LACKING_SHOWN} more" if len(lacking) > _LACKING_SHOWN else ""
     return [
         Finding(
-            f"database: the role lacks {', '.join(lacking[:_LACKING_SHOWN])}{more}: let it own the database and what "
-            "is in it (ALTER DATABASE … OWNER TO …; REASSIGN OWNED BY … TO …)"
+            f"database: the role lacks {', '.join(lacking[:_LACKING_SHOWN])}{more}: let it own the database and "
+            "what is in it (ALTER DATABASE … OWNER TO …; REASSIGN OWNED BY … TO …)"
         )
     ]
 

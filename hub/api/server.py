@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 _PATTERN = re.compile(r"\{(\w+):[^}]+\}")
 _Serve = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _BACKLOG: Final = 128
+_SHUTDOWN_S: Final = 0.5
+"""Whoever waits was answered before; what is left are exports. aiohttp waits twice as long for them."""
 _FOR_PROGRAMS: Final = ("/api/", "/static/")
 
 
@@ -81,7 +83,7 @@ def listening(config: Http) -> Iterator[list[socket.socket]]:
 
 async def start(app: web.Application, listeners: Sequence[socket.socket]) -> web.AppRunner:
     """Serve what comes to the listeners, which stay open when the runner ends."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     for listener in listeners:
         await web.SockSite(runner, listener.dup(), backlog=_BACKLOG).start()

@@ -47,13 +47,19 @@ class Service:
     """The routes for machines that watch machines."""
 
     def __init__(
-        self, metrics: Metrics, checks: Mapping[str, Check], openapi: Callable[[], bytes], version: str
+        self,
+        metrics: Metrics,
+        checks: Mapping[str, Check],
+        openapi: Callable[[], bytes],
+        version: str,
+        draining: Callable[[], bool] = lambda: False,
     ) -> None:
         self._metrics = metrics
         self._checks = checks
         self._openapi = _Document("openapi", openapi)
         self._asyncapi = _Document("asyncapi", lambda: live_document(version))
         self._version = version
+        self._draining = draining
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -72,6 +78,9 @@ class Service:
         return answer({"status": "ok", "version": self._version})
 
     async def _ready(self, _: web.Request) -> web.Response:
+        if self._draining():
+            # At once, whatever else is wrong: whoever asks is to send nobody here any more.
+            return answer({"ready": False, "checks": {"hub": "draining: this hub is about to stop"}}, 503)
         checks = await run_checks(self._checks)
         ready = all(said == "ok" for said in checks.values())
         return answer({"ready": ready, "checks": checks}, 200 if ready else 503)

@@ -4,8 +4,8 @@ import logging
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from hub.config import Influx
 from hub.core.influx import Answer, Bucket
+from hub.influx.settings import Influx
 
 _log = logging.getLogger(__name__)
 

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hub import clock
 from hub.certificates import trusting
-from hub.config import Config, Influx
+from hub.config import Config
 from hub.core.influx import Slice, door_hour_line, reading_line
 from hub.errors import ConfigError, StoreUnavailable
 from hub.influx.buckets import BucketWatch
 from hub.influx.delivery import Delivery, Limits, Writer
+from hub.influx.settings import Influx
 from hub.metrics import Metrics
 from hub.secret_files import read_secret
 from hub.store.influx_feed import InfluxFeed, Place

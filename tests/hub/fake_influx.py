@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from hub.config import Influx
+from hub.influx.settings import Influx
 from hub.influx.sink import server
 from hub.store.influx import InfluxServer
 

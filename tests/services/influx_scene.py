@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from hub.config import Influx
+from hub.influx.settings import Influx
 from hub.influx.sink import InfluxSink, server
 from hub.metrics import Metrics
 from hub.store.influx_feed import InfluxFeed
