@@ -9,12 +9,11 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from uuid import UUID, uuid4
 
 from aiohttp import web
 
-from hub import clock
 from hub.alarms.engine import Alarms
 from hub.api.alarms import alarm_routes
 from hub.api.auth import Auth
@@ -44,6 +43,7 @@ from hub.core.fleet import Fleet
 from hub.core.ledger import Ledger
 from hub.core.samples import Seen
 from hub.dispatch import Dispatch
+from hub.drain import Queue, drained
 from hub.errors import StepDown
 from hub.forks import Forks
 from hub.health import HealthParts
@@ -71,6 +71,7 @@ from hub.store.batch import Batcher
 from hub.store.ledgers import Ledgers
 from hub.store.rows import EventUnit, Quarantined, ReadingUnit
 from hub.store.timescale import Store
+from hub.sweep import Sweep
 from hub.tail import Tail
 from hub.tasks import tasks_beside
 from hub.telemetry import ReadingSink, Telemetry, TelemetryParts
@@ -79,8 +80,6 @@ from hub.watching import Watching
 from wire import __version__
 
 _log = logging.getLogger(__name__)
-
-_SWEEP_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ async def running(config: Config, stop: asyncio.Event | None = None) -> AsyncIte
         writers = await stack.enter_async_context(tasks_beside(build.writers(), endless=False))
         await stack.enter_async_context(tasks_beside(build.sources(), endless=True))
         # Receipts go out while the queues drain, so the links outlive the queues.
-        stack.push_async_callback(_drained, writers, build, config.service.drain_s)
+        stack.push_async_callback(drained, writers, build.queues(), config.service.drain_s)
         # A hub that drains serves nobody: whoever comes is refused, and does not wait in the kernel's queue.
         for listener in listeners:
             stack.callback(listener.close)
@@ -358,6 +357,13 @@ class _Build:
         routes = [*service.routes(), *standby_routes(self.lease.check_standby)]
         return application(routes, self.auth, metrics, self.config.http)
 
+    def queues(self) -> list[Queue]:
+        """Return all that waits to be written."""
+        return [
+            self.events, self.readings, self.commanding.rows, self.quarantined, self.alarms.records,
+            self.notifier.rows,
+        ]  # fmt: skip
+
     def writers(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return the tasks that write; they end when their queue is closed and empty."""
         return {
@@ -371,6 +377,7 @@ class _Build:
 
     def sources(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return the tasks that take things in and go round; they end when they are cancelled."""
+        sweep = Sweep(self.intake, self.telemetry, self.links, self.fleet, self.live, self.metrics)
         return {
             "lease": self.lease.keep(),
             **self.links.tasks(),
@@ -379,7 +386,7 @@ class _Build:
             "jobs": self.jobs.run(),
             "live": self.live.run(),
             "live.pings": self.socket.run(),
-            "fleet.sweep": self._sweep(),
+            "fleet.sweep": sweep.run(),
             "registry.follow": self.registry.run(),
             "loop.lag": self.health.probe(),
             "upkeep": self.upkeep.run(),
@@ -416,41 +423,9 @@ class _Build:
         intake = self.config.intake
         return message_shares(intake, intake.messages_per_s_max, intake.records_per_s_max)
 
-    async def _sweep(self) -> None:
-        while True:
-            self.intake.look()
-            deaf = self.telemetry.deaf(clock.now_ms(), linked=self.links.telemetry.connected)
-            if not (self.links.ingest.connected and deaf):
-                self.fleet.sweep(now_ms=clock.now_ms(), at=clock.wall())
-            self.live.wake()
-            lockers, doors = self.fleet.counts()
-            for state, count in lockers.items():
-                self.metrics.lockers.labels(state).set(count)
-            for state, count in doors.items():
-                self.metrics.doors.labels(state).set(count)
-            await asyncio.sleep(_SWEEP_S)
-
     def _registry_changed(self, has_new: bool) -> None:  # noqa: FBT001 - the only thing there is to tell
         self.alarms.follow_registry()
         self.live.wake()
         if has_new:
             # What a new locker said before it was known went into quarantine: let all say it again.
             self.links.announce_anew()
-
-
-async def _drained(writers: list[asyncio.Task[None]], build: _Build, drain_s: float) -> None:
-    """Close the queues and wait until they are written, for `drain_s` at the most."""
-    batchers = (
-        build.events,
-        build.readings,
-        build.commanding.rows,
-        build.quarantined,
-        build.alarms.records,
-        build.notifier.rows,
-    )
-    for batcher in batchers:
-        batcher.close()
-    _, late = await asyncio.wait(writers, timeout=drain_s)
-    if late:
-        left = {batcher.name: batcher.in_flight for batcher in batchers if batcher.in_flight}
-        _log.warning("The database did not take everything in time; lockers will send events again", extra=left)
