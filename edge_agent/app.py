@@ -144,6 +144,7 @@ class Agent:
             uplink.send_reply,
             beacon,
             Hooks(configured, ending.restart),
+            ahead_ms_max=config.hub.deadline_ms_max,
         )
         uplink.on_command = lambda payload, retained: commands.receive(payload, retained=retained)
         for reply in owed:

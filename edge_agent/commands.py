@@ -18,6 +18,7 @@ from edge_agent.cabinet import Cabinet
 from edge_agent.clock import LockerClock
 from edge_agent.core.doors import Note
 from edge_agent.core.orders import (
+    AHEAD_MS_MAX,
     Accept,
     Cancel,
     Configure,
@@ -81,6 +82,8 @@ class Commands:
         send_reply: SendReply,
         beacon: Beacon,
         hooks: Hooks,
+        *,
+        ahead_ms_max: int = AHEAD_MS_MAX,
     ) -> None:
         self.malformed = 0
         """Messages on the command topic that were no command."""
@@ -94,6 +97,7 @@ class Commands:
         self._send_reply = send_reply
         self._beacon = beacon
         self._hooks = hooks
+        self._ahead_ms_max = ahead_ms_max
         self._in_hand: set[asyncio.Task[None]] = set()
 
     def receive(self, payload: bytes, *, retained: bool) -> None:
@@ -119,6 +123,7 @@ class Commands:
                 self._cabinet.has,
                 self._cabinet.answers,
                 self._beacon.equipped,
+                self._ahead_ms_max,
                 settings.read,
             ),
         )

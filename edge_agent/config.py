@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, structs
 
 from edge_agent import failpoint
+from edge_agent.core.orders import AHEAD_MS_MAX
 from wire.messages import BATCH_EVENTS_MAX, Locker
 
 _ENVIRONMENT: Final = "EDGE_"
@@ -44,6 +45,8 @@ class Hub(_Section, frozen=True, kw_only=True):
     """Who may command this locker."""
 
     public_key_file: str
+    deadline_ms_max: Annotated[int, Meta(ge=1000, le=3_600_000)] = AHEAD_MS_MAX
+    """How far ahead a command's deadline may be; one beyond is refused. Not below the hub's longest deadline."""
 
 
 class Board(_Section, frozen=True, kw_only=True):

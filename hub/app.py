@@ -50,6 +50,7 @@ from hub.health import HealthParts
 from hub.influx.sink import influx_tasks
 from hub.intake import Intake, IntakeParts
 from hub.jobs import JobRunner
+from hub.leaps import Leaps
 from hub.lease import Lease
 from hub.ledger_watch import watch_ledgers
 from hub.links import Links, Receivers
@@ -172,7 +173,7 @@ class _Build:
         self.metrics = metrics = Metrics(__version__)
         self.retiring = False
         self.accounts = Accounts()
-        self.clocks = Clocks()
+        self.clocks = Clocks(Leaps(metrics).found)
         self.fleet = Fleet(silent_after_ms=config.intake.silent_after_s * 1000)
         self.ledger = Ledger(config.intake.cursors_max)
         self.store = Store(

@@ -184,7 +184,10 @@ class Dispatch:
         except WireError as error:
             self._quarantine.keep(topic, payload, error.reason.value, error.detail, clock.wall_ms())
             return f"quarantined:{error.reason.value}"
-        self._clocks.observe(locker, reply.boot, reply.t, now_ms)
+        # Any other one may be of before a link or a boot that ended: it can make a clock better, and begin none.
+        answered = self._book.find(reply.id)
+        waited_for = answered is not None and not answered.settled and not answered.late
+        self._clocks.observe(locker, reply.boot, reply.t, now_ms, begins=waited_for)
         self._fleet.heard(locker, now_ms=now_ms, at=clock.wall(), in_order=False)
         word = Word.of(reply.state, reply.reason, reply.stages)
         if word.disowned:

@@ -21,7 +21,8 @@ from hub.core.fleet import Fleet
 from hub.core.gaps import ToldGap
 from hub.core.ledger import Fork, Gap, Key, Ledger, Take
 from hub.core.ledger import Seen as AllSeen
-from hub.core.stamps import occurred_ms
+from hub.core.stamps import Newest, Stamped, stamp
+from hub.core.timing import TimeSource
 from hub.dispatch import Dispatch
 from hub.forks import Forks
 from hub.gap_shares import GapShares
@@ -48,6 +49,7 @@ from wire.topics import Channel, parse
 _log = logging.getLogger(__name__)
 
 _TOPICS_KNOWN_MAX: Final = 200_000
+_RETAINED: Final = "events are never retained: the broker has kept this copy, and nobody knows since when"
 _NONE_SPOILED: Final[Mapping[int, Spoiled]] = {}
 
 
@@ -85,6 +87,8 @@ class Intake:
     def __init__(self, parts: IntakeParts) -> None:
         self._parts = parts
         self._topics: dict[str, _Route] = {}
+        self._newest: dict[str, Newest] = {}
+        """Of each locker of the registry."""
         self._messages = {channel: parts.metrics.messages.labels(channel.value) for channel in Channel}
         self._other_messages = parts.metrics.messages.labels("other")
         self._gaps = parts.metrics.ledger_gaps
@@ -167,23 +171,38 @@ class Intake:
 
     def _events(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> str:  # noqa: FBT001
         parts = self._parts
+        if retained:
+            # Of any age, while its events would count back from its receipt. Their locker sends them anyway.
+            parts.quarantine.keep(topic, payload, "retained", _RETAINED, received_ms, parts.accounts.events)
+            return "quarantined:retained"
+        return self._batch(topic, locker, payload, received_ms)
+
+    def _batch(self, topic: str, locker: str, payload: bytes, received_ms: int) -> str:
+        parts = self._parts
         batch, spoiled = _read(payload)
         now_ms = clock.now_ms()
-        if not retained:
-            self._heard(locker, batch, now_ms)
         count = len(batch.events)
         tally = parts.accounts.events
         tally.received += count
         parts.shares.charge(locker, records_in(count, len(payload)), now_ms)
         key = (locker, batch.epoch)
-        occurred = [occurred_ms(batch, event, received_ms) for event in batch.events]
-        parts.alarms.batch(locker, batch, occurred[-1], received_ms)
-        lane = parts.events.room(count, key=locker, old=occurred[-1] < received_ms - parts.backlog_age_ms)
+        stamped = stamp(
+            batch, received_ms, possible=parts.clocks.possible(locker, batch.boot, batch.t, now_ms),
+            newest=self._newest.get(locker),
+        )  # fmt: skip
+        newest_ms = stamped.occurred[-1]
+        lane = parts.events.room(count, key=locker, old=newest_ms < received_ms - parts.backlog_age_ms)
         if lane is None:
             # The locker keeps what was not receipted and sends it again.
+            self._heard(locker, batch, now_ms)
+            parts.alarms.batch(locker, batch, newest_ms, received_ms)
             tally.settle(Outcome.DEFERRED, count)
             return DEFERRED
         verdict = parts.ledger.take(key, batch.first, count, batch.oldest, batch.prev, batch.chain)
+        if not isinstance(verdict, Fork):
+            # Of another history it is another machine that was heard.
+            self._heard(locker, batch, now_ms)
+            parts.alarms.batch(locker, batch, newest_ms, received_ms)
         match verdict:
             case AllSeen(upto, chain):
                 tally.settle(Outcome.DUPLICATE, count)
@@ -204,7 +223,7 @@ class Intake:
                     return DEFERRED
                 if skip:
                     tally.settle(Outcome.DUPLICATE, skip)
-                return self._take(topic, key, payload, batch, spoiled, skip, gap, received_ms, occurred, lane)
+                return self._take(topic, key, payload, batch, spoiled, skip, gap, received_ms, stamped, lane)
             case Fork():
                 # The locker still has them, and sends them again as a new epoch.
                 tally.settle(Outcome.DEFERRED, count)
@@ -221,12 +240,15 @@ class Intake:
         skip: int,
         gap: tuple[int, int] | None,
         received_ms: int,
-        occurred: list[int],
+        stamped: Stamped,
         lane: Lane[EventUnit],
     ) -> str:
         parts = self._parts
         locker = key[0]
         first, events = batch.first, batch.events
+        occurred, sources = stamped
+        if not spoiled and (sources is None or sources[-1] is TimeSource.BOOT):
+            self._newest[locker] = (batch.epoch, first + len(events), occurred[-1])
         spec = parts.fleet.lockers[locker].spec
         rows = event_rows(
             batch, skip=skip, tenant=spec.tenant, locker=locker, occurred=occurred, received_ms=received_ms,

@@ -72,6 +72,9 @@ class Metrics:
             "What is not taken, as its locker sends more than its share: messages by limit, or reasons of gaps.",
             ["channel", "reason"], registry=r,
         )  # fmt: skip
+        self.clock_leaps = Counter(
+            "lockerhub_clock_leaps_total", "Messages whose boot clock ran ahead of what is possible.", registry=r
+        )
         self.quarantine_limited = Counter(
             "lockerhub_quarantine_limited_total",
             "Messages left out of quarantine, because their locker had filled its share.", registry=r,

@@ -182,7 +182,7 @@ class Telemetry:
         # From here on the message is good, and changes what the hub knows.
         reachable = parts.fleet.lockers[locker].reachable
         if is_now or not is_late(message, boot_clock, _FRESH_MS_MAX, reachable=reachable):
-            parts.clocks.observe(locker, message.boot, message.t, now_ms)
+            parts.clocks.observe(locker, message.boot, message.t, now_ms, begins=is_now)
             parts.fleet.heard(locker, now_ms=now_ms, at=clock.wall(), in_order=False)
         verdicts, first = parts.seen.take(locker, identities)
         if samples and verdicts[-1]:

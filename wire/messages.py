@@ -398,4 +398,4 @@ class CommandKind(StrEnum):
 DURABLE_KINDS: Final = frozenset({CommandKind.CONFIGURE.value, CommandKind.RESTART.value, CommandKind.FORGET.value})
 """Kinds that a hub keeps for a locker that is away. It sends them again with a new deadline, under the same id,
 until it has a final reply; so an agent keeps no record of one that it refused for its delivery (`expired`,
-`wrong_boot`)."""
+`too_far_ahead`, `wrong_boot`)."""

@@ -23,6 +23,8 @@ class Refusal(StrEnum):
     """Its id came with another order before."""
     WRONG_BOOT = "wrong_boot"
     EXPIRED = "expired"
+    TOO_FAR_AHEAD = "too_far_ahead"
+    """Its deadline is further ahead than the locker lets any be: what the hub knows of its clock is wrong."""
     UNKNOWN_KIND = "unknown_kind"
     UNKNOWN_DOOR = "unknown_door"
     NOT_EQUIPPED = "not_equipped"
@@ -39,7 +41,7 @@ class Refusal(StrEnum):
 
 DISOWNED: Final = frozenset({Refusal.VERSION, Refusal.RETAINED, Refusal.WRONG_LOCKER, Refusal.BAD_SIGNATURE})
 """Refusals of a copy that is not what the hub sent. They end nothing: the proper one may still come, and act."""
-UNDELIVERED: Final = frozenset({Refusal.WRONG_BOOT, Refusal.EXPIRED})
+UNDELIVERED: Final = frozenset({Refusal.WRONG_BOOT, Refusal.EXPIRED, Refusal.TOO_FAR_AHEAD})
 """Refusals of a delivery and not of what is asked: they do not end a durable command, which is sent again."""
 UNRECORDED: Final = DISOWNED | {Refusal.ID_REUSED}
 """Refusals that an agent keeps no record of: the order was not meant for it, or not under this id."""

@@ -16,6 +16,8 @@ import msgspec
 from wire.messages import DURABLE_KINDS, Args, Command, CommandKind, Reply
 from wire.refusals import UNDELIVERED, UNRECORDED, Refusal
 
+AHEAD_MS_MAX: Final = 15_000
+
 
 @dataclass(frozen=True, slots=True)
 class Accept:
@@ -95,6 +97,8 @@ class Situation:
     door_answers: Callable[[int], bool]
     """Whether the door's board answers. Its sensors are not asked: a broken one must lock nobody out."""
     has_beacon: bool = False
+    ahead_ms_max: int = AHEAD_MS_MAX
+    """How far ahead of `now_ms` a deadline may be."""
     read_settings: Callable[[Args], tuple[dict[str, float], tuple[str, ...]]] = lambda args: ({}, tuple(args))
     """Returns (the settings by name, the names of what is unknown or out of its limits)."""
 
@@ -148,6 +152,10 @@ def _judge_new(command: Command, situation: Situation) -> Verdict:
         return Reject(Refusal.WRONG_BOOT)
     if too_late(command, situation.now_ms):
         return Reject(Refusal.EXPIRED)
+    if command.not_after - situation.now_ms > situation.ahead_ms_max:
+        # The hub reckons this clock from what it hears of it. Whoever changes that on its way, and keeps the order
+        # back, would else open the door whenever he likes.
+        return Reject(Refusal.TOO_FAR_AHEAD)
     judge_kind = _OF_KIND.get(command.kind)
     return Reject(Refusal.UNKNOWN_KIND) if judge_kind is None else judge_kind(command, situation)
 

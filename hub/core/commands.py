@@ -24,6 +24,9 @@ from wire.messages import Args, CommandState, Stages
 from wire.refusals import DISOWNED, UNDELIVERED
 from wire.refusals import Refusal as LockerRefusal
 
+_STAGE_ERROR_MS: Final = 20.0
+"""Two machines that time the same thing differ by less."""
+
 
 class State(StrEnum):
     """Where a command is."""
@@ -302,9 +305,10 @@ def _follows(before: Outcome | None, after: Outcome) -> bool:
 def _place_stages(entry: Entry, told: Stages | None, replied_ms: float) -> None:
     stages = entry.stages_ms
     published_ms = stages.get("published", 0.0)
-    # The agent's durations lie inside the round trip; a word that was long on its way says nothing of where.
-    if told is not None and not entry.late:
-        agent_ms = (told.replied_us or told.pulsed_us or 0) / 1000
+    # The agent's durations lie inside the round trip, or are not believed; a word that was long on its way says
+    # nothing of where.
+    agent_ms = 0.0 if told is None else max(told.started_us or 0, told.pulsed_us or 0, told.replied_us or 0) / 1000
+    if told is not None and not entry.late and agent_ms <= replied_ms - published_ms + _STAGE_ERROR_MS:
         received_ms = published_ms + max(0.0, (replied_ms - published_ms - agent_ms) / 2)
         stages["received"] = received_ms
         if told.started_us is not None:

@@ -135,7 +135,7 @@ def commands_settle_from_ledger(tables: Tables, given: Row) -> Result:
         state, detail, durable = data["state"], data.get("reason"), row["class"] == "durable"
         if data["command"]["id"] != str(row["id"]) or state not in _FINAL_TOLD:
             continue
-        if durable and state == "rejected" and detail in {"expired", "wrong_boot"}:
+        if durable and state == "rejected" and detail in {"expired", "too_far_ahead", "wrong_boot"}:
             continue
         if detail == "cancelled":
             state = "expired" if durable and not row["cancel_requested"] else "cancelled"

@@ -197,7 +197,7 @@ def _deadline_of_the_hub() -> Sequence[Replaced]:
     sealed = Courier.sealed
 
     def generous(courier: Courier, command: UUID, order: Any, stamp: Any, deadline_ms: float) -> bytes:
-        return sealed(courier, command, order, stamp, deadline_ms + 30_000)
+        return sealed(courier, command, order, stamp, deadline_ms + 10_000)
 
     return [(Courier, "sealed", generous)]
 

@@ -108,7 +108,7 @@ FROM (
       AND e.data -> 'command' ->> 'id' = u.id::text
       AND e.data ->> 'state' IN ('rejected', 'succeeded', 'failed', 'unknown')
       AND NOT (u.class = 'durable' AND e.data ->> 'state' = 'rejected'
-               AND e.data ->> 'reason' IN ('expired', 'wrong_boot'))
+               AND e.data ->> 'reason' IN ('expired', 'too_far_ahead', 'wrong_boot'))
     ORDER BY e.command_id, e.occurred_at
 ) told
 WHERE c.id = told.command_id AND command_rank(told.state) > command_rank(c.state)

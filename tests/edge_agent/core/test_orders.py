@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from edge_agent.core.orders import (
+    AHEAD_MS_MAX,
     Accept,
     Cancel,
     Configure,
@@ -56,6 +57,7 @@ def test_whom_to_forget_is_named_as_in_events() -> None:
 
 def test_a_good_command_is_obeyed() -> None:
     assert verdict(GOOD) == Accept(3)
+    assert verdict(structs.replace(GOOD, not_after=1000 + AHEAD_MS_MAX)) == Accept(3)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,9 @@ def test_a_good_command_is_obeyed() -> None:
         ({"sig": b"bad"}, Refusal.BAD_SIGNATURE),
         ({"boot": uuid4()}, Refusal.WRONG_BOOT),
         ({"not_after": 999}, Refusal.EXPIRED),
+        ({"not_after": 1000 + AHEAD_MS_MAX + 1}, Refusal.TOO_FAR_AHEAD),
+        ({"kind": "restart", "not_after": 10**11}, Refusal.TOO_FAR_AHEAD),
+        ({"kind": "cancel", "args": {"command": str(UUID(int=2))}, "not_after": 10**11}, Refusal.TOO_FAR_AHEAD),
         ({"kind": "explode"}, Refusal.UNKNOWN_KIND),
         ({"kind": "locate"}, Refusal.NOT_EQUIPPED),
         ({"kind": "locate", "door": 17}, Refusal.UNKNOWN_DOOR),
@@ -159,7 +164,7 @@ def test_durable_kinds_and_cancel_are_obeyed() -> None:
 @pytest.mark.parametrize("reason", Refusal)
 def test_only_what_is_final_leaves_a_trace(kind: str, reason: Refusal) -> None:
     forged = {"version", "retained", "wrong_locker", "bad_signature", "id_reused"}
-    of_delivery = kind in DURABLE_KINDS and reason in {"expired", "wrong_boot"}
+    of_delivery = kind in DURABLE_KINDS and reason in {"expired", "too_far_ahead", "wrong_boot"}
     assert leaves_trace(structs.replace(GOOD, kind=kind), reason) is not (
         kind == "cancel" or reason in forged or of_delivery
     )
