@@ -137,6 +137,7 @@ async def running(config: Config, stop: asyncio.Event | None = None) -> AsyncIte
         await build.load()
         writers = await stack.enter_async_context(tasks_beside(build.writers(), endless=False))
         await stack.enter_async_context(tasks_beside(build.sources(), endless=True))
+        stack.push_async_callback(build.notifier.release)
         # Receipts go out while the queues drain, so the links outlive the queues.
         stack.push_async_callback(drained, writers, build.queues(), config.service.drain_s)
         # A hub that drains serves nobody: whoever comes is refused, and does not wait in the kernel's queue.
@@ -288,7 +289,7 @@ class _Build:
             *statistics_chores(self.store, metrics),
             *self.people.chores(),
         ]
-        self.notifier = Notifier(config, self.store, metrics)
+        self.notifier = Notifier(config, self.store, metrics, UUID(self.id), self.alarms.watch.book.alarms)
         chores += self.notifier.chores()
         self.alarms.listen(self.notifier.hear)
         self.alarms.listen(lambda _: self.live.wake())

@@ -336,6 +336,10 @@ class Metrics:
             "lockerhub_notify_failing", "1 from a try that failed to the next message that is taken.",
             ["channel"], registry=r,
         )  # fmt: skip
+        self.notify_holds = Gauge(
+            "lockerhub_notify_holds", "1 where this hub, of all at the database, is the one that sends.",
+            ["channel"], registry=r,
+        )  # fmt: skip
         self.notify_last_success = Gauge(
             "lockerhub_notify_last_success_timestamp_seconds", "When a receiver last took a message.",
             ["channel"], registry=r,

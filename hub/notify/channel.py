@@ -1,8 +1,10 @@
 """One channel: a bounded queue, and one message after another to one receiver.
 
 Messages go out in their order. One that the receiver cannot take now is tried again, seven times, with growing
-pauses; what comes meanwhile waits behind it, so that nothing overtakes what it is about. Where the queue is full
-its oldest message is dropped, and counted: what is new matters more.
+pauses; what comes meanwhile waits behind it, so that nothing overtakes what it is about. Then the receiver is away:
+the message is tried on, once a minute or so, for as long as it is true; when it is taken, of what has waited only
+what is still true goes out. Where the queue is full its oldest message is dropped, and counted: what is new matters
+more.
 """
 
 import asyncio
@@ -39,6 +41,22 @@ class Sender(Protocol):
         ...
 
 
+class Keeper(Protocol):
+    """Who knows what is true, and who may send: the notifier. Without one, eight tries are all."""
+
+    async def may_send(self) -> bool:
+        """Say whether this hub is the one that sends over the channel."""
+        ...
+
+    def stands(self, message: Message) -> bool:
+        """Say whether a message is still news to a receiver that was away."""
+        ...
+
+    def settled(self, message: Message, state: State, *, refused: bool) -> None:
+        """Take what became of a message. `refused`: the receiver does not want it."""
+        ...
+
+
 Pause = Callable[[int, str | None, datetime, float], float]
 """Says how long to wait, as `hub.core.notify.tries.pause_s`."""
 
@@ -63,6 +81,7 @@ class Channel:
         metrics: Metrics,
         queue_max: int,
         pause: Pause = pause_s,
+        keeper: Keeper | None = None,
     ) -> None:
         self.name = name
         self.sender = sender
@@ -75,6 +94,10 @@ class Channel:
         self._resting = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._keeper = keeper
+        self._failing_now = False
+        self._away = False
+        """The receiver was away: of what has waited for it only what is still true goes out."""
         self._current = 0
         self._warned_ms: float | None = None
         self._unlogged = 0
@@ -104,6 +127,10 @@ class Channel:
             self._settle(dropped, "dropped", tried, f"more than {self._queue_max} messages waited")
         self._wake.set()
 
+    def give_up(self) -> None:
+        """Forget what waits: another hub sends it."""
+        self._waiting.clear()
+
     def recall(self, stand: Stand) -> None:
         """Take over how the channel did before this hub started."""
         self.stand = stand
@@ -124,6 +151,8 @@ class Channel:
                     await self._deliver(message, tries)
                 finally:
                     self._current = 0
+            if not self._failing_now:
+                self._away = False
 
     async def rest(self, grace_s: float) -> None:
         """Begin no more tries, and wait so long for one that is under way."""
@@ -147,19 +176,32 @@ class Channel:
         return outcome
 
     async def _deliver(self, message: Message, tries: int) -> None:
-        while not self._resting.is_set():
+        keeper = self._keeper
+        while not self._resting.is_set() and (keeper is None or await keeper.may_send()):
+            if self._away and keeper is not None and not keeper.stands(message):
+                self._settle(message, "failed", tries, "it was not so any more when the receiver was back")
+                return
             outcome = await self._try(message)
             tries += 1
             if outcome.verdict is Verdict.SENT:
+                self._failing_now = False
                 self._settle(message, "sent", tries, outcome.detail)
                 return
-            if outcome.verdict is Verdict.FAILED or tries > RETRIES_MAX:
-                self._settle(message, "failed", tries, outcome.detail)
+            self._failing_now = outcome.verdict is Verdict.LATER
+            if outcome.verdict is Verdict.FAILED:
+                self._settle(message, "failed", tries, outcome.detail, refused=True)
                 return
+            if tries > RETRIES_MAX:
+                self._away = keeper is not None
+                if keeper is None or not keeper.stands(message):
+                    self._settle(message, "failed", tries, outcome.detail)
+                    return
             self._failed(outcome.detail, clock.wall())
             self._retries.inc()
             self._note(Delivery(message, "waiting", tries, _short(outcome.detail), clock.wall()))
-            await self._pause(self._pause_s(tries, outcome.retry_after, clock.wall(), random.random()))  # noqa: S311 - jitter
+            jitter = random.random()  # noqa: S311 - jitter
+            failed = min(tries, RETRIES_MAX)
+            await self._pause(self._pause_s(failed, outcome.retry_after, clock.wall(), jitter))
 
     async def _try(self, message: Message) -> Outcome:
         self._idle.clear()
@@ -175,7 +217,9 @@ class Channel:
         except TimeoutError:
             return
 
-    def _settle(self, message: Message, state: State, tries: int, detail: str) -> None:
+    def _settle(self, message: Message, state: State, tries: int, detail: str, *, refused: bool = False) -> None:
+        if self._keeper is not None:
+            self._keeper.settled(message, state, refused=refused)
         self._results[state].inc()
         now = clock.wall()
         if state == "sent":

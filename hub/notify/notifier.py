@@ -2,20 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from hub import clock
 from hub.config import Config
+from hub.core.alarms.alarm import Alarm
 from hub.core.alarms.transitions import Transition
-from hub.core.notify.notices import SEVERITIES, TOLD, Digest, Message, Notice, notice_of
+from hub.core.notify.notices import SEVERITIES, TOLD, Message, notice_of
 from hub.core.notify.plan import Plan, Rules
-from hub.core.notify.tries import Outcome
-from hub.errors import CursorConflict, StoreRejected
+from hub.core.notify.tries import Outcome, pause_s
+from hub.errors import CursorConflict, StoreError, StoreRejected
 from hub.metrics import Metrics
-from hub.notify.channel import Channel, Sender, Stand
+from hub.notify.channel import Channel, Pause, Sender, Stand
+from hub.notify.desk import Desk
+from hub.notify.lease import RENEW_S, Lease
 from hub.notify.mail import Mail
 from hub.notify.settings import EmailChannel, WebhookChannel
 from hub.notify.webhook import Webhook
@@ -27,15 +31,29 @@ from hub.upkeep import Chore
 _log = logging.getLogger(__name__)
 
 TEST_TIMEOUT_S: Final = 10.0
+DECIDED_MS_MAX: Final = 2000.0
+"""So long a new alarm waits for its row, which says whether another hub has it; then it is told all the same."""
 _LOOK_S: Final = 0.25
 _REST_GRACE_S: Final = 2.0
 _PRUNE_EVERY_S: Final = 3600.0
 
 
 class Notifier:
-    """All channels of the configuration. Raises ConfigError for files that cannot be used."""
+    """All channels of the configuration. Raises ConfigError for files that cannot be used.
 
-    def __init__(self, config: Config, store: Store, metrics: Metrics) -> None:
+    Args:
+        config: with the channels.
+        store: the database.
+        metrics: where messages are counted.
+        hub: this process, as others at the same database know it.
+        open_alarms: the alarms that are open; without them only changes are told, and not what still stands.
+        pause: how long to wait before the next try.
+    """
+
+    def __init__(
+        self, config: Config, store: Store, metrics: Metrics, hub: UUID | None = None,
+        open_alarms: Mapping[UUID, Alarm] | None = None, pause: Pause = pause_s,
+    ) -> None:  # fmt: skip
         self._config = config.notify
         self._store = NotificationStore(store)
         self.rows: Batcher[Delivery] = Batcher(
@@ -48,14 +66,27 @@ class Notifier:
         )
         self._dropped = metrics.batch_dropped.labels("notification")
         self.settings = {one.name: one for one in config.notify.channel}
-        self._channels = {
-            one.name: Channel(
-                one.name, sender_of(one, config.http.public_url), self._note, metrics, config.notify.queue_max
-            )
+        self._lease = Lease(self._store, hub or uuid4(), sorted(self.settings))
+        self._open_alarms = open_alarms
+        self._desks = {
+            one.name: Desk(one.name, Plan(_rules(one, config.alarms.open_max)), self._lease, open_alarms)
             for one in config.notify.channel
         }
+        self._channels = {
+            one.name: Channel(
+                one.name, sender_of(one, config.http.public_url), self._note, metrics, config.notify.queue_max,
+                pause, self._desks[one.name],
+            )
+            for one in config.notify.channel
+        }  # fmt: skip
+        for name, desk in self._desks.items():
+            desk.attach(self._channels[name])
+            metrics.notify_holds.labels(name).set_function(desk.held)
+        self._undecided: dict[UUID, tuple[float, list[Transition]]] = {}
+        """Alarms that may yet turn out to be another hub's: until when that is waited for, and their changes."""
+        self._taken_up: frozenset[str] = frozenset()
+        self._told_max = _remembered_max(config.alarms.open_max)
         self._resting = False
-        self._plans = {one.name: Plan(_rules(one)) for one in config.notify.channel}
         self._left_out = {
             name: {result: metrics.notifications.labels(name, result) for result in ("deduplicated", "digested")}
             for name in self._channels
@@ -64,14 +95,18 @@ class Notifier:
 
     def hear(self, transition: Transition) -> None:
         """Take a change of an alarm. Never waits, and never raises."""
-        notice = notice_of(transition)
-        if notice is None:
+        if notice_of(transition) is None:
             return
+        alarm = transition.alarm
         now_ms = clock.now_ms()
-        for name, plan in self._plans.items():
-            now = plan.hear(notice, now_ms)
-            if now is not None:
-                self._channels[name].put(_message(name, now))
+        waits = self._undecided.get(alarm.id)
+        if waits is not None:
+            waits[1].append(transition)
+        elif self._open_alarms is not None and not alarm.version and not self._resting:
+            # It has no row yet. If another hub has been faster, it is that one's, and goes by another id.
+            self._undecided[alarm.id] = (now_ms + DECIDED_MS_MAX, [transition])
+        else:
+            self._pass_on(transition, now_ms)
         if self._resting:
             self._hurry()
 
@@ -79,9 +114,8 @@ class Notifier:
         """Go on with what waited when the hub before stopped. Raises StoreUnavailable."""
         names = list(self._channels)
         await self._store.drop_others(names, "there is no such channel in the configuration any more")
-        limit = self._config.queue_max * max(1, len(names))
-        for message, tries in await self._store.waiting(names, limit):
-            self._channels[message.channel].restore(message, tries)
+        await self._lease.renew()
+        await self._take_up()
         for row in await self._store.last(names):
             self._channels[row["channel"]].recall(Stand(row["ok_at"], row["error"], row["error_at"]))
 
@@ -91,6 +125,7 @@ class Notifier:
             return {}
         return {
             "notify.plan": self._look(),
+            "notify.standing": self._follow(),
             **{f"notify.channel.{name}": channel.run() for name, channel in self._channels.items()},
         }
 
@@ -101,8 +136,15 @@ class Notifier:
     async def rest(self) -> None:
         """Write down all that waits, begin no more tries, and let those under way end, within two seconds."""
         self._resting = True
+        self._decide(float("inf"))
         self._hurry()
         await asyncio.gather(*(channel.rest(_REST_GRACE_S) for channel in self._channels.values()))
+
+    async def release(self) -> None:
+        """Let another hub go on at once: all is written. One that cannot be told waits for the lease to end."""
+        with suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(_REST_GRACE_S):
+                await self._lease.release()
 
     def channels(self) -> list[Channel]:
         """Return the channels in the order of the configuration."""
@@ -119,19 +161,74 @@ class Notifier:
         """Return messages, newest first. Raises StoreUnavailable."""
         return await self._store.page(channel=channel, before=before, limit=limit)
 
+    def _pass_on(self, transition: Transition, now_ms: float) -> None:
+        notice = notice_of(transition)
+        assert notice is not None, "it was one when it came"  # noqa: S101
+        for desk in self._desks.values():
+            desk.hear(notice, now_ms)
+
     def _hurry(self) -> None:
-        for name, plan in self._plans.items():
-            for told in plan.close(clock.now_ms()):
-                self._channels[name].put(_message(name, told))
+        for desk in self._desks.values():
+            desk.close(clock.now_ms())
 
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_S)
             now_ms = clock.now_ms()
-            for name, plan in self._plans.items():
-                for told in plan.due(now_ms):
-                    self._channels[name].put(_message(name, told))
-                self._count(name, plan)
+            self._decide(now_ms)
+            for name, desk in self._desks.items():
+                desk.due(now_ms)
+                self._count(name, desk.plan)
+
+    def _decide(self, now_ms: float) -> None:
+        """Pass on what came of alarms that have a row by now, or whose row takes too long."""
+        for alarm_id, (until_ms, transitions) in list(self._undecided.items()):
+            alarm = (self._open_alarms or {}).get(alarm_id)
+            if alarm is None and transitions[-1].alarm.open:
+                # It is another hub's, under another id: that is told, as what stands.
+                del self._undecided[alarm_id]
+            elif alarm is None or alarm.version or now_ms >= until_ms:
+                del self._undecided[alarm_id]
+                for transition in transitions:
+                    self._pass_on(transition, now_ms)
+
+    async def follow(self) -> None:
+        """Keep what this hub sends over, take over what nobody does, and tell what still stands.
+
+        Raises StoreUnavailable.
+        """
+        await self._lease.renew()
+        await self._take_up()
+        for desk in self._desks.values():
+            await desk.catch_up(self._store, self._undecided.__contains__, clock.now_ms())
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self.follow()
+            except StoreError as error:
+                _log.debug("What still stands is not looked at: the database is away", extra={"error": str(error)})
+            await asyncio.sleep(RENEW_S)
+
+    async def _take_up(self) -> None:
+        """Go on with what others have left over channels that are new to this hub. Raises StoreUnavailable."""
+        held = self._lease.held
+        for name in self._taken_up - held:
+            _log.warning("Another hub sends over a channel from now on", extra={"channel": name})
+            self._desks[name].plan.reset()
+            self._channels[name].give_up()
+        self._taken_up &= held
+        new = sorted(held - self._taken_up)
+        if not new:
+            return
+        told = await self._store.told(new, self._told_max * len(new))
+        waiting = await self._store.waiting(new, self._config.queue_max * len(new))
+        for name in new:
+            self._desks[name].take_up(
+                {row["alarm"]: row["transition"] for row in told if row["channel"] == name},
+                [(message, tries) for message, tries in waiting if message.channel == name],
+            )
+        self._taken_up |= frozenset(new)
 
     def _count(self, name: str, plan: Plan) -> None:
         before, after = self._counted[name], (plan.deduplicated, plan.digested)
@@ -188,14 +285,7 @@ def test_message(channel: str) -> Message:
     return Message(id=uuid4(), at=clock.wall(), channel=channel)
 
 
-def _message(channel: str, told: Notice | Digest) -> Message:
-    message_id, at = uuid4(), clock.wall()
-    if isinstance(told, Digest):
-        return Message(id=message_id, at=at, channel=channel, digest=told)
-    return Message(id=message_id, at=at, channel=channel, notice=told)
-
-
-def _rules(channel: EmailChannel | WebhookChannel) -> Rules:
+def _rules(channel: EmailChannel | WebhookChannel, open_max: int) -> Rules:
     return Rules(
         severities=frozenset(channel.severities) or frozenset(SEVERITIES),
         transitions=frozenset(channel.transitions) or frozenset(TOLD),
@@ -203,4 +293,10 @@ def _rules(channel: EmailChannel | WebhookChannel) -> Rules:
         dedup_ms=channel.dedup_s * 1000,
         flood_max=channel.flood_max,
         flood_ms=channel.flood_s * 1000,
+        # What is open is never forgotten: it would be told once more.
+        remembered_max=_remembered_max(open_max),
     )
+
+
+def _remembered_max(open_max: int) -> int:
+    return max(10_000, 2 * open_max)

@@ -10,7 +10,9 @@ import msgspec
 from psycopg.rows import DictRow
 
 from hub import clock
+from hub.core.alarms.alarm import Alarm
 from hub.core.notify.notices import Message
+from hub.store.alarms import alarm_of_row
 from hub.store.statements import statement
 from hub.store.timescale import Store
 
@@ -40,11 +42,35 @@ class NotificationStore:
         """Write how messages stand, all or nothing; what a message is told with is kept while it waits."""
         async with self._store.transaction() as conn, conn.cursor() as cursor:
             await cursor.executemany(statement("notification_put"), [_values(one) for one in batch])
+            told = [_told(one) for one in batch if one.state == "sent" and one.message.knows]
+            if told:
+                await cursor.executemany(statement("notification_told_put"), told)
 
     async def waiting(self, channels: Sequence[str], limit: int) -> list[tuple[Message, int]]:
         """Return what waits for these channels, the oldest first, each with its tries."""
         rows = await self._store.fetch("notifications_waiting", {"channels": list(channels), "limit": limit})
         return [(msgspec.json.decode(row["message"], type=Message), row["tries"]) for row in rows]
+
+    async def told(self, channels: Sequence[str], limit: int) -> list[DictRow]:
+        """Return what receivers know: `channel`, `alarm`, `transition`."""
+        return await self._store.fetch("notifications_told", {"channels": list(channels), "limit": limit})
+
+    async def alarms(self, ids: Sequence[UUID]) -> dict[UUID, Alarm]:
+        """Return alarms as their rows have them, open or closed."""
+        rows = await self._store.fetch("alarms_by_id", {"ids": list(ids)})
+        return {row["id"]: alarm_of_row(row) for row in rows}
+
+    async def take_lease(self, channels: Sequence[str], hub: UUID, ttl_s: float) -> set[str]:
+        """Take or keep the right to send for so long; return over which of these channels."""
+        async with self._store.transaction() as conn:
+            wanted = {"channels": list(channels), "hub": hub, "ttl_s": ttl_s}
+            taken = await conn.execute(statement("notification_lease_take"), wanted)
+            return {row["channel"] for row in await taken.fetchall()}
+
+    async def release_lease(self, hub: UUID) -> None:
+        """Let others send at once."""
+        async with self._store.transaction() as conn:
+            await conn.execute(statement("notification_lease_release"), {"hub": hub})
 
     async def drop_others(self, channels: Sequence[str], error: str) -> None:
         """Drop what waits for channels that are not among these."""
@@ -68,7 +94,18 @@ class NotificationStore:
         """Delete what is settled and older, or beyond so many; return how many rows."""
         async with self._store.transaction() as conn:
             done = await conn.execute(statement("notifications_prune"), {"before": before, "kept_max": kept_max})
+            await conn.execute(statement("notifications_told_prune"), {"before": before})
         return done.rowcount
+
+
+def _told(delivery: Delivery) -> dict[str, Any]:
+    knows = delivery.message.knows
+    return {
+        "channel": delivery.message.channel,
+        "alarms": list(knows),
+        "transitions": list(knows.values()),
+        "at": delivery.at,
+    }
 
 
 def _values(delivery: Delivery) -> dict[str, Any]:

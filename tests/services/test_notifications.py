@@ -68,6 +68,7 @@ async def notifier(dsn: str, *channels: WebhookChannel, **settings: Any) -> Asyn
             one.rows.close()
             if dsn != NOWHERE:
                 await asyncio.wait(writers)
+                await one.release()
 
 
 def states(dsn: str) -> list[tuple[Any, ...]]:

@@ -10,9 +10,11 @@ from uuid import UUID
 
 import msgspec
 
+from hub.core.alarms.alarm import Alarm, State
 from hub.core.alarms.transitions import Transition
 
-TOLD: Final = ("raised", "cleared", "acked")
+Known = Literal["raised", "cleared", "acked"]
+TOLD: Final[tuple[Known, ...]] = ("raised", "cleared", "acked")
 """The changes that anybody is told of."""
 SEVERITIES: Final = ("critical", "high", "medium", "low")
 
@@ -21,7 +23,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """One change of an alarm."""
 
     at: datetime
-    transition: Literal["raised", "cleared", "acked"]
+    transition: Known
     alarm: UUID
     type: str
     severity: Literal["critical", "high", "medium", "low"]
@@ -36,6 +38,13 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     by: str | None
     """The operator who acknowledged it."""
+    acked: bool = False
+    """Whether somebody has: one that is announced again after a shelf or maintenance may be."""
+
+    @property
+    def leaves(self) -> Known:
+        """What its receiver knows afterwards."""
+        return "acked" if self.acked and self.transition == "raised" else self.transition
 
 
 class Digest(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +57,8 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
     """Of each kind of change by severity."""
     notices: list[Notice]
     """The worst of them, in their order."""
+    knows: dict[UUID, Known] = {}
+    """What its receiver knows afterwards, of every alarm in it."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,15 +77,26 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
             return self.notice.transition
         return "test" if self.digest is None else "digest"
 
+    @property
+    def knows(self) -> Mapping[UUID, Known]:
+        """What its receiver knows of alarms once it has taken it."""
+        if self.notice is not None:
+            return {self.notice.alarm: self.notice.leaves}
+        return {} if self.digest is None else self.digest.knows
+
 
 def notice_of(change: Transition) -> Notice | None:
     """Return what is told of a change; None for what is nobody's news, and for an alarm that is suppressed."""
-    alarm = change.alarm
-    if change.what not in TOLD or alarm.suppressed is not None:
+    if change.what not in TOLD or change.alarm.suppressed is not None:
         return None
+    return notice_from(change.alarm, change.what, change.at)
+
+
+def notice_from(alarm: Alarm, what: Known, at: datetime) -> Notice:
+    """Return what is told of an alarm as it stands."""
     return Notice(
-        at=change.at,
-        transition=change.what,
+        at=at,
+        transition=what,
         alarm=alarm.id,
         type=alarm.type,
         severity=alarm.severity.value,
@@ -87,7 +109,8 @@ def notice_of(change: Transition) -> Notice | None:
         todo=alarm.todo,
         began_at=alarm.began_at,
         count=alarm.count,
-        by=alarm.acked_by if change.what == "acked" else None,
+        by=alarm.acked_by if what == "acked" else None,
+        acked=alarm.state is State.ACTIVE_ACKED,
     )
 
 

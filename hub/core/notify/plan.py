@@ -9,11 +9,13 @@ many come.
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from hub.core.notify.notices import SEVERITIES, Digest, Notice
+from hub.core.alarms.alarm import Alarm
+from hub.core.notify.notices import SEVERITIES, Digest, Known, Notice
 
 _RANKS: Final = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
@@ -35,8 +37,10 @@ class Rules:
 
 @dataclass(slots=True)
 class _Told:
-    last: str = ""
-    """The change that was told last."""
+    last: Known | None = None
+    """What was told last, delivered or on its way."""
+    known: Known | None = None
+    """What the receiver has taken last."""
     at_ms: dict[str, float] | None = None
     """When each change was told."""
     held: Notice | None = None
@@ -53,9 +57,11 @@ class _Gathering:
         self.total = 0
         self.counts: dict[str, dict[str, int]] = {}
         self.notices: list[Notice] = []
+        self.knows: dict[UUID, Known] = {}
 
     def add(self, notice: Notice, notices_max: int) -> None:
         self.total += 1
+        self.knows[notice.alarm] = notice.leaves
         self.until = max(self.until, notice.at)
         by_severity = self.counts.setdefault(notice.transition, {})
         by_severity[notice.severity] = by_severity.get(notice.severity, 0) + 1
@@ -67,8 +73,9 @@ class _Gathering:
 
     def close(self) -> Digest:
         return Digest(
-            since=self.since, until=self.until, total=self.total, counts=self.counts, notices=self.notices
-        )
+            since=self.since, until=self.until, total=self.total, counts=self.counts, notices=self.notices,
+            knows=self.knows,
+        )  # fmt: skip
 
 
 class Plan:
@@ -89,6 +96,9 @@ class Plan:
     def hear(self, notice: Notice, now_ms: float) -> Notice | None:
         """Take a change. Returns it if it is to be told now."""
         if not self._wants(notice):
+            if notice.transition not in self._rules.transitions and notice.alarm in self._told:
+                # The channel does not want to hear of it; what comes next is news all the same.
+                self._told[notice.alarm].last = self._told[notice.alarm].known = notice.leaves
             return None
         told = self._remember(notice.alarm)
         told_ms = (told.at_ms or {}).get(notice.transition)
@@ -109,7 +119,7 @@ class Plan:
                 continue
             notice, told.held = told.held, None
             self._held.discard(alarm)
-            if notice.transition == told.last:
+            if notice.leaves == told.last:
                 self.deduplicated += 1
                 continue
             now = self._tell(told, notice, now_ms)
@@ -121,6 +131,65 @@ class Plan:
             self._sent_ms.append(now_ms)
             found.append(digest)
         return found
+
+    def last(self, alarm: UUID) -> Known | None:
+        """Return what was told of an alarm last, or waits to be."""
+        told = self._told.get(alarm)
+        if told is None:
+            return None
+        return told.last if told.held is None else told.held.leaves
+
+    def known(self, alarm: UUID) -> Known | None:
+        """Return what the receiver knows of an alarm."""
+        told = self._told.get(alarm)
+        return None if told is None else told.known
+
+    def outstanding(self) -> list[UUID]:
+        """Return the alarms of which nobody has told the receiver that they are over."""
+        return [alarm for alarm in self._told if self.last(alarm) in {"raised", "acked"}]
+
+    def concerns(self, alarm: Alarm) -> bool:
+        """Say whether the channel is for such alarms, or has told of this one before."""
+        rules = self._rules
+        here = not rules.sites or alarm.site is None or alarm.site in rules.sites
+        return (here and alarm.severity in rules.severities) or alarm.id in self._told
+
+    def recall(self, alarm: UUID, known: Known) -> None:
+        """Take over what the receiver knows from the hub before."""
+        told = self._remember(alarm)
+        told.last = told.known = known
+
+    def reset(self) -> None:
+        """Forget everything: another hub tells."""
+        self._told.clear()
+        self._held.clear()
+        self._sent_ms.clear()
+        self._gathering, self._flooded = None, False
+
+    def forget(self, alarm: UUID) -> None:
+        """Forget an alarm of which nothing is left."""
+        self._told.pop(alarm, None)
+        self._held.discard(alarm)
+
+    def queued(self, knows: Mapping[UUID, Known]) -> None:
+        """Take over that a message waits since the hub before."""
+        for alarm, change in knows.items():
+            self._remember(alarm).last = change
+
+    def delivered(self, knows: Mapping[UUID, Known]) -> None:
+        """Take that the receiver has taken a message."""
+        for alarm, change in knows.items():
+            told = self._told.get(alarm)
+            if told is not None:
+                told.known = change
+
+    def undelivered(self, knows: Mapping[UUID, Known]) -> None:
+        """Take that it has not, and will not: what it does not know is news again, whatever the window says."""
+        for alarm, change in knows.items():
+            told = self._told.get(alarm)
+            if told is not None and told.last == change:
+                told.last = told.known
+                told.at_ms = None
 
     def close(self, now_ms: float) -> list[Notice | Digest]:
         """Return all that waits, as if its time had come: the hub stops."""
@@ -138,14 +207,16 @@ class Plan:
         rules = self._rules
         # What is of the whole fleet is of every site.
         here = not rules.sites or notice.site is None or notice.site in rules.sites
-        return here and notice.severity in rules.severities and notice.transition in rules.transitions
+        begun = notice.transition != "raised" and self.last(notice.alarm) is not None
+        # Who was told that it began hears how it goes on, also where its severity or site is another one by then.
+        return notice.transition in rules.transitions and ((here and notice.severity in rules.severities) or begun)
 
     def _tell(self, told: _Told, notice: Notice, now_ms: float) -> Notice | None:
         if told.held is not None:
             told.held = None
             self._held.discard(notice.alarm)
             self.deduplicated += 1
-        told.last = notice.transition
+        told.last = notice.leaves
         told.at_ms = {**(told.at_ms or {}), notice.transition: now_ms}
         if self._gathering is None and not self._floods(now_ms):
             self._sent_ms.append(now_ms)

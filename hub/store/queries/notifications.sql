@@ -12,8 +12,10 @@ WHERE state = 'waiting' AND channel = ANY (%(channels)s)
 ORDER BY at, id LIMIT %(limit)s
 
 -- notifications_drop_waiting --
-UPDATE notification SET state = 'dropped', error = %(error)s, message = NULL, updated_at = %(at)s
-WHERE state = 'waiting' AND channel <> ALL (%(channels)s)
+-- Another hub may have channels that this one has not.
+UPDATE notification n SET state = 'dropped', error = %(error)s, message = NULL, updated_at = %(at)s
+WHERE n.state = 'waiting' AND n.channel <> ALL (%(channels)s)
+  AND NOT EXISTS (SELECT FROM notification_lease l WHERE l.channel = n.channel AND l.until > clock_timestamp())
 
 -- notifications_last --
 -- The newest success and the newest failure of a channel.
@@ -35,3 +37,32 @@ ORDER BY at DESC, id DESC LIMIT %(limit)s
 DELETE FROM notification
 WHERE state <> 'waiting' AND (at < %(before)s OR id IN (
     SELECT id FROM notification WHERE state <> 'waiting' ORDER BY at DESC, id DESC OFFSET %(kept_max)s))
+
+-- notification_told_put --
+INSERT INTO notification_told AS t (channel, alarm_id, transition, at)
+SELECT %(channel)s, r.alarm_id, r.transition, %(at)s
+FROM unnest(%(alarms)s::uuid[], %(transitions)s::text[]) AS r (alarm_id, transition) ORDER BY r.alarm_id
+ON CONFLICT (channel, alarm_id) DO UPDATE SET transition = excluded.transition, at = excluded.at
+WHERE t.at <= excluded.at
+
+-- notifications_told --
+-- What receivers know of alarms that are open, or that have closed and nobody has told them yet.
+SELECT t.channel, t.alarm_id AS alarm, t.transition
+FROM notification_told t LEFT JOIN alarm a ON a.id = t.alarm_id
+WHERE t.channel = ANY (%(channels)s) AND (t.transition <> 'cleared' OR a.closed_at IS NULL)
+ORDER BY t.at, t.alarm_id LIMIT %(limit)s
+
+-- notifications_told_prune --
+DELETE FROM notification_told t
+WHERE t.at < %(before)s AND NOT EXISTS (SELECT FROM alarm a WHERE a.id = t.alarm_id AND a.closed_at IS NULL)
+
+-- notification_lease_take --
+-- Those that are free, over, or this hub's own already.
+INSERT INTO notification_lease AS l (channel, hub, until)
+SELECT c, %(hub)s, clock_timestamp() + %(ttl_s)s * interval '1 second' FROM unnest(%(channels)s::text[]) c ORDER BY c
+ON CONFLICT (channel) DO UPDATE SET hub = excluded.hub, until = excluded.until
+WHERE l.hub = excluded.hub OR l.until < clock_timestamp()
+RETURNING channel
+
+-- notification_lease_release --
+DELETE FROM notification_lease WHERE hub = %(hub)s

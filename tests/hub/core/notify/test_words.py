@@ -74,7 +74,7 @@ def test_a_webhook_has_these_fields_and_no_others() -> None:
     assert (body["type"], body["id"]) == ("alarm.raised", UUID(int=7))
     assert body["data"].keys() == {
         "at", "transition", "alarm", "type", "severity", "site", "locker", "door", "what", "where", "consequence",
-        "todo", "began_at", "count", "by", "url",
+        "todo", "began_at", "count", "by", "acked", "url",
     }  # fmt: skip
     assert body["data"]["url"] == f"{URL}/alarms/{UUID(int=1)}"
     assert payload(message(notice("raised")), None)["data"]["url"] is None
