@@ -122,3 +122,8 @@ class CommandSink:
     async def conflict(self, batch: Sequence[Told], error: CursorConflict) -> Sequence[Told]:
         """Commands have no cursors."""
         raise AssertionError(batch) from error
+
+    def kept_back(self, unit: Told) -> None:
+        """Count it, as one that is refused."""
+        del unit
+        self._dropped.inc()

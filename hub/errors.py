@@ -8,7 +8,8 @@
     ├── PeopleError        what is asked about a person cannot be (`code`)
     ├── ErasureIncomplete  something of a person is left that no hold names; the erasure has to be run again
     └── StoreError
-        ├── StoreUnavailable   the database cannot be reached now; the same call may go through later
+        ├── StoreUnavailable   the database cannot be reached now, or does not do what is asked, whatever the
+        │                      reason; the same call may go through later
         ├── StoreRejected      the database does not accept these rows; the same call never goes through
         ├── CursorConflict     a ledger stands elsewhere than this hub believed (`keys`)
         └── MigrationError     the schema is not what this version needs
@@ -56,7 +57,14 @@ class StoreError(HubError):
 
 
 class StoreUnavailable(StoreError):  # noqa: N818 - a state of the world, as in "503 Service Unavailable"
-    """The database cannot be reached now; the same call may go through later."""
+    """The database cannot be reached now, or does not do what is asked; the same call may go through later.
+
+    `about_rows`: the database answered with an error that may be one of certain rows only.
+    """
+
+    def __init__(self, text: str, *, about_rows: bool = False) -> None:
+        super().__init__(text)
+        self.about_rows = about_rows
 
 
 class StoreRejected(StoreError):  # noqa: N818 - what the database did

@@ -116,6 +116,12 @@ class Metrics:
             ["table"],
             registry=r,
         )
+        self.batch_kept_back = Counter(
+            "lockerhub_batch_kept_back_total",
+            "Messages with which the database failed while it took others: events stay on their lockers, samples "
+            "go into quarantine, other rows are gone.",
+            ["table"], registry=r,
+        )  # fmt: skip
         self.queue_rows = Gauge("lockerhub_batch_queue_rows", "Rows that wait for a commit.", ["table"], registry=r)
         self.queue_rows_max = Gauge(
             "lockerhub_batch_queue_rows_max", "The limit of rows that may wait.", ["table"], registry=r

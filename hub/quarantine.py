@@ -155,6 +155,11 @@ class QuarantineSink:
         """Quarantine has no cursors."""
         raise AssertionError(batch) from error
 
+    def kept_back(self, unit: Quarantined) -> None:
+        """Count a row that the database fails with."""
+        del unit
+        self._dropped.inc()
+
 
 class _Message(msgspec.Struct, frozen=True):
     first: int

@@ -98,6 +98,11 @@ class EventSink:
                     self._receipts.expected(unit.key, self._ledger.reset(unit.key, stand))
         return writable
 
+    def kept_back(self, unit: EventUnit) -> None:
+        """Leave a message with its locker, which has no receipt for it and sends it again after growing pauses."""
+        self._tally.settle(Outcome.DEFERRED, unit.count)
+        self._ledger.reset(unit.key)
+
     def _receipt(self, unit: EventUnit) -> None:
         self._receipts.upto(unit.key, *self._ledger.committed(unit.key, unit.next_seq, unit.chain))
 

@@ -18,7 +18,7 @@ from hub.core.fairness import Limit, Shares, records_in
 from hub.core.fleet import Fleet
 from hub.core.samples import Identity, Seen, is_late, is_stamped_now, sampled_at, sent_at
 from hub.deliveries import Delivery
-from hub.errors import CursorConflict, StoreRejected, StoreUnavailable
+from hub.errors import CursorConflict, StoreRejected
 from hub.metrics import Metrics
 from hub.quarantine import Quarantine
 from hub.store.batch import Batcher
@@ -226,7 +226,7 @@ class ReadingSink:
         """Store rows."""
         try:
             self._repeated = await write_readings(self._store, batch)
-        except StoreUnavailable:
+        except BaseException:
             _doubt(batch)
             raise
 
@@ -241,7 +241,7 @@ class ReadingSink:
         del error
         try:
             done = await write_readings_apart(self._store, unit)
-        except StoreUnavailable:
+        except BaseException:
             _doubt([unit])
             raise
         self._settle(unit.count - len(done.refused), done.repeated)
@@ -259,6 +259,13 @@ class ReadingSink:
     async def conflict(self, batch: Sequence[ReadingUnit], error: CursorConflict) -> Sequence[ReadingUnit]:
         """Telemetry has no cursors."""
         raise AssertionError(batch) from error
+
+    def kept_back(self, unit: ReadingUnit) -> None:
+        """Put a message into quarantine with which the database fails."""
+        detail = "the database fails with it, and takes others"
+        kept = self._quarantine.keep(unit.topic, unit.payload, "rejected", detail, unit.received_ms)
+        self._tally.settle(Outcome.QUARANTINED if kept else Outcome.DROPPED, unit.count)
+        _acknowledge([unit])
 
 
 def _identity(message: Message, boot: UUID | None, t: int, row: bytes) -> Identity:

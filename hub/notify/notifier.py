@@ -272,6 +272,11 @@ class NotificationSink:
         """Notifications have no cursors."""
         raise AssertionError(batch) from error
 
+    def kept_back(self, unit: Delivery) -> None:
+        """Count it: the message goes out all the same."""
+        del unit
+        self._dropped.inc()
+
 
 def sender_of(channel: EmailChannel | WebhookChannel, public_url: str | None) -> Sender:
     """Return the way out of a channel. Raises ConfigError for files that cannot be used."""

@@ -6,7 +6,12 @@ go where it is.
 
 One batch is being written at a time; what comes meanwhile forms the next. A writer that finds its database away
 tries the same batch again until it is back: units wait, the queue fills, and `put` says no. Nothing is dropped
-here, except the units still waiting when `drain` runs out of time, which it returns.
+here.
+
+An error of whatever kind is an outage first: the batch is kept and tried again. Where it may be of certain rows (a
+trigger, a damaged index, a mistake of ours), smaller parts are tried, and units with which it fails again and again
+while others are stored are handed back to the sink (`kept_back`): one of them does not hold up the fleet. The batch
+in hand outlives `run`, so that whoever starts it again goes on where it stopped.
 """
 
 import asyncio
@@ -14,8 +19,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Sequence
-from functools import partial
+from collections.abc import Hashable, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 from hub.errors import CursorConflict, StoreRejected, StoreUnavailable
@@ -24,6 +28,12 @@ from hub.metrics import Metrics
 _log = logging.getLogger(__name__)
 _BACKLOG_SHARE: Final = 0.2
 """Of a batch, where there is more than that of both."""
+_RETRY_S_MIN: Final = 0.05
+_SIFT_AFTER: Final = 3
+"""So many failures in a row that may be of certain rows, and smaller parts are tried."""
+_SIFT_TRIES_MAX: Final = 16
+"""Of smaller parts, before the batch is tried as a whole again."""
+_CONFLICTS_MAX: Final = 3
 
 
 class Unit(Protocol):
@@ -36,7 +46,6 @@ class Unit(Protocol):
 
 
 _U = TypeVar("_U", bound=Unit)
-_R = TypeVar("_R")
 
 
 class Sink(Protocol[_U]):
@@ -56,6 +65,13 @@ class Sink(Protocol[_U]):
 
     async def conflict(self, batch: Sequence[_U], error: CursorConflict) -> Sequence[_U]:
         """Settle the units whose cursors stand elsewhere, and return those that may still be written."""
+        ...
+
+    def kept_back(self, unit: _U) -> None:
+        """Settle one unit that the database fails with while it takes others, and of which it refuses even parts.
+
+        Nothing of it is stored. It must not wait, and not fail.
+        """
         ...
 
 
@@ -90,7 +106,10 @@ class Batcher(Generic[_U]):
         self._live: Lane[_U] = Lane(queue_rows_max)
         self._backlog: Lane[_U] = Lane(backlog_rows_max)
         self._lanes: dict[Hashable, Lane[_U]] = {}
+        self._hand: list[_U] = []
+        """The batch that is being written: its units that are not settled."""
         self._writing_rows = 0
+        self._commits = 0
         self._writing_since_s: float | None = None
         self._flush_rows_max = flush_rows_max
         self._flush_age_s = flush_age_ms_max / 1000
@@ -101,6 +120,7 @@ class Batcher(Generic[_U]):
         self._batch_rows = metrics.batch_rows.labels(name)
         self._batch_seconds = metrics.batch_seconds.labels(name)
         self._failures = metrics.batch_failures.labels(name)
+        self._kept_back = metrics.batch_kept_back.labels(name)
         self._last_commit = metrics.last_commit.labels(name)
         metrics.queue_rows_max.labels(name).set(queue_rows_max)
         metrics.queue_rows.labels(name).set_function(lambda: self.in_flight)
@@ -155,18 +175,18 @@ class Batcher(Generic[_U]):
             self._full.set()
 
     async def run(self) -> None:
-        """Write batches until closed and empty."""
+        """Write batches until closed and empty. Started again after an error, it goes on with the batch in hand."""
         while True:
-            await self._waker.wait()
-            if not self._closing and self._waiting_rows < self._flush_rows_max:
-                await self._age()
-            batch = self._take()
-            if batch:
+            if not self._hand:
+                await self._waker.wait()
+                if not self._closing and self._waiting_rows < self._flush_rows_max:
+                    await self._age()
+                self._hand = self._take()
+            if self._hand:
                 self._writing_since_s = time.monotonic()
                 try:
-                    await self._write(batch)
+                    await self._write()
                 finally:
-                    self._writing_rows = 0
                     self._writing_since_s = None
             elif self._closing:
                 return
@@ -207,62 +227,149 @@ class Batcher(Generic[_U]):
             self._full.clear()
         return batch
 
-    async def _write(self, batch: Sequence[_U]) -> None:
+    async def _write(self) -> None:
+        """Write what is in hand, for as long as that takes."""
+        pause_s = _RETRY_S_MIN
+        suspicions = 0
+        while self._hand:
+            about_rows = await self._attempt(self._hand)
+            if about_rows is None:
+                continue
+            suspicions = suspicions + 1 if about_rows else 0
+            if suspicions >= _SIFT_AFTER and await self._sift():
+                pause_s = _RETRY_S_MIN
+                continue
+            await asyncio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter
+            pause_s = min(pause_s * 2, self._retry_s_max)
+
+    async def _attempt(self, batch: Sequence[_U]) -> bool | None:
+        """Write a batch once. None: it is settled. Otherwise it failed: whether that may be for certain rows."""
+        try:
+            await self._settle(batch)
+        except StoreUnavailable as error:
+            about_rows, why = error.about_rows, str(error)
+            trace = None
+        except Exception as error:  # noqa: BLE001 - decided: a defect is met by these rows, and kept as an outage is
+            about_rows, why = True, type(error).__name__
+            trace = error
+        else:
+            return None
+        self._failures.inc()
+        _log.warning(
+            "The database does not take the %s batch; trying again", self.name, extra={"error": why}, exc_info=trace
+        )
+        return about_rows
+
+    async def _settle(self, batch: Sequence[_U]) -> None:
+        """Write what is acceptable of a batch, and settle the rest. What raises leaves units in hand."""
         pending = batch
         while pending:
             started = time.monotonic()
             try:
-                await self._persist(partial(self._sink.write, pending))
+                await self._sink.write(pending)
             except CursorConflict as error:
                 self._failures.inc()
-                writable = await self._persist(partial(self._sink.conflict, pending, error))
-                self._settled(_records(pending) - _records(writable))
-                pending = writable
+                pending = await self._meet(pending, error)
             except StoreRejected as error:
                 self._failures.inc()
-                await self._isolate(pending, error)
+                if len(pending) == 1:
+                    await self._reject(pending[0], error)
+                    return
+                # Halved until the unit that is not acceptable stands alone; its neighbours are stored.
+                middle = len(pending) // 2
+                await self._settle(pending[:middle])
+                await self._settle(pending[middle:])
                 return
             else:
                 self._batch_rows.observe(_records(pending))
                 self._batch_seconds.observe(time.monotonic() - started)
                 self._last_commit.set_to_current_time()
-                await self._sink.committed(pending)
-                self._settled(_records(pending))
+                await self._committed(pending)
                 return
 
-    async def _isolate(self, batch: Sequence[_U], error: StoreRejected) -> None:
-        """Halve the batch until the unit that is not acceptable stands alone; its neighbours are stored."""
-        if len(batch) > 1:
-            middle = len(batch) // 2
-            await self._write(batch[:middle])
-            await self._write(batch[middle:])
-            return
+    async def _committed(self, batch: Sequence[_U]) -> None:
+        self._commits += 1
         try:
-            await self._persist(partial(self._sink.rejected, batch[0], error))
-        except CursorConflict as conflict:
-            writable = await self._persist(partial(self._sink.conflict, batch, conflict))
-            if writable:
-                await self._isolate(writable, error)
-                return
-        self._settled(_records(batch))
+            await self._sink.committed(batch)
+        except Exception:  # noqa: BLE001 - decided: the rows are stored, and written once more they would be there twice
+            _log.exception("A %s batch is stored, and something behind it failed", self.name)
+        self._leave(batch)
 
-    def _settled(self, count: int) -> None:
-        # At once, and not when the whole batch is through: the books balance at every moment.
-        self._writing_rows -= count
+    async def _meet(self, batch: Sequence[_U], error: CursorConflict) -> Sequence[_U]:
+        writable = await self._sink.conflict(batch, error)
+        there = set(map(id, writable))
+        self._leave([unit for unit in batch if id(unit) not in there])
+        return writable
 
-    async def _persist(self, attempt: Callable[[], Awaitable[_R]]) -> _R:
-        """Try again for as long as the database is away."""
-        pause_s = 0.05
-        while True:
+    async def _reject(self, unit: _U, error: StoreRejected) -> None:
+        for _ in range(_CONFLICTS_MAX):
             try:
-                return await attempt()
-            except StoreUnavailable as error:
-                self._failures.inc()
-                _log.warning(
-                    "The database does not take the %s batch; trying again", self.name, extra={"error": str(error)}
-                )
-            await asyncio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter
-            pause_s = min(pause_s * 2, self._retry_s_max)
+                await self._sink.rejected(unit, error)
+            except CursorConflict as conflict:
+                if not await self._meet([unit], conflict):
+                    return
+            except StoreRejected as again:
+                # What writes its acceptable parts is refused as a whole.
+                self._keep_back(unit, str(again))
+                return
+            else:
+                self._leave([unit])
+                return
+        self._keep_back(unit, "its ledger is advanced by somebody else again and again")
+
+    async def _sift(self) -> bool:
+        """Try smaller parts of a batch that fails; return whether something was stored.
+
+        A unit that fails alone, twice, while others go through is kept back. Where nothing goes through, it is the
+        database, and all is kept in hand.
+        """
+        if self._writing_rows < self._flush_rows_max:
+            # Others have to be there to compare with.
+            self._hand += self._take()
+        commits = self._commits
+        parts = _halves(self._hand)
+        suspects: list[_U] = []
+        for _ in range(_SIFT_TRIES_MAX):
+            if not parts:
+                break
+            part = parts.pop()
+            about_rows = await self._attempt(part)
+            if about_rows is False:
+                return self._commits > commits
+            if about_rows:
+                left = self._still_in_hand(part)
+                if len(left) > 1:
+                    parts += _halves(left)
+                else:
+                    suspects += left
+        if self._commits == commits:
+            return False
+        for unit in suspects:
+            if await self._attempt([unit]):
+                self._keep_back(unit, "the database fails with it, and takes others")
+        return True
+
+    def _keep_back(self, unit: _U, why: str) -> None:
+        self._kept_back.inc()
+        _log.error("A message of the %s batch cannot be stored", self.name, extra={"error": why})
+        try:
+            self._sink.kept_back(unit)
+        except Exception:  # noqa: BLE001 - decided: it would be met again and again, and the fleet waits
+            _log.exception("A message of the %s batch could not be handed back", self.name)
+        self._leave([unit])
+
+    def _still_in_hand(self, units: Sequence[_U]) -> list[_U]:
+        there = set(map(id, self._hand))
+        return [unit for unit in units if id(unit) in there]
+
+    def _leave(self, units: Sequence[_U]) -> None:
+        """Take settled units out of the hand: at once, so that the books balance at every moment."""
+        self._writing_rows -= _records(units)
+        if len(units) == len(self._hand):
+            self._hand = []
+        else:
+            gone = set(map(id, units))
+            self._hand = [unit for unit in self._hand if id(unit) not in gone]
 
 
 class Lane(Generic[_U]):
@@ -304,3 +411,9 @@ class Lane(Generic[_U]):
 
 def _records(units: Sequence[Unit]) -> int:
     return sum(unit.count for unit in units)
+
+
+def _halves(units: list[_U]) -> list[list[_U]]:
+    """Return both halves, the first one last, without empty ones."""
+    middle = len(units) // 2
+    return [half for half in (units[middle:], units[:middle]) if half]

@@ -12,7 +12,7 @@ from psycopg.rows import DictRow
 from hub.errors import StoreUnavailable
 from hub.store.statements import statement
 from hub.store.timescale import Store
-from hub.store.upkeep import told
+from hub.store.translate import translating
 
 Connection = psycopg.AsyncConnection[DictRow]
 
@@ -42,7 +42,7 @@ async def partitions_wanted(conn: Connection) -> list[tuple[str, date]]:
 
 async def make_partition(conn: Connection, series: str, month: date) -> int:
     """Make one partition, with the rows that came before it. Returns how many those were."""
-    with told():
+    with translating():
         values = {"series": series, "month": month}
         row = await (await conn.execute(statement("partition_make"), values)).fetchone()
     return int(row["moved"] or 0) if row else 0
@@ -66,7 +66,7 @@ async def chunks_to_compress(conn: Connection) -> list[Chunk]:
 
 async def compress(conn: Connection, chunk: Chunk) -> None:
     """Compress one chunk, in a transaction of its own. Raises StoreUnavailable if somebody uses it."""
-    with told():
+    with translating():
         await conn.execute(statement("chunk_compress"), {"chunk": chunk.name})
 
 
@@ -82,7 +82,7 @@ async def vacuum(conn: Connection, *, timescaledb: bool) -> AsyncIterator[str]:
     for row in await (await conn.execute(statement("relations_with_dead_rows"), values)).fetchall():
         name = sql.Identifier(row["schema"], row["name"])
         try:
-            with told():
+            with translating():
                 await conn.execute(sql.SQL(statement("relation_vacuum")).format(relation=name))
         except StoreUnavailable:
             if conn.closed:
@@ -103,7 +103,7 @@ class Rolled:
 
 async def roll_up(conn: Connection) -> Rolled:
     """Roll up one day of the samples that were there before, or an hour of those that have come since."""
-    with told():
+    with translating():
         async with conn.transaction():
             state = await (await conn.execute(statement("rollup_take"), {"step_s": _STEP_S})).fetchone()
             assert state is not None, "the migration made the row"  # noqa: S101

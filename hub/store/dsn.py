@@ -1,4 +1,4 @@
-"""What a DSN has to be, said without showing any of it; and what the database's errors are to the hub.
+"""What a DSN has to be, said without showing any of it; and one connection for a program that starts.
 
 libpq repeats the part of a DSN that it does not understand, and that is often a piece of the password: one with an
 `@`, `/` or `:` that is not percent-encoded ends up in the host, the port or the database's name.
@@ -13,11 +13,9 @@ from typing import Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from hub.errors import ConfigError, MigrationError, StoreError, StoreRejected, StoreUnavailable
-from hub.masking import remember, scrub
-
-REJECTIONS: Final = (psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError)
-"""What the database says of rows that it will never accept."""
+from hub.errors import ConfigError, MigrationError, StoreError, StoreRejected
+from hub.masking import remember
+from hub.store.translate import first_line, translated
 
 _RIGHT: Final = (
     "write postgresql://user:password@host:5432/database, "
@@ -53,12 +51,6 @@ def check_dsn(dsn: str) -> None:
             raise ConfigError(f"what database.dsn has in the place of the {wrong} cannot be one: {_RIGHT}")
 
 
-def first_line(error: Exception) -> str:
-    """Return what the database said, without the values that it said it of."""
-    # psycopg puts the row's values into further lines; they belong neither into logs nor into answers.
-    return scrub(str(error).strip().split("\n", 1)[0]) or type(error).__name__
-
-
 @contextmanager
 def connected(dsn: str, application_name: str, options: str | None = None) -> Iterator[psycopg.Connection]:
     """Open one connection in autocommit for the block.
@@ -66,37 +58,31 @@ def connected(dsn: str, application_name: str, options: str | None = None) -> It
     Raises:
         ConfigError: the DSN is none.
         MigrationError: tables are missing.
-        StoreUnavailable: the database cannot be reached, or the role lacks a right.
-        StoreRejected: the database does not accept something else.
+        StoreUnavailable: the database cannot be reached, or does not do what is asked: the role lacks a right.
+        StoreRejected: the database will never accept this.
     """
     check_dsn(dsn)
     try:
         with psycopg.connect(dsn, autocommit=True, application_name=application_name, options=options) as conn:
             yield conn
     except psycopg.Error as error:
-        raise store_error(error) or StoreRejected(first_line(error)) from error
+        raise _of_a_start(error) from error
 
 
-def store_error(error: psycopg.Error) -> StoreError | None:
-    """Return what an error of the database is to the hub; None for a mistake in a statement, which is a defect."""
-    said = first_line(error)
+def _of_a_start(error: psycopg.Error) -> StoreError:
+    """Return what an error is to a program that starts: a missing table will not come by itself."""
     match error:
-        case psycopg.errors.InsufficientPrivilege():
-            return StoreUnavailable(
-                f"the database refuses the hub's role: {said}; the role has to own the database's tables and may "
-                "create new ones in the schema public (see docs/operations.md)"
-            )
         case (
             psycopg.errors.UndefinedTable() | psycopg.errors.UndefinedColumn() | psycopg.errors.UndefinedFunction()
         ):
             return MigrationError(
-                f"the schema is not what this version needs: {said}; `hub migrate` brings it forward"
+                f"the schema is not what this version needs: {first_line(error)}; `hub migrate` brings it forward"
             )
-        case psycopg.OperationalError() | psycopg.InterfaceError():
-            return StoreUnavailable(said)
-        case _ if isinstance(error, REJECTIONS):
-            return StoreRejected(said)
-    return None
+        case psycopg.errors.InsufficientPrivilege():
+            return translated(error)
+        case psycopg.ProgrammingError():
+            return StoreRejected(first_line(error))
+    return translated(error)
 
 
 def _is_port(text: str) -> bool:

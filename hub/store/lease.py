@@ -14,8 +14,8 @@ from psycopg.rows import DictRow, dict_row
 
 from hub.core.lease import Standing
 from hub.errors import StoreRejected, StoreUnavailable
-from hub.store.dsn import first_line, store_error
 from hub.store.statements import statement
+from hub.store.translate import translated
 
 _T = TypeVar("_T")
 _ANSWER_S: Final = 3.0
@@ -114,7 +114,7 @@ class LeaseTable:
             return await work(conn)
         except psycopg.Error as error:
             await self.close()
-            raise store_error(error) or StoreRejected(first_line(error)) from error
+            raise translated(error) from error
 
     def _give_up(self, task: "asyncio.Task[Any]") -> None:
         conn, self._conn = self._conn, None

@@ -1,6 +1,7 @@
 """The database behind the hub: TimescaleDB, or a plain PostgreSQL with the same tables."""
 
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, Self
@@ -10,18 +11,23 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.datetime import DatetimeDumper
 from psycopg.types.json import set_json_dumps, set_json_loads
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from hub.core.fleet import DoorSpec, LockerSpec
+from hub.errors import StoreUnavailable
+from hub.masking import scrub
 from hub.store.binary import HEADER, TRAILER
-from hub.store.dsn import REJECTIONS, check_dsn, first_line, store_error
+from hub.store.dsn import check_dsn
 from hub.store.rows import EventsQuery, Quarantined
 from hub.store.statements import statement
+from hub.store.translate import REJECTIONS, first_line, is_of_the_session, translated
 
 _CONNECTIONS_MIN: Final = 2
 _RECONNECT_S: Final = 3.0
 """The pool doubles its pauses without a limit: it would come back as late again as an outage was long. So it gives
 up after this time, and whoever wants a connection next lets it begin anew."""
+_RENEW_EVERY_S: Final = 2.0
+_FAILURE_CHARS_MAX: Final = 500
 
 
 class _InUtc(DatetimeDumper):
@@ -48,8 +54,11 @@ class Store:
         set_json_dumps(orjson.dumps)
         set_json_loads(orjson.loads)
         psycopg.adapters.register_dumper(datetime, _InUtc)
+        self._connect_failure = ""
+        self._renewed_s = float("-inf")
         self._pool = AsyncConnectionPool(
             dsn,
+            connection_class=_noting(self._note_connect),
             min_size=_CONNECTIONS_MIN,
             max_size=max(connections_max, _CONNECTIONS_MIN),
             open=False,
@@ -185,16 +194,46 @@ class Store:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
-        """Run the block in one transaction. Raises StoreRejected, StoreUnavailable, or MigrationError."""
+        """Run the block in one transaction. Raises StoreRejected or StoreUnavailable."""
         try:
             # The pool commits when the block ends well, and rolls back when it does not.
             async with self._pool.connection() as conn:
-                yield conn  # type: ignore[misc]  # the pool's type does not know of its row factory
+                yield conn
+        except PoolTimeout as error:
+            # The pool says how long it waited, and not for what.
+            why = self._connect_failure or first_line(error)
+            raise StoreUnavailable(why) from error
         except psycopg.Error as error:
-            known = store_error(error)
-            if known is None:
+            if is_of_the_session(error):
+                await self._renew()
+            raise translated(error) from error
+
+    def _note_connect(self, failure: str) -> None:
+        self._connect_failure = failure
+
+    async def _renew(self) -> None:
+        """Have all connections of the pool made anew, not more often than every two seconds."""
+        now_s = time.monotonic()
+        if now_s - self._renewed_s >= _RENEW_EVERY_S:
+            self._renewed_s = now_s
+            await self._pool.drain()
+
+
+def _noting(note: Callable[[str], None]) -> type[psycopg.AsyncConnection[DictRow]]:
+    """Return a class of connections that notes why the newest attempt to connect failed; "" if it did not."""
+
+    class Noting(psycopg.AsyncConnection[DictRow]):
+        @classmethod
+        async def connect(cls, *args: Any, **options: Any) -> Self:  # noqa: ANN401 - passed on
+            try:
+                made = await super().connect(*args, **options)
+            except psycopg.Error as error:
+                note(scrub("; ".join(str(error).split("\n")))[:_FAILURE_CHARS_MAX])
                 raise
-            raise known from error
+            note("")
+            return made
+
+    return Noting
 
 
 async def copy(conn: psycopg.AsyncConnection[DictRow], name: str, rows: list[bytes]) -> None:

@@ -1,8 +1,8 @@
 """The table of the upkeep, and the lock that lets one process at a time do a task."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
@@ -13,10 +13,9 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
 from hub.core.upkeep import Ages
-from hub.errors import StoreRejected, StoreUnavailable
-from hub.store.dsn import first_line
 from hub.store.statements import statement
 from hub.store.timescale import Store
+from hub.store.translate import translating
 
 _ERROR_CHARS_MAX: Final = 500
 
@@ -31,7 +30,7 @@ async def alone(store: Store, name: str) -> AsyncIterator[bool]:
     """
     conn = await _connect(store, name, statement_timeout_s=0)
     try:
-        with told():
+        with translating():
             row = await (await conn.execute(statement("upkeep_alone"), {"key": _key(name)})).fetchone()
         yield row is not None and bool(row["got"])
     finally:
@@ -55,21 +54,10 @@ async def apart(
     """
     conn = await _connect(store, f"{name} work", statement_timeout_s=statement_timeout_s)
     try:
-        with told():
+        with translating():
             yield conn
     finally:
         await conn.close()
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """Turn what the database says in the block into StoreUnavailable or StoreRejected."""
-    try:
-        yield
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise StoreUnavailable(first_line(error)) from error
-    except psycopg.Error as error:
-        raise StoreRejected(first_line(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +110,7 @@ async def _connect(store: Store, name: str, *, statement_timeout_s: int) -> psyc
     connecting = asyncio.ensure_future(
         psycopg.AsyncConnection.connect(make_conninfo(**like), autocommit=True, row_factory=dict_row)
     )
-    with told():
+    with translating():
         try:
             return await asyncio.shield(connecting)
         except asyncio.CancelledError:

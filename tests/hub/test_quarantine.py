@@ -29,6 +29,9 @@ class Nowhere:
     async def conflict(self, batch: Sequence[Quarantined], error: CursorConflict) -> Sequence[Quarantined]:
         raise AssertionError(batch) from error
 
+    def kept_back(self, unit: Quarantined) -> None:
+        raise AssertionError(unit)
+
 
 def made(metrics: Metrics, *, per_minute: int = 1000, queue: int = 100) -> tuple[Quarantine, Batcher[Quarantined]]:
     batcher: Batcher[Quarantined] = Batcher(

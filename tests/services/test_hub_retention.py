@@ -114,6 +114,18 @@ async def test_a_ledger_with_holes_lets_go_of_exactly_its_numbers(
     await clean(store, retention)
 
 
+async def test_a_ledger_may_have_the_largest_numbers(dsn: str, retention: Retention) -> None:
+    """The sum of two of them is out of the range of either."""
+    events(dsn, OLD, OLD + TICK)
+    last = 2**63 - 600
+    rows(dsn, "UPDATE event SET seq = seq + %s", last - 2)
+    rows(dsn, "UPDATE ledger_cursor SET next_seq = %s, missing = %s", last + 1, last - 2)
+    await retention.run(NOW)
+    assert left(dsn) == []
+    numbers = rows(dsn, "SELECT numbers::text FROM ledger_gone")
+    assert numbers == [(f"{{[{last - 1},{last + 1})}}",)]
+
+
 async def test_quarantine_is_emptied_before_it_goes(store: Store, dsn: str, retention: Retention) -> None:
     month = NOW - timedelta(days=30)
     for seq, at in ((None, month - TICK), (None, month), (1, month - TICK), (2, month)):

@@ -55,7 +55,7 @@ ON CONFLICT (stream) DO UPDATE SET since = excluded.since, until = excluded.unti
 SELECT stream, since, until, day, locker_id, lines, started_at, ended_at FROM influx_rebuild ORDER BY stream
 
 -- influx_rebuild_advance --
-UPDATE influx_rebuild SET day = %(day)s, locker_id = %(locker)s, lines = lines + %(lines)s,
+UPDATE influx_rebuild SET day = %(day)s, locker_id = %(locker)s, lines = lines + %(lines)s::bigint,
     ended_at = CASE WHEN %(day)s::timestamptz >= until THEN now() END
 WHERE stream = %(stream)s
 

@@ -2,16 +2,15 @@
 INSERT INTO hub_lease (name) VALUES (%(name)s) ON CONFLICT DO NOTHING
 
 -- lease_look --
+-- What a lease of infinity has left is no number; backend_start is null where it is another role's.
 SELECT
     holder, node, since, renewals,
-    -- What a lease of infinity has left is no number.
     CASE WHEN isfinite(expires_at) THEN extract(epoch FROM expires_at - clock_timestamp())::float8 ELSE 0 END
         AS expires_in_s,
     extract(epoch FROM clock_timestamp() - renewed_at)::float8 AS renewed_ago_s,
     server_started_at = pg_postmaster_start_time() AND NOT EXISTS (
         SELECT FROM pg_stat_activity AS a
         WHERE a.pid = session_pid
-            -- Null where it is another role's.
             AND coalesce(a.backend_start, session_started_at) = session_started_at
     ) AS session_gone
 FROM hub_lease WHERE name = %(name)s

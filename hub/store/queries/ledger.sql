@@ -24,7 +24,7 @@ WHERE c.locker_id = t.locker_id AND c.epoch = t.epoch AND c.next_seq = t.old_seq
 
 -- cursor_refused --
 -- In the transaction that has advanced the cursor over these events as if they were stored.
-UPDATE ledger_cursor SET quarantined = quarantined + %(quarantined)s
+UPDATE ledger_cursor SET quarantined = quarantined + %(quarantined)s::bigint
 WHERE locker_id = %(locker)s AND epoch = %(epoch)s
 
 -- gaps_add --

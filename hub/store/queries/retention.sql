@@ -58,7 +58,7 @@ SELECT epoch, range_agg(int8range(seq, seq, '[]'))::text AS numbers, count(*) AS
 -- retention_ledgers --
 -- Dense where the numbers are as many as from the first to the last, and as large together.
 SELECT locker_id AS locker, epoch, min(seq) AS first, max(seq) AS last, count(*) AS count,
-       count(*) = max(seq) - min(seq) + 1 AND sum(seq) * 2 = (min(seq) + max(seq))::numeric * count(*) AS dense
+       count(*) = max(seq) - min(seq) + 1 AND sum(seq) * 2 = (min(seq)::numeric + max(seq)) * count(*) AS dense
 FROM {source} r
 WHERE r.{at} >= %(lower)s::timestamptz AND r.{at} < %(upper)s::timestamptz
 GROUP BY locker_id, epoch ORDER BY locker_id, epoch

@@ -37,6 +37,12 @@ class Table:
         self.rows: list[str] = []
         self.refused: list[str] = []
         self.duplicates: list[str] = []
+        self.handed_back: list[str] = []
+        self.fails: dict[str, Exception] = {}
+        """What `write` raises where these items are in the batch."""
+        self.fails_behind: set[str] = set()
+        """Items behind whose commit something fails."""
+        self.refused_whole: set[str] = set()
         self.settled = 0
         self.batcher: Batcher[Item]
         self.put = 0
@@ -55,10 +61,15 @@ class Table:
             raise CursorConflict({("berlin-01", UUID(int=1))})
         if any(item.name in self.poison for item in batch):
             raise StoreRejected("poison")
+        for item in batch:
+            if item.name in self.fails:
+                raise self.fails[item.name]
 
     async def committed(self, batch: Sequence[Item]) -> None:
         self.rows += [item.name for item in batch]
         self.settled += sum(item.count for item in batch)
+        if any(item.name in self.fails_behind for item in batch):
+            raise LookupError("behind the commit")
         await self._notify()
 
     async def rejected(self, unit: Item, error: StoreRejected) -> None:
@@ -68,6 +79,8 @@ class Table:
             raise StoreUnavailable("away")
         if unit.name in self.stands_elsewhere:
             raise CursorConflict({("berlin-01", UUID(int=1))})
+        if unit.name in self.refused_whole:
+            raise StoreRejected("integer out of range")
         self.refused.append(unit.name)
         self.settled += unit.count
         await self._notify()
@@ -78,6 +91,10 @@ class Table:
         self.duplicates += [item.name for item in gone]
         self.settled += sum(item.count for item in gone)
         return [item for item in batch if item not in gone]
+
+    def kept_back(self, unit: Item) -> None:
+        self.handed_back.append(unit.name)
+        self.settled += unit.count
 
     def balance(self) -> None:
         """Received = settled + in flight, at the moments at which someone else could look."""
@@ -331,7 +348,7 @@ async def test_cancelling_leaves_what_waits_in_flight() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert table.rows == []
-        assert table.batcher.in_flight == 1
+        assert table.batcher.in_flight == 2
 
 
 PLANS = st.lists(st.tuples(st.integers(1, 5), st.sampled_from(["", "", "", "poison", "elsewhere"])), max_size=20)
