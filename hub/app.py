@@ -38,12 +38,12 @@ from hub.commanding import Commanding
 from hub.config import Config
 from hub.core.accounting import Accounts
 from hub.core.clocks import Clocks
-from hub.core.fairness import Shares
 from hub.core.fleet import Fleet
 from hub.core.ledger import Ledger
 from hub.core.samples import Seen
 from hub.dispatch import Dispatch
 from hub.drain import Queue, drained
+from hub.epochs import Epochs
 from hub.errors import StepDown
 from hub.forks import Forks
 from hub.health import HealthParts
@@ -60,17 +60,16 @@ from hub.mqtt import Link
 from hub.notify.notifier import Notifier
 from hub.people.parts import PeopleParts
 from hub.quarantine import Quarantine, QuarantineSink
+from hub.queues import event_queue, quarantine_queue, reading_queue
 from hub.receipts import Receipts
 from hub.registry import Registry
 from hub.retention.build import build_service
 from hub.series import series_chores
-from hub.shares import message_shares
+from hub.shares import epoch_shares, message_shares, record_shares
 from hub.signing import CommandKey, load_key
 from hub.sinks import EventSink
 from hub.statistics import statistics_chores
-from hub.store.batch import Batcher
 from hub.store.ledgers import Ledgers
-from hub.store.rows import EventUnit, Quarantined, ReadingUnit
 from hub.store.timescale import Store
 from hub.sweep import Sweep
 from hub.tail import Tail
@@ -176,7 +175,7 @@ class _Build:
         self.accounts = Accounts()
         self.clocks = Clocks(Leaps(metrics).found)
         self.fleet = Fleet(silent_after_ms=config.intake.silent_after_s * 1000)
-        self.ledger = Ledger(config.intake.cursors_max)
+        self.ledger = Ledger(config.intake.cursors_max, begins_new=False)
         self.store = Store(
             config.dsn(),
             connections_max=config.database.connections_max,
@@ -184,14 +183,7 @@ class _Build:
             connect_timeout_s=config.database.connect_timeout_s,
         )
         intake = config.intake
-        limits = {"flush_rows_max": intake.flush_rows_max, "flush_age_ms_max": intake.flush_age_ms_max}
-        self.quarantined: Batcher[Quarantined] = Batcher(
-            "quarantine",
-            QuarantineSink(self.store, metrics),
-            metrics,
-            queue_rows_max=intake.quarantine_queue_rows_max,
-            **limits,
-        )
+        self.quarantined = quarantine_queue(QuarantineSink(self.store, metrics), metrics, intake)
         self.quarantine = Quarantine(
             self.quarantined, metrics,
             payload_bytes_max=intake.quarantine_payload_bytes_max,
@@ -205,23 +197,19 @@ class _Build:
         )  # fmt: skip
         self.forks = Forks(self.quarantine, self.receipts, metrics, self.alarms.fork)
         self.ledgers = Ledgers(self.store)
+        self.epochs = Epochs(
+            epoch_shares(intake), self.ledger, self.ledgers, self.quarantine, self.receipts, self.alarms, metrics
+        )
         self.registry = Registry(self.store, self.fleet, config.service.registry_poll_s)
-        self.events: Batcher[EventUnit] = Batcher(
-            "event",
+        self.events = event_queue(
             EventSink(
                 self.ledgers, self.ledger, self.accounts, self.receipts, self.quarantine, self.forks, metrics
             ),
             metrics,
-            queue_rows_max=intake.event_queue_rows_max,
-            backlog_rows_max=intake.backlog_queue_rows_max,
-            **limits,
+            intake,
         )
-        self.readings: Batcher[ReadingUnit] = Batcher(
-            "reading",
-            ReadingSink(self.store, self.accounts.samples, self.quarantine, metrics),
-            metrics,
-            queue_rows_max=intake.reading_queue_rows_max,
-            **limits,
+        self.readings = reading_queue(
+            ReadingSink(self.store, self.accounts.samples, self.quarantine, metrics), metrics, intake
         )
         self.live = Live(config.live, config.commands, self.fleet, metrics)
         self.watching = Watching(self.live, self.tail, config, self.store)
@@ -236,8 +224,9 @@ class _Build:
                 fleet=self.fleet,
                 clocks=self.clocks,
                 ledger=self.ledger,
+                epochs=self.epochs,
                 events=self.events,
-                shares=self._shares(),
+                shares=record_shares(intake),
                 presence_shares=message_shares(intake, intake.presences_per_s_max),
                 quarantine=self.quarantine,
                 forks=self.forks,
@@ -259,7 +248,7 @@ class _Build:
                 clocks=self.clocks,
                 readings=self.readings,
                 quarantine=self.quarantine,
-                shares=self._shares(),
+                shares=record_shares(intake),
                 seen=self.seen,
                 alarms=self.alarms,
                 tail=self.tail,
@@ -309,7 +298,8 @@ class _Build:
 
     async def load(self) -> None:
         """Take over what the database knows."""
-        stands = list(await self.ledgers.stands())
+        stands = await self.ledgers.stands(self.config.intake.cursors_max + 1)
+        await self.epochs.load()
         self.ledger.load(stands)
         self.alarms.expect(key[0] for key, _ in stands)
         await self.registry.refresh()
@@ -396,6 +386,7 @@ class _Build:
             **influx_tasks(self.config, self.store, self.metrics),
             **self.people.tasks(),
             **self.notifier.tasks(),
+            "ledger.lookup": self.epochs.run(),
             "ledger.watch": watch_ledgers(self.ledgers, self.metrics, self.config.service.ledger_watch_s),
         }
 
@@ -420,10 +411,6 @@ class _Build:
 
     def _in_flight(self) -> tuple[int, int]:
         return self.events.in_flight, self.readings.in_flight
-
-    def _shares(self) -> Shares:
-        intake = self.config.intake
-        return message_shares(intake, intake.messages_per_s_max, intake.records_per_s_max)
 
     def _registry_changed(self, has_new: bool) -> None:  # noqa: FBT001 - the only thing there is to tell
         self.alarms.follow_registry()

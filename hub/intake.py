@@ -19,11 +19,12 @@ from hub.core.fairness import (
 )
 from hub.core.fleet import Fleet
 from hub.core.gaps import ToldGap
-from hub.core.ledger import Fork, Gap, Key, Ledger, Take
+from hub.core.ledger import UNKNOWN, Fork, Gap, Key, Ledger, Take, Unknown, Verdict
 from hub.core.ledger import Seen as AllSeen
 from hub.core.stamps import Newest, Stamped, stamp
 from hub.core.timing import TimeSource
 from hub.dispatch import Dispatch
+from hub.epochs import Epochs
 from hub.forks import Forks
 from hub.gap_shares import GapShares
 from hub.live import Live
@@ -66,6 +67,7 @@ class IntakeParts:
     fleet: Fleet
     clocks: Clocks
     ledger: Ledger
+    epochs: Epochs
     events: Batcher[EventUnit]
     shares: Shares
     presence_shares: Shares
@@ -198,7 +200,7 @@ class Intake:
             parts.alarms.batch(locker, batch, newest_ms, received_ms)
             tally.settle(Outcome.DEFERRED, count)
             return DEFERRED
-        verdict = parts.ledger.take(key, batch.first, count, batch.oldest, batch.prev, batch.chain)
+        verdict = self._judge(key, topic, payload, batch, received_ms)
         if not isinstance(verdict, Fork):
             # Of another history it is another machine that was heard.
             self._heard(locker, batch, now_ms)
@@ -209,26 +211,35 @@ class Intake:
                 if upto:
                     parts.receipts.upto(key, upto, chain)
                 return DUPLICATE
+            case Unknown():
+                tally.settle(Outcome.DEFERRED, count)
+                return DEFERRED
             case Gap(expected):
                 tally.settle(Outcome.DEFERRED, count)
                 self._gaps.inc()
                 parts.receipts.expected(key, expected)
                 return DEFERRED
-            case Take(skip, gap):
-                if gap is not None and not self._gap_shares.may_declare(locker, now_ms):
-                    # It comes again, and takes with it what was deleted meanwhile: fewer rows, and no fewer events.
-                    parts.ledger.put_back(key, verdict)
-                    tally.settle(Outcome.DEFERRED, count)
-                    self._over(locker, Limit.GAPS, now_ms)
-                    return DEFERRED
-                if skip:
-                    tally.settle(Outcome.DUPLICATE, skip)
-                return self._take(topic, key, payload, batch, spoiled, skip, gap, received_ms, stamped, lane)
+            case Take():
+                return self._take(topic, key, payload, batch, spoiled, verdict, received_ms, stamped, lane)
             case Fork():
                 # The locker still has them, and sends them again as a new epoch.
                 tally.settle(Outcome.DEFERRED, count)
                 parts.forks.found(key, verdict, topic, payload, received_ms)
                 return "quarantined:ledger_fork"
+
+    def _judge(self, key: Key, topic: str, payload: bytes, batch: Events, received_ms: int) -> Verdict:
+        ledger, count = self._parts.ledger, len(batch.events)
+        verdict = ledger.take(key, batch.first, count, batch.oldest, batch.prev, batch.chain)
+        if verdict is UNKNOWN and self._parts.epochs.met(key, topic, payload, received_ms):
+            return ledger.take(key, batch.first, count, batch.oldest, batch.prev, batch.chain)
+        return verdict
+
+    def _put_back(self, key: Key, gap: Take, count: int, now_ms: float) -> str:
+        """Leave a declared gap with its locker: what it deletes meanwhile becomes part of the same row."""
+        self._parts.ledger.put_back(key, gap)
+        self._parts.accounts.events.settle(Outcome.DEFERRED, count)
+        self._over(key[0], Limit.GAPS, now_ms)
+        return DEFERRED
 
     def _take(
         self,
@@ -237,15 +248,18 @@ class Intake:
         payload: bytes,
         batch: Events,
         spoiled: Mapping[int, Spoiled],
-        skip: int,
-        gap: tuple[int, int] | None,
+        verdict: Take,
         received_ms: int,
         stamped: Stamped,
         lane: Lane[EventUnit],
     ) -> str:
         parts = self._parts
-        locker = key[0]
+        locker, skip, gap = key[0], verdict.skip, verdict.gap
         first, events = batch.first, batch.events
+        if gap is not None and not self._gap_shares.may_declare(locker, now_ms := clock.now_ms()):
+            return self._put_back(key, verdict, len(events), now_ms)
+        if skip:
+            parts.accounts.events.settle(Outcome.DUPLICATE, skip)
         occurred, sources = stamped
         if not spoiled and (sources is None or sources[-1] is TimeSource.BOOT):
             self._newest[locker] = (batch.epoch, first + len(events), occurred[-1])

@@ -18,6 +18,10 @@ class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quarantine_per_locker_per_minute: Positive = 300
     """How many messages of one locker and channel are kept in a minute, and at once."""
     cursors_max: Positive = 100_000
+    epochs_per_day_max: Positive = 50
+    """New epochs of one locker, for long and at once: it begins one with a new disk, or a fork."""
+    epochs_per_locker_max: Positive = 1000
+    """And in all; above it there is one a day."""
     silent_after_s: Seconds = 45.0
     """A locker that was not heard for so long is shown offline."""
     messages_per_s_max: Positive = 200

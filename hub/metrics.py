@@ -90,6 +90,14 @@ class Metrics:
         self.ledger_forks = Counter(
             "lockerhub_ledger_forks_total", "Batches of another history than their ledger's.", registry=r
         )
+        self.ledger_epochs_refused = Counter(
+            "lockerhub_ledger_epochs_refused_total",
+            "Batches of a new epoch that were left on their locker, as it has begun too many.", registry=r,
+        )  # fmt: skip
+        self.ledger_lookups = Counter(
+            "lockerhub_ledger_lookups_total",
+            "Ledgers looked up in the database, as their cursors are not in memory.", registry=r,
+        )  # fmt: skip
         self.ledger_events = Gauge(
             "lockerhub_ledger_events",
             "Numbers of all ledgers by what became of them: stored, missing (declared), quarantined.",

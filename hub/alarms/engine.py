@@ -19,7 +19,7 @@ from hub.config import Alarms as AlarmsConfig
 from hub.core.alarms.alarm import Alarm, Severity, State, Suppression
 from hub.core.alarms.places import Place
 from hub.core.alarms.reach import Reach, Seen
-from hub.core.alarms.rules import LEDGER_FORK, LEDGER_GAP
+from hub.core.alarms.rules import LEDGER_EPOCHS, LEDGER_FORK, LEDGER_GAP
 from hub.core.alarms.transitions import Transition
 from hub.core.alarms.watch import Watch
 from hub.core.fleet import DoorState, Fleet, LockerState
@@ -177,6 +177,10 @@ class Alarms:
     def gap(self, locker: str) -> None:
         """Take that a locker has lost events for good."""
         self._seen_here(locker, LEDGER_GAP)
+
+    def epochs(self, locker: str) -> None:
+        """Take that a locker has begun too many epochs."""
+        self._seen_here(locker, LEDGER_EPOCHS)
 
     def fork(self, key: Key) -> None:
         """Take that two histories go under a locker's name."""

@@ -11,6 +11,7 @@ stands for a chain that is not known, which contradicts nothing: agents of befor
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import overload
 from uuid import UUID
 
 from wire.messages import CHAIN_START
@@ -61,9 +62,15 @@ class Fork:
     theirs: str
 
 
-Verdict = Take | Seen | Gap | Fork
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """There is no cursor of this ledger: it is new, or was forgotten. `Ledger.begin` makes one."""
+
+
+Verdict = Take | Seen | Gap | Fork | Unknown
 _ALL = Take(0)
 """The usual verdict."""
+UNKNOWN = Unknown()
 
 
 @dataclass(slots=True)
@@ -82,19 +89,33 @@ def contradict(one: str | None, other: str | None) -> bool:
 class Ledger:
     """The cursors of the fleet, in memory; the database holds the truth.
 
-    An unknown epoch starts at 1. If the database knows better, the commit fails there and `reset` corrects it,
-    which is why the least recently used cursors can be forgotten once there are `cursors_max` of them.
+    The least recently used cursors are forgotten once there are `cursors_max` of them. A ledger without a cursor is
+    `Unknown`, or begins at 1 where `begins_new`: if the database knows better, the commit fails there and `reset`
+    corrects it, but what is told of its events before that is told twice.
     """
 
-    def __init__(self, cursors_max: int) -> None:
+    def __init__(self, cursors_max: int, *, begins_new: bool = True) -> None:
         self._cursors: OrderedDict[Key, _Cursor] = OrderedDict()
         self._cursors_max = cursors_max
+        self._begins_new = begins_new
+        self.complete = True
+        """Whether no cursor was ever forgotten: then an unknown ledger is a new one."""
 
     def load(self, cursors: Iterable[tuple[Key, Stand]]) -> None:
         """Take over committed cursors from the database."""
         for key, stand in cursors:
             self._cursors[key] = _Cursor(*stand, *stand)
         self._forget()
+
+    def knows(self, key: Key) -> bool:
+        """Say whether there is a cursor of a ledger."""
+        return key in self._cursors
+
+    def begin(self, key: Key, stand: Stand = START) -> None:
+        """Make a cursor of a ledger that is unknown, as the database has it."""
+        assert key not in self._cursors, "it stands where it stands"  # noqa: S101
+        self._forget(room_for=1)
+        self._cursors[key] = _Cursor(*stand, *stand)
 
     def take(
         self,
@@ -115,7 +136,9 @@ class Ledger:
             prev: the chain before the first event, None where it is not said.
             chain: the chain after the last one, None where it is not said.
         """
-        cursor = self._cursor(key)
+        cursor = self._cursor(key, begins=self._begins_new)
+        if cursor is None:
+            return UNKNOWN
         next_seq, known = cursor.next_seq, cursor.chain
         end = first + count
         if end <= next_seq:
@@ -168,9 +191,17 @@ class Ledger:
         cursor.next_seq, cursor.chain = cursor.committed_next, cursor.committed_chain
         return cursor.next_seq
 
-    def _cursor(self, key: Key) -> _Cursor:
+    @overload
+    def _cursor(self, key: Key) -> _Cursor: ...
+
+    @overload
+    def _cursor(self, key: Key, *, begins: bool) -> _Cursor | None: ...
+
+    def _cursor(self, key: Key, *, begins: bool = True) -> _Cursor | None:
         cursor = self._cursors.get(key)
         if cursor is None:
+            if not begins:
+                return None
             cursor = _Cursor()
             self._forget(room_for=1)
             self._cursors[key] = cursor
@@ -185,3 +216,4 @@ class Ledger:
             if settled is None:
                 return
             del self._cursors[settled]
+            self.complete = False

@@ -90,10 +90,14 @@ class Ledgers:
         reached(Point.AFTER_COMMIT)
         return kept
 
-    async def stands(self) -> list[tuple[Key, Stand]]:
-        """Return where every ledger stands."""
-        rows = await self._store.fetch("cursors")
+    async def stands(self, limit: int) -> list[tuple[Key, Stand]]:
+        """Return where ledgers stand, those `limit` that were written last; the newest comes last."""
+        rows = await self._store.fetch("cursors", {"limit": limit})
         return [(_key(row), (row["next_seq"], row["chain"])) for row in rows]
+
+    async def epochs(self) -> dict[str, int]:
+        """Return how many ledgers each locker has."""
+        return {row["locker_id"]: row["epochs"] for row in await self._store.fetch("ledger_epochs")}
 
     async def stands_of(self, keys: Sequence[Key]) -> dict[Key, Stand]:
         """Return where some ledgers stand; an unknown one is at its beginning."""

@@ -4,6 +4,7 @@ Only the SQL itself is modelled; everything of hub/store/ that stands around it 
 is said by hub/store/queries/*.sql, from which this is written by hand: nothing compares the two.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from struct import Struct
@@ -115,6 +116,12 @@ def cursors(tables: Tables, _: Row) -> Result:
 
 
 @a_read
+def ledger_epochs(tables: Tables, _: Row) -> Result:
+    counts = Counter(locker for locker, _ in tables.cursors)
+    return Result([{"locker_id": locker, "epochs": count} for locker, count in counts.items()])
+
+
+@a_read
 def cursors_of(tables: Tables, given: Row) -> Result:
     keys = zip(given["lockers"], given["epochs"], strict=True)
     return Result([_cursor_row(key, tables.cursors[key]) for key in keys if key in tables.cursors])
@@ -168,27 +175,27 @@ def cursor_refused(tables: Tables, given: Row) -> Result:
 
 
 @a_write
-def gap_add(tables: Tables, given: Row) -> Result:
-    key = (given["locker"], given["epoch"])
-    tables.gaps.append(Gap(key, given["from_seq"], given["to_seq"], "unknown"))
+def gaps_add(tables: Tables, given: Row) -> Result:
+    for key, first, last in _ranges(given):
+        tables.gaps.append(Gap(key, first, last, "unknown"))
     return Result(count=1)
 
 
 @a_write
-def gap_tell(tables: Tables, given: Row) -> Result:
-    key, first, last = (given["locker"], given["epoch"]), given["from_seq"], given["to_seq"]
-    gaps: list[Gap] = []
-    for gap in tables.gaps:
-        if gap.key != key or gap.reason != "unknown" or gap.from_seq > last or gap.to_seq < first:
-            gaps.append(gap)
-            continue
-        parts = (
-            (gap.from_seq, first - 1, "unknown"),
-            (max(gap.from_seq, first), min(gap.to_seq, last), given["reason"]),
-            (last + 1, gap.to_seq, "unknown"),
-        )
-        gaps += [Gap(key, *part) for part in parts if part[0] <= part[1]]
-    tables.gaps = gaps
+def gaps_tell(tables: Tables, given: Row) -> Result:
+    for (key, first, last), reason in zip(_ranges(given), given["reasons"], strict=True):
+        gaps: list[Gap] = []
+        for gap in tables.gaps:
+            if gap.key != key or gap.reason != "unknown" or gap.from_seq > last or gap.to_seq < first:
+                gaps.append(gap)
+                continue
+            parts = (
+                (gap.from_seq, first - 1, "unknown"),
+                (max(gap.from_seq, first), min(gap.to_seq, last), reason),
+                (last + 1, gap.to_seq, "unknown"),
+            )
+            gaps += [Gap(key, *part) for part in parts if part[0] <= part[1]]
+        tables.gaps = gaps
     return Result(count=1)
 
 
@@ -287,6 +294,14 @@ def _moves(given: Row) -> list[tuple[Key, int, Cursor, str | None]]:
             columns["prevs"][place],
         )
         for place in range(len(columns["lockers"]))
+    ]
+
+
+def _ranges(given: Row) -> list[tuple[Key, int, int]]:
+    lockers, epochs, firsts, lasts = (_array(given[name]) for name in ("lockers", "epochs", "froms", "tos"))
+    return [
+        ((locker, UUID(epoch)), int(first), int(last))
+        for locker, epoch, first, last in zip(lockers, epochs, firsts, lasts, strict=True)
     ]
 
 

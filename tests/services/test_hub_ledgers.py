@@ -101,14 +101,14 @@ async def test_rows_and_cursor_go_in_together_or_not_at_all(ledgers: Ledgers, ds
     assert await ledgers.stands_of([KEY]) == {KEY: START}
     await ledgers.write_events([unit(1, [opened()] * 3)])
     assert await ledgers.stands_of([KEY]) == {KEY: (4, None)}
-    assert await ledgers.stands() == [(KEY, (4, None))]
+    assert await ledgers.stands(10) == [(KEY, (4, None))]
     for wrong in (unit(1, [opened()]), unit(3, [opened()]), unit(5, [opened()])):
         with pytest.raises(CursorConflict) as conflict:
             await ledgers.write_events([wrong])
         assert conflict.value.keys == {KEY}
     with pytest.raises(CursorConflict):
         await ledgers.write_events([unit(1, [opened()], key=OTHER), unit(9, [opened()])])
-    assert await ledgers.stands() == [(KEY, (4, None))]
+    assert await ledgers.stands(10) == [(KEY, (4, None))]
     assert seqs(dsn) == [1, 2, 3]
     assert seqs(dsn, OTHER) == []
 

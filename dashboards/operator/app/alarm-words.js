@@ -28,6 +28,7 @@ export const TYPE_WORDS = {
   "clock.unset": "Clock not set",
   "ledger.gap": "Events lost",
   "ledger.cloned": "Ledger cloned",
+  "ledger.epochs": "Ledger begun too often",
 };
 
 /** @param {string} type */

@@ -52,6 +52,7 @@ const EVENTS = {
   "hub.clock_unset": "the locker's clock is not set",
   "hub.clock_set": "the locker's clock is set",
   "hub.ledger_gap": "numbers are missing among the locker's events",
+  "hub.ledger_epochs": "the locker has begun too many ledgers",
   "hub.ledger_fork": "two different events have the same number",
   "hub.boards_missing": "fewer boards answer than there should be",
   "hub.boards_complete": "all boards answer",

@@ -22,9 +22,12 @@ CLOCK_UNSET: Final = "hub.clock_unset"
 CLOCK_SET: Final = "hub.clock_set"
 LEDGER_GAP: Final = "hub.ledger_gap"
 LEDGER_FORK: Final = "hub.ledger_fork"
+LEDGER_EPOCHS: Final = "hub.ledger_epochs"
 BOARDS_MISSING: Final = "hub.boards_missing"
 BOARDS_COMPLETE: Final = "hub.boards_complete"
-HUB_KINDS: Final = frozenset({CLOCK_UNSET, CLOCK_SET, LEDGER_GAP, LEDGER_FORK, BOARDS_MISSING, BOARDS_COMPLETE})
+HUB_KINDS: Final = frozenset(
+    {CLOCK_UNSET, CLOCK_SET, LEDGER_GAP, LEDGER_FORK, LEDGER_EPOCHS, BOARDS_MISSING, BOARDS_COMPLETE}
+)
 """What the hub sees of itself, beside the events of lockers."""
 
 EVENT_AGE: Final = "event_age_s"

@@ -132,6 +132,11 @@ TEXTS: Final[dict[str, Text]] = {
         "Nobody can say which of them is the real one; nothing is lost.",
         "Find the second machine: a copied disk, or a file that was put back. Give one of them a new name.",
     ),
+    "ledger.epochs": Text(
+        "The locker begins its ledger anew again and again",
+        "Its newest events stay on it, until there is room for one more epoch.",
+        "Its disk loses what it writes, or somebody makes ledgers up: look at the disk, or change its password.",
+    ),
 }
 
 TYPES: Final = frozenset(TEXTS)

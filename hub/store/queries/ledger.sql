@@ -1,5 +1,11 @@
 -- cursors --
-SELECT locker_id, epoch, next_seq, chain FROM ledger_cursor
+SELECT locker_id, epoch, next_seq, chain FROM (
+    SELECT locker_id, epoch, next_seq, chain, updated_at FROM ledger_cursor ORDER BY updated_at DESC LIMIT %(limit)s
+) newest
+ORDER BY updated_at
+
+-- ledger_epochs --
+SELECT locker_id, count(*) AS epochs FROM ledger_cursor GROUP BY locker_id
 
 -- cursors_of --
 SELECT c.locker_id, c.epoch, c.next_seq, c.chain

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from hub.core.ledger import Fork, Gap, Key, Ledger, Seen, Take, Verdict, contradict
+from hub.core.ledger import Fork, Gap, Key, Ledger, Seen, Take, Unknown, Verdict, contradict
 from wire.messages import CHAIN_START
 
 EPOCH = UUID(int=1)
@@ -410,3 +410,23 @@ def test_a_gap_that_is_not_to_be_taken_yet_can_be_put_back() -> None:
     ledger.put_back(A, gap)
     assert ledger.take(A, 3, 1, None, "b" * 16) == Fork(2, "a" * 16, "b" * 16)
     assert ledger.take(A, 12, 1, 12, "b" * 16, "c" * 16) == Take(0, (3, 11))
+
+
+def test_a_ledger_without_a_cursor_is_unknown_until_it_begins() -> None:
+    ledger = Ledger(cursors_max=2, begins_new=False)
+    assert ledger.take(A, 1, 1, None) == Unknown()
+    assert not ledger.knows(A)
+    ledger.begin(A)
+    assert ledger.take(A, 1, 1, None) == Take(0)
+    ledger.begin(B, (5, C5))
+    assert ledger.take(B, 1, 4, None) == Seen(4, C5)
+    assert ledger.complete
+
+
+def test_a_forgotten_ledger_is_unknown_and_the_ledger_knows_that_it_forgets() -> None:
+    ledger = Ledger(cursors_max=2, begins_new=False)
+    for number in (1, 2, 3):
+        ledger.begin(key_of(number), (4, None))
+    assert not ledger.complete
+    assert ledger.take(key_of(1), 4, 1, None) == Unknown()
+    assert ledger.take(key_of(3), 4, 1, None) == Take(0)

@@ -340,6 +340,7 @@ def test_a_clock_that_is_not_set() -> None:
     [
         ("ledger.gap", "hub.ledger_gap"), ("ledger.gap", "outbox.gap"),
         ("ledger.cloned", "hub.ledger_fork"), ("ledger.cloned", "ledger.forked"),
+        ("ledger.epochs", "hub.ledger_epochs"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_undone_is_active_for_an_hour(kind: str, seen: str) -> None:

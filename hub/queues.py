@@ -1,0 +1,30 @@
+"""The queues before tables, as the settings have them."""
+
+from typing import Any
+
+from hub.intake_settings import Intake
+from hub.metrics import Metrics
+from hub.store.batch import Batcher, Sink
+from hub.store.rows import EventUnit, Quarantined, ReadingUnit
+
+
+def event_queue(sink: Sink[EventUnit], metrics: Metrics, intake: Intake) -> Batcher[EventUnit]:
+    """Return the queue of events, with a backlog for old ones."""
+    return Batcher(
+        "event", sink, metrics, queue_rows_max=intake.event_queue_rows_max,
+        backlog_rows_max=intake.backlog_queue_rows_max, **_flush(intake),
+    )  # fmt: skip
+
+
+def reading_queue(sink: Sink[ReadingUnit], metrics: Metrics, intake: Intake) -> Batcher[ReadingUnit]:
+    """Return the queue of telemetry."""
+    return Batcher("reading", sink, metrics, queue_rows_max=intake.reading_queue_rows_max, **_flush(intake))
+
+
+def quarantine_queue(sink: Sink[Quarantined], metrics: Metrics, intake: Intake) -> Batcher[Quarantined]:
+    """Return the queue of what cannot be accepted."""
+    return Batcher("quarantine", sink, metrics, queue_rows_max=intake.quarantine_queue_rows_max, **_flush(intake))
+
+
+def _flush(intake: Intake) -> dict[str, Any]:
+    return {"flush_rows_max": intake.flush_rows_max, "flush_age_ms_max": intake.flush_age_ms_max}
