@@ -173,8 +173,8 @@ class Telemetry:
         sent = sent_at(message, received_ms, boot_clock)
         times = [sampled_at(message, sample, sent) for sample in samples]
         rows = [
-            reading_row(sample, locker=locker, sampled_ms=time.ms, received_ms=received_ms)
-            for sample, time in zip(samples, times, strict=True)
+            reading_row(sample, locker=locker, sampled_ms=at_ms, received_ms=received_ms)
+            for sample, (at_ms, _) in zip(samples, times, strict=True)
         ]
         identities = [
             _identity(message, sample.boot, sample.t, row) for sample, row in zip(samples, rows, strict=True)
@@ -186,7 +186,7 @@ class Telemetry:
             parts.fleet.heard(locker, now_ms=now_ms, at=clock.wall(), in_order=False)
         verdicts, first = parts.seen.take(locker, identities)
         if samples and verdicts[-1]:
-            parts.alarms.telemetry(locker, message, times[-1].ms, received_ms)
+            parts.alarms.telemetry(locker, message, times[-1][0], received_ms)
         tally = parts.tally
         tally.received += len(rows)
         if not all(verdicts):
@@ -270,7 +270,7 @@ class ReadingSink:
 
 def _identity(message: Message, boot: UUID | None, t: int, row: bytes) -> Identity:
     number = (boot or message.boot).int
-    return Identity(number, t, hash((number, t, row[VALUES_AT:])))
+    return number, t, hash((number, t, row[VALUES_AT:]))
 
 
 def _doubt(units: Iterable[ReadingUnit]) -> None:

@@ -277,7 +277,7 @@ def decode_telemetry(payload: bytes) -> Telemetry:
     """Read one Telemetry, and see that every `extra` can be stored. Raises WireError with a reason."""
     message = _decode_telemetry(payload)
     for place, sample in enumerate(message.samples):
-        if sample.extra is not None:
+        if sample.extra:
             check_sample(sample, f"$.samples[{place}]")
     return message
 

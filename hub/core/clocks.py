@@ -74,7 +74,7 @@ class LockerClock:
             if not begins:
                 return True
             self._turn_to(boot, offset, h)
-        if not _is_above(self._floor, offset, h):
+        if offset < self._floor.offset_ms and not _is_above(self._floor, offset, h):
             earliest = self._persists(offset, h)
             if earliest is None:
                 return False

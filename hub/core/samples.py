@@ -8,7 +8,7 @@ by its boot, its `t` and all that it says: the same `t` twice is no repetition w
 from array import array
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 from hub.core.timing import CLOCK_ERROR_MS_MAX, DELAY_MS_MAX, EARLIEST_MS, TimeSource
@@ -23,11 +23,8 @@ RECENT_MAX: Final = BATCH_SAMPLES_MAX + 12
 """Samples of a locker that are known one by one: what an agent sends again is one message. Eight bytes each."""
 
 
-class Timed(NamedTuple):
-    """A moment in Unix milliseconds, and how it was got."""
-
-    ms: int
-    source: TimeSource
+Timed = tuple[int, TimeSource]
+"""A moment in Unix milliseconds, and how it was got. A plain tuple: one is made for every sample."""
 
 
 def sent_at(message: Telemetry, received_ms: int, boot_clock: tuple[UUID, int] | None) -> Timed:
@@ -49,8 +46,8 @@ def sent_at(message: Telemetry, received_ms: int, boot_clock: tuple[UUID, int] |
         latest_ms = received_ms if by_boot is None else by_boot
         back_ms = _HELD_MS_MAX if by_boot is None else _APART_MS_MAX
         if -CLOCK_ERROR_MS_MAX <= latest_ms - message.at <= back_ms:
-            return Timed(min(message.at, received_ms), TimeSource.WALL)
-    return Timed(received_ms, TimeSource.RECEIPT) if by_boot is None else Timed(by_boot, TimeSource.BOOT)
+            return min(message.at, received_ms), TimeSource.WALL
+    return (received_ms, TimeSource.RECEIPT) if by_boot is None else (by_boot, TimeSource.BOOT)
 
 
 def is_stamped_now(message: Telemetry, received_ms: int, late_ms: int) -> bool:
@@ -77,21 +74,16 @@ def sampled_at(message: Telemetry, sample: Sample, sent: Timed) -> Timed:
     it counts as taken when its message was sent.
     """
     if sample.boot is not None and sample.boot != message.boot:
-        return Timed(sent.ms, TimeSource.ORDER)
+        return sent[0], TimeSource.ORDER
     age_ms = message.t - sample.t
     if age_ms <= 0:
         return sent
-    return Timed(sent.ms - min(age_ms, _AGE_MS_MAX), sent.source)
+    return sent[0] - min(age_ms, _AGE_MS_MAX), sent[1]
 
 
-class Identity(NamedTuple):
-    """What a sample is known by. `digest` is of everything, `t` and boot included."""
-
-    boot: int
-    """`UUID.int`, which hashes faster."""
-    t: int
-    digest: int
-    """64 bits, as `hash` makes them: of this process only."""
+Identity = tuple[int, int, int]
+"""What a sample is known by: its boot as `UUID.int`, which hashes faster; its `t`; and a digest of everything,
+these two included: 64 bits, as `hash` makes them, of this process only."""
 
 
 class _Locker:
@@ -153,6 +145,6 @@ class Seen:
         known = self._lockers.get(locker)
         if known is None:
             return
-        for sample in samples:
-            if sample.digest in known.recent:
-                known.recent.remove(sample.digest)
+        for _, _, digest in samples:
+            if digest in known.recent:
+                known.recent.remove(digest)

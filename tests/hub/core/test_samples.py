@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.samples import RECENT_MAX, Identity, Seen, Timed, is_late, is_stamped_now, sampled_at, sent_at
+from hub.core.samples import RECENT_MAX, Identity, Seen, is_late, is_stamped_now, sampled_at, sent_at
 from hub.core.timing import EARLIEST_MS, TimeSource
 from tests.wire.strategies import AT_MS_MAX, telemetries
 from wire.messages import Clock, Sample, Telemetry
@@ -87,7 +87,7 @@ def test_a_synced_clock_says_that_a_message_is_of_now(off_ms: int, is_now: bool)
 
 
 def test_a_samples_age_is_what_the_boot_clock_says() -> None:
-    one, sent = message(), Timed(AT, WALL)
+    one, sent = message(), (AT, WALL)
     assert sampled_at(one, Sample(t=440_000), sent) == (AT - 60_000, WALL)
     assert sampled_at(one, Sample(t=440_000, boot=BOOT), sent) == (AT - 60_000, WALL)
     assert sampled_at(one, Sample(t=500_001), sent) == (AT, WALL)
@@ -104,15 +104,15 @@ def test_it_is_never_after_the_receipt_and_never_older_than_what_is_possible(
     one: Telemetry, received_ms: int, boot_clock: tuple[UUID, int] | None
 ) -> None:
     sent = sent_at(one, received_ms, boot_clock)
-    assert received_ms - 400 * DAY_MS - 120_000 <= sent.ms <= received_ms
+    assert received_ms - 400 * DAY_MS - 120_000 <= sent[0] <= received_ms
     if one.clock is not Clock.SYNCED:
-        assert sent.source is not WALL
+        assert sent[1] is not WALL
     for sample in one.samples:
-        assert sent.ms - 400 * DAY_MS <= sampled_at(one, sample, sent).ms <= sent.ms
+        assert sent[0] - 400 * DAY_MS <= sampled_at(one, sample, sent)[0] <= sent[0]
 
 
 def taken(*times: int, boot: UUID = BOOT, says: int = 0) -> list[Identity]:
-    return [Identity(boot.int, t, hash((boot.int, t, says))) for t in times]
+    return [(boot.int, t, hash((boot.int, t, says))) for t in times]
 
 
 def verdicts(seen: Seen, samples: list[Identity], locker: str = "a") -> list[bool]:
