@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.services
 
+YEARS_MS = 9 * 366 * 86_400_000
+"""A boot clock far ahead of the machine's, and still one that a locker may have."""
+
 
 async def test_a_door_opens_on_command_and_the_whole_story_is_told(
     broker: "Broker", hub: HubStandIn, machine: Machine, until: "Until"
@@ -124,7 +127,7 @@ async def test_a_retained_command_is_refused(
     broker: "Broker", hub: HubStandIn, machine: Machine, until: "Until"
 ) -> None:
     async with hub.on_duty(broker.port):
-        hub.beacon = (UUID(int=1), 2**50, time.monotonic())
+        hub.beacon = (UUID(int=1), YEARS_MS, time.monotonic())
         command = hub.command(1)
         await hub.send(command, retain=True)
         async with machine.agent():
@@ -234,7 +237,7 @@ async def test_a_crash_between_started_and_done_is_unknown_and_never_acts_again(
     disk, state = open_disk(machine.directory / "agent", thread)
     ledger = Ledger(disk, state, clock)
     journal = Journal(disk, ledger, clock)
-    hub.beacon = (UUID(int=1), 2**50, time.monotonic())
+    hub.beacon = (UUID(int=1), YEARS_MS, time.monotonic())
     command = hub.command(2)
     await ledger.post([Note(1, EventKind.AGENT_STARTED)])
     journal.reserve(command, 1)
