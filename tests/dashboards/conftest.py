@@ -150,55 +150,64 @@ class Profile:
     The page's seventy modules are fetched and compiled once, and not for each test: a load costs half as much.
     """
 
-    context: BrowserContext
+    browser: Browser
+    shared: BrowserContext
     idle: list[Page] = field(default_factory=list)
 
-    async def take(self, *, own: bool) -> Page:
-        """Return the page, or one of the test's own."""
-        return self.idle.pop() if self.idle and not own else await self.context.new_page()
+    async def take(self, origin: str, *, own: bool) -> Page:
+        """Return the page, or one in a profile of the test's own; nothing of another test is stored in it."""
+        if own:
+            return await (await self.browser.new_context()).new_page()
+        page = self.idle.pop() if self.idle else await self.shared.new_page()
+        devtools = await self.shared.new_cdp_session(page)
+        await devtools.send(
+            "Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "local_storage,cookies"}
+        )
+        await devtools.detach()
+        return page
 
-    async def put_back(self, page: Page, origin: str, *, own: bool) -> None:
-        """Keep the page without anything that a test left in it; close one that was a test's own."""
-        if page.url.startswith(origin):
-            await page.evaluate("localStorage.clear(); sessionStorage.clear()")
-        if own or self.idle:
+    async def put_back(self, page: Page) -> None:
+        """Keep the page, without what a test loaded into it; close one that was a test's own."""
+        if page.context is not self.shared:
+            await page.context.close()
+        elif self.idle:
             await page.close()
-            return
-        await page.goto("about:blank")
-        self.idle.append(page)
+        else:
+            await page.goto("about:blank")
+            self.idle.append(page)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def profile(browser: Browser) -> AsyncIterator[Profile]:
     """Return the profile that all tests of a run share."""
-    context = await browser.new_context()
-    yield Profile(context)
-    await context.close()
+    shared = await browser.new_context()
+    yield Profile(browser, shared)
+    await shared.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def window(profile: Profile) -> AsyncIterator[Open]:
     """Return what opens a window on a hub; each is checked for complaints at the end, and nothing of it is kept.
 
-    A test that changes the browser's page itself (its clock, its scripts, its permissions) asks for `own=True`.
+    A test that changes the browser itself (its clock, its scripts, its permissions) asks for `own=True`.
     """
-    opened: list[tuple[Window, bool]] = []
+    opened: list[Window] = []
 
     async def open_window(
         hub: FakeHub, *, width: int = 1280, height: int = 800, scheme: Scheme = "light", own: bool = False
     ) -> Window:
-        one = Window(await profile.take(own=own), hub)
+        one = Window(await profile.take(hub.base, own=own), hub)
         await one.page.set_viewport_size({"width": width, "height": height})
-        await one.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        await one.page.emulate_media(
+            media="null", color_scheme=scheme, reduced_motion="reduce", forced_colors="null", contrast="null"
+        )
         one.watch()
-        opened.append((one, own))
+        opened.append(one)
         return one
 
     yield open_window
-    for one, own in opened:
+    for one in opened:
         one.ignore()
-        await profile.put_back(one.page, one.hub.base, own=own)
-    await profile.context.clear_cookies()
-    await profile.context.clear_permissions()
-    for one, _ in opened:
+        await profile.put_back(one.page)
+    for one in opened:
         one.check()
