@@ -34,6 +34,7 @@ from hub.api.server import application, listening, start
 from hub.api.service import Service
 from hub.api.socket import Socket
 from hub.api.standby import standby_routes
+from hub.cleanup import Cleanup
 from hub.commanding import Commanding
 from hub.config import Config
 from hub.core.accounting import Accounts
@@ -190,7 +191,7 @@ class _Build:
             per_topic_per_minute=intake.quarantine_per_locker_per_minute,
         )  # fmt: skip
         self.tail = Tail(metrics)
-        self.receipts = Receipts(metrics, self.tail)
+        self.receipts, self.cleanup = Receipts(metrics, self.tail), Cleanup(lambda: self.links.ingest)
         self.alarms = Alarms(
             config.alarms, UUID(self.id), self.store, self.fleet, metrics,
             listening=lambda: self.links.ingest.connected,
@@ -231,6 +232,7 @@ class _Build:
                 quarantine=self.quarantine,
                 forks=self.forks,
                 receipts=self.receipts,
+                cleanup=self.cleanup,
                 dispatch=self.dispatch,
                 live=self.live,
                 tail=self.tail,
@@ -415,6 +417,8 @@ class _Build:
     def _registry_changed(self, has_new: bool) -> None:  # noqa: FBT001 - the only thing there is to tell
         self.alarms.follow_registry()
         self.live.wake()
+        self.cleanup.follow(self.fleet.removed)
+        self.commanding.durable.look_soon()
         if has_new:
             # What a new locker said before it was known went into quarantine: let all say it again.
             self.links.announce_anew()

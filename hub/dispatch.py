@@ -173,9 +173,9 @@ class Dispatch:
                 return IGNORED
             self._metrics.messages.labels(channel.value).inc()
             if locker not in self._fleet.lockers:
-                detail = f"no locker {locker!r} in the registry"
-                self._quarantine.keep(topic, payload, "locker_unknown", detail, clock.wall_ms())
-                return "quarantined:locker_unknown"
+                reason, detail = self._fleet.why_not_taken(locker)
+                self._quarantine.keep(topic, payload, reason, detail, clock.wall_ms())
+                return f"quarantined:{reason}"
             now_ms = self._now_ms()
             if self._shares is not None and (limit := self._shares.admit(locker, now_ms)) is not None:
                 self._drop(self._shares, locker, limit, now_ms)
@@ -188,7 +188,9 @@ class Dispatch:
         answered = self._book.find(reply.id)
         waited_for = answered is not None and not answered.settled and not answered.late
         self._clocks.observe(locker, reply.boot, reply.t, now_ms, begins=waited_for)
-        self._fleet.heard(locker, now_ms=now_ms, at=clock.wall(), in_order=False)
+        if locker not in self._fleet.disabled:
+            # Of one that is disabled, what became of earlier commands is still wanted, and nothing else.
+            self._fleet.heard(locker, now_ms=now_ms, at=clock.wall(), in_order=False)
         word = Word.of(reply.state, reply.reason, reply.stages)
         if word.disowned:
             entry = self.find(reply.id)

@@ -26,6 +26,7 @@ from hub.gate import Gate
 from hub.metrics import Metrics
 from hub.news import News
 from hub.store.commands import CommandStore, Settlement, entry_of_row
+from hub.store.registry import REMOVED_WHY
 from hub.submission import DRAINING, KEY_REUSED, Accepted, Refused
 from wire.messages import DURABLE_KINDS, CommandKind
 
@@ -38,7 +39,6 @@ _STEPS_A_ROUND_MAX: Final = 500
 _RETRY_S: Final = 0.1
 _RETRY_S_MAX: Final = 2.0
 _JITTER_MIN: Final = 0.5
-_REMOVED: Final = "the locker is no longer in the registry"
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -161,8 +161,11 @@ class Durable:
                 entry = self._lanes.add(_entry(row))
                 self._accepted_at = max(self._accepted_at, entry.accepted_at)
         self._look_at_ms = clock.now_ms() + _LOOK_MS
-        if gone := [row["id"] for row in forgets if not row["registered"]]:
-            self._take_all(gone, await self._store.expire(gone, _REMOVED))
+        gone = [row["id"] for row in forgets if not row["registered"]]
+        # Whoever removed a locker ended its commands, and they are to end in this hub's memory as well.
+        gone += [one for one, locker in self._lanes.commands() if locker not in self._fleet.lockers]
+        if gone:
+            self._take_all(gone, await self._store.expire(gone, REMOVED_WHY))
 
     async def run(self) -> None:
         """Deliver, expire, cancel and settle, until cancelled."""
@@ -185,6 +188,11 @@ class Durable:
                 self._wake.set()
             else:
                 pause_s = _RETRY_S
+
+    def look_soon(self) -> None:
+        """Look at the database now: commands of lockers that left the registry have an end."""
+        self._look_at_ms = 0.0
+        self._wake.set()
 
     def rest(self) -> None:
         """Take no more commands; those that are kept wait for the next hub."""

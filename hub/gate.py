@@ -36,6 +36,8 @@ class Gate:
         locker = self._fleet.lockers.get(order.locker)
         if locker is None:
             return Refused(Refusal.LOCKER_UNKNOWN, f"There is no locker {order.locker!r} in the registry.")
+        if locker.spec.disabled is not None:
+            return Refused(Refusal.LOCKER_DISABLED, f"{order.locker} is disabled: {locker.spec.disabled}")
         if order.door is not None:
             door = locker.doors.get(order.door)
             if door is None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from hub import clock
 from hub.alarms.engine import Alarms
+from hub.cleanup import Cleanup
 from hub.core.accounting import Accounts, Outcome, Tally
 from hub.core.clocks import Clocks
 from hub.core.fairness import (
@@ -74,6 +75,7 @@ class IntakeParts:
     quarantine: Quarantine
     forks: Forks
     receipts: Receipts
+    cleanup: Cleanup
     dispatch: Dispatch
     live: Live
     tail: Tail
@@ -110,10 +112,11 @@ class Intake:
             tail.note("in", topic, payload, verdict, retained=retained)
 
     def look(self) -> None:
-        """Take presence that had to wait. Call it once a second or so."""
+        """Take presence that had to wait, and clear what removed lockers left. Call it once a second or so."""
         parts = self._parts
+        parts.cleanup.turn()
         for word in self._presences.due(clock.now_ms()):
-            if word.locker not in parts.fleet.lockers:
+            if word.locker not in parts.fleet.lockers or word.locker in parts.fleet.disabled:
                 continue
             try:
                 self._take_presence(word)
@@ -129,11 +132,8 @@ class Intake:
             count()
             if take is None:
                 return IGNORED
-            if locker not in parts.fleet.lockers:
-                tally = _tally(parts.accounts, channel)
-                detail = f"no locker {locker!r} in the registry; `hub locker add {locker}` adds it"
-                parts.quarantine.keep(topic, payload, "locker_unknown", detail, received_ms, tally)
-                return "quarantined:locker_unknown"
+            if locker not in parts.fleet.lockers or locker in parts.fleet.disabled:
+                return self._not_taken(topic, locker, channel, payload, retained, received_ms)
             if channel is Channel.EVENTS:
                 limit = parts.shares.admit(locker, now_ms := clock.now_ms())
                 if limit is not None:
@@ -147,6 +147,26 @@ class Intake:
             tally = None if known is None else _tally(parts.accounts, known[1])
             parts.quarantine.keep(topic, payload, error.reason.value, error.detail, received_ms, tally)
             return f"quarantined:{error.reason.value}"
+
+    def _not_taken(
+        self,
+        topic: str,
+        locker: str,
+        channel: Channel,
+        payload: bytes,
+        retained: bool,  # noqa: FBT001 - the link's signature
+        received_ms: int,
+    ) -> str:
+        parts = self._parts
+        if channel is Channel.PRESENCE and not payload:
+            return IGNORED  # what a hub had cleared
+        if channel is Channel.PRESENCE and retained and locker in parts.fleet.removed:
+            # The broker has it of a locker that was removed while no hub ran, or by an account that is left.
+            parts.cleanup.found(locker)
+            return IGNORED
+        reason, detail = parts.fleet.why_not_taken(locker)
+        parts.quarantine.keep(topic, payload, reason, detail, received_ms, _tally(parts.accounts, channel))
+        return f"quarantined:{reason}"
 
     def _parse(self, topic: str) -> _Route:
         locker, channel = parse(topic)

@@ -21,7 +21,9 @@ from wire.errors import Reason
 _TOPIC_CHARACTERS_MAX: Final = 300
 _DETAIL_CHARACTERS_MAX: Final = 500
 _TOPICS_MAX: Final = 10_000
-_REASONS: Final = ("epoch_limit", "ledger_fork", "locker_unknown", "rejected", "retained")
+_REASONS: Final = (
+    "epoch_limit", "ledger_fork", "locker_disabled", "locker_removed", "locker_unknown", "rejected", "retained",
+)  # fmt: skip
 _K = TypeVar("_K", bound=Hashable)
 
 

@@ -23,7 +23,7 @@ class Registry:
         self._tell: Callable[[bool], None] = lambda _: None
 
     def tell(self, changed: Callable[[bool], None]) -> None:
-        """Call this after every change; with True where there are lockers that were not there before."""
+        """Call this after every change; with True where lockers are heard that were not before."""
         self._tell = changed
 
     async def refresh(self) -> None:
@@ -33,10 +33,10 @@ class Registry:
             version = await self._store.registry_version()
             if version == self._version:
                 return
-            known = set(self._fleet.lockers)
-            self._fleet.load(await self._store.registry())
+            known = self._fleet.lockers.keys() - self._fleet.disabled
+            self._fleet.load(await self._store.registry(), await self._store.lockers_removed())
             self._version = version
-        self._tell(bool(self._fleet.lockers.keys() - known))
+        self._tell(bool(self._fleet.lockers.keys() - self._fleet.disabled - known))
 
     async def run(self) -> None:
         """Follow the registry until cancelled."""

@@ -88,11 +88,11 @@ class Telemetry:
             locker = self._lockers.get(topic) or self._parse(topic)
             tally = parts.tally
             self._count()
-            if locker not in parts.fleet.lockers:
-                detail = f"no locker {locker!r} in the registry; `hub locker add {locker}` adds it"
-                parts.quarantine.keep(topic, delivery.payload, "locker_unknown", detail, received_ms, tally)
+            if locker not in parts.fleet.lockers or locker in parts.fleet.disabled:
+                reason, detail = parts.fleet.why_not_taken(locker)
+                parts.quarantine.keep(topic, delivery.payload, reason, detail, received_ms, tally)
                 delivery.acknowledge()
-                return "quarantined:locker_unknown"
+                return f"quarantined:{reason}"
             now_ms = clock.now_ms()
             limit = parts.shares.admit(locker, now_ms)
             if limit is not None:

@@ -131,7 +131,8 @@ class Alarms:
 
     def follow_registry(self) -> None:
         """Take over the registry as the fleet has it now."""
-        lockers = self._fleet.lockers
+        disabled = self._fleet.disabled
+        lockers = {name: one for name, one in self._fleet.lockers.items() if name not in disabled}
         places = {
             one.spec.id: Place(
                 one.spec.tenant, one.spec.site, one.spec.name,
@@ -141,7 +142,7 @@ class Alarms:
         }  # fmt: skip
         self._reach.follow(lockers)
         self.watch.follow(places, clock.wall())
-        self.watch.touched.update(places)
+        self.watch.touched.update(self._fleet.lockers)
         self._show()
 
     def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
@@ -261,6 +262,7 @@ class Alarms:
                     locker.since or locker.over_at,
                 )
                 for name, locker in self._fleet.lockers.items()
+                if locker.spec.disabled is None
             ),
             listening=self._listening(), now=clock.wall(), now_ms=clock.now_ms(),
         )  # fmt: skip

@@ -83,8 +83,9 @@ class Commands:
                 headers={"Idempotency-Key": "The same operator's same key with the same body is the same command."},
                 answers={200: CommandView, 202: CommandView},
                 codes=(
-                    "locker_unknown", "door_unknown", "locker_offline", "locker_clock_unknown", "locker_queue_full",
-                    "door_busy", "door_out_of_service", "too_late", "not_json", "too_large", "bad_command",
+                    "locker_unknown", "door_unknown", "locker_disabled", "locker_offline", "locker_clock_unknown",
+                    "locker_queue_full", "door_busy", "door_out_of_service", "too_late", "not_json", "too_large",
+                    "bad_command",
                     "idempotency_key_reused", "rate_limited", "broker_unavailable", "database_unavailable",
                     "hub_busy", "draining",
                 ),

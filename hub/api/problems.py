@@ -48,6 +48,8 @@ TITLES: Final[dict[str, tuple[int, str]]] = {
     Refusal.LOCKER_UNKNOWN: (404, "The locker is not known"),
     Refusal.DOOR_UNKNOWN: (404, "The locker has no such door"),
     "method_not_allowed": (405, "The method does not apply here"),
+    Refusal.LOCKER_DISABLED: (409, "The locker is disabled"),
+    "locker_in_use": (409, "The locker is in use"),
     Refusal.LOCKER_OFFLINE: (409, "The locker is offline"),
     Refusal.LOCKER_CLOCK_UNKNOWN: (409, "The locker's clock is not known yet"),
     Refusal.LOCKER_QUEUE_FULL: (409, "Too many commands wait for the locker"),

@@ -1,6 +1,7 @@
 """What operators change of lockers and doors, and a locker's label."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -12,7 +13,7 @@ from hub.api.auth import operator_of
 from hub.api.label import label_svg
 from hub.api.lockers import Lockers, find_locker
 from hub.api.problems import Problem
-from hub.api.routes import Route, answer, read_body
+from hub.api.routes import Route, answer, read_body, read_query
 from hub.api.views import DoorView, LockerDetail, door_view
 from hub.config import Http
 from hub.core.fleet import Fleet, Locker
@@ -27,6 +28,9 @@ from hub.store.registry import (
     TAGS_MAX,
     LockerChange,
     change_locker,
+    disable_locker,
+    in_use,
+    remove_locker,
     set_service,
 )
 from hub.store.timescale import Store
@@ -56,6 +60,26 @@ class ServiceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)] | None = None
 
 
+class DisableBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why nothing is to be taken from a locker and sent to it."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=REASON_CHARACTERS_MAX)]
+
+
+class RemoveParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The locker's id once more, so that a wrong address removes nothing."""
+
+    confirm: Annotated[str, Meta(max_length=32)]
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedView:
+    """A locker that left the registry, and how many durable commands ended with that."""
+
+    id: str
+    commands_ended: int
+
+
 class RegistryRoutes:
     """The routes that change the registry, and the label."""
 
@@ -73,6 +97,20 @@ class RegistryRoutes:
             Route(
                 "PATCH", one, "Change what the registry says of a locker", self._change,
                 body=LockerBody, answers={200: LockerDetail}, codes=("locker_unknown", *_BODY), role=Role.ADMIN,
+            ),
+            Route(
+                "POST", f"{one}/disable", "Take nothing of a locker and send it nothing, until it is enabled",
+                self._disable,
+                body=DisableBody, answers={200: LockerDetail}, codes=("locker_unknown", *_BODY), role=Role.ADMIN,
+            ),
+            Route(
+                "POST", f"{one}/enable", "Use a disabled locker again", self._enable,
+                answers={200: LockerDetail}, codes=("locker_unknown", "database_unavailable"), role=Role.ADMIN,
+            ),
+            Route(
+                "DELETE", one, "Take a locker out of the registry for good; its history stays", self._remove,
+                query=RemoveParameters, answers={200: RemovedView},
+                codes=("locker_unknown", "locker_in_use", "database_unavailable"), role=Role.ADMIN,
             ),
             Route(
                 "PUT", f"{one}/doors/{{door}}/service", "Take a door out of service, or back into it",
@@ -100,6 +138,34 @@ class RegistryRoutes:
             raise Problem("locker_unknown", f"{locker.spec.id} has just left the registry.")
         await self._registry.refresh()
         return answer(await self._lockers.detail(find_locker(self._fleet, request)))
+
+    async def _disable(self, request: web.Request) -> web.Response:
+        locker = find_locker(self._fleet, request)
+        why = _clean("reason", (await read_body(request, DisableBody)).reason)
+        if not why:
+            raise Problem("bad_request", "The body: a locker is disabled for a `reason`; there is none.")
+        return await self._set_disabled(request, locker, why)
+
+    async def _enable(self, request: web.Request) -> web.Response:
+        return await self._set_disabled(request, find_locker(self._fleet, request), None)
+
+    async def _set_disabled(self, request: web.Request, locker: Locker, why: str | None) -> web.Response:
+        if not await disable_locker(self._store, locker.spec.id, why, _by(request)):
+            raise Problem("locker_unknown", f"{locker.spec.id} has just left the registry.")
+        await self._registry.refresh()
+        return answer(await self._lockers.detail(find_locker(self._fleet, request)))
+
+    async def _remove(self, request: web.Request) -> web.Response:
+        locker = find_locker(self._fleet, request).spec.id
+        if read_query(request, RemoveParameters).confirm != locker:
+            raise Problem("bad_request", f"Query parameter: confirm is not the locker's id, {locker!r}.")
+        removed = await remove_locker(self._store, locker, _by(request))
+        if removed is None:
+            raise Problem("locker_unknown", f"{locker} has just left the registry.")
+        if removed.transactions_open:
+            raise Problem("locker_in_use", in_use(locker, removed.transactions_open))
+        await self._registry.refresh()
+        return answer(RemovedView(locker, removed.commands_ended))
 
     async def _set_service(self, request: web.Request) -> web.Response:
         locker = find_locker(self._fleet, request)

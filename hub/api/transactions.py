@@ -70,8 +70,8 @@ class TransactionRoutes:
                 "POST", "/api/v1/transactions", "Open a transaction", personal(self._open),
                 body=TransactionBody, answers={201: TransactionView},
                 codes=(
-                    "feature_off", "account_unknown", "kind_unknown", "locker_unknown", "door_unknown",
-                    "door_taken", *_PERSON, *_BODY, *PEOPLE_CODES,
+                    "feature_off", "account_unknown", "kind_unknown", "locker_unknown", "locker_disabled",
+                    "door_unknown", "door_taken", *_PERSON, *_BODY, *PEOPLE_CODES,
                 ),
             ),
             Route(

@@ -68,6 +68,7 @@ class LockerView:
     door_counts: DoorCounts
     alarms: AlarmCounts
     maintenance: bool
+    disabled: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +227,7 @@ def locker_fields(locker: Locker) -> dict[str, Any]:
         ),
         "alarms": _alarm_counts(*locker.alarms),
         "maintenance": locker.maintenance,
+        "disabled": spec.disabled,
     }
 
 

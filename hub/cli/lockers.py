@@ -1,5 +1,6 @@
 """`hub locker`: the registry of lockers."""
 
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import orjson
@@ -19,6 +20,9 @@ from hub.store.registry import (
     TAGS_MAX,
     LockerChange,
     change_locker,
+    disable_locker,
+    in_use,
+    remove_locker,
     set_service,
 )
 from hub.store.timescale import Store
@@ -33,7 +37,7 @@ _Tags = Annotated[list[str] | None, typer.Option("--tag", help="A word to find i
 
 
 @locker_app.command("add")
-def locker_add(
+def locker_add(  # noqa: PLR0913 - an option each
     ids: Annotated[list[str], typer.Argument(help="One or more ids: 1 to 32 of a-z, 0-9 and -.")],
     *,
     if_missing: Annotated[
@@ -46,6 +50,9 @@ def locker_add(
     address: Annotated[str, typer.Option(help="Street and town.")] = "",
     serial: Annotated[str, typer.Option(help="The maker's number of the cabinet.")] = "",
     tags: _Tags = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Take the id of a locker that was removed, and its history.")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Add lockers to the registry; a running hub follows within seconds."""
@@ -59,7 +66,10 @@ def locker_add(
             fail(f"{option} is for one locker; leave it out to add several", status=2)
     texts = _checked({"name": name, "site": site, "address": address, "serial": serial}, tags)
 
-    async def add(store: Store) -> list[str]:
+    async def add(store: Store) -> tuple[list[str], list[str]]:
+        removed = sorted(set(ids) & set(await store.lockers_removed()))
+        if removed and not again:
+            return removed, []
         front = grid(doors, columns=columns)
         specs = [
             LockerSpec(
@@ -68,9 +78,12 @@ def locker_add(
             )
             for one in ids
         ]  # fmt: skip
-        return [spec.id for spec in specs if not await store.add_locker(spec)]
+        return [], [spec.id for spec in specs if not await store.add_locker(spec, again=again)]
 
-    taken = with_store(load(config), add)
+    removed, taken = with_store(load(config), add)
+    if removed:
+        names = ", ".join(removed)
+        fail(f"removed before: {names}; what is stored of that locker is under its id, and --again takes both over")
     if taken and not if_missing:
         fail(f"already in the registry, and left as they are: {', '.join(taken)}")
     typer.echo(f"added {len(ids) - len(taken)}")
@@ -84,7 +97,8 @@ def locker_list(*, config: ConfigOption = None, as_json: JsonOption = False) -> 
         typer.echo(orjson.dumps(lockers).decode())
         return
     for locker in lockers:
-        typer.echo(f"{locker.id:<32}  {len(locker.doors):>3} doors  {locker.site:<20}  {locker.name}")
+        disabled = "" if locker.disabled is None else f"  disabled: {locker.disabled}"
+        typer.echo(f"{locker.id:<32}  {len(locker.doors):>3} doors  {locker.site:<20}  {locker.name}{disabled}")
 
 
 @locker_app.command("show")
@@ -98,7 +112,10 @@ def locker_show(locker: str, *, config: ConfigOption = None, as_json: JsonOption
         typer.echo(orjson.dumps(found).decode())
         return
     typer.echo(f"{found.id}  {found.name}  {found.site}")
-    for what, text in (("address", found.address), ("serial", found.serial), ("tags", ", ".join(found.tags))):
+    for what, text in (
+        ("disabled", found.disabled), ("address", found.address), ("serial", found.serial),
+        ("tags", ", ".join(found.tags)),
+    ):  # fmt: skip
         if text:
             typer.echo(f"  {what}: {text}")
     for door in found.doors[:_DOORS_SHOWN]:
@@ -131,6 +148,60 @@ def locker_set(
     if not with_store(load(config), lambda store: change_locker(store, locker, change, By(by, clock.wall()))):
         fail(f"there is no locker {locker!r} in the registry; `hub locker list` lists them")
     typer.echo("changed")
+
+
+@locker_app.command("disable")
+def locker_disable(
+    locker: Annotated[str, typer.Argument(help="Its id.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why.")] = "",
+    by: ByOption = LOCAL,
+    config: ConfigOption = None,
+) -> None:
+    """Take nothing of a locker and send it nothing until it is enabled; what it stores meanwhile comes then."""
+    why = _checked_text("reason", reason, REASON_CHARACTERS_MAX)
+    if not why:
+        fail("a locker is disabled for a reason: --reason", status=2)
+    _set_disabled(locker, why, by, config)
+    typer.echo(f"{locker} is disabled")
+
+
+@locker_app.command("enable")
+def locker_enable(
+    locker: Annotated[str, typer.Argument(help="Its id.")],
+    *,
+    by: ByOption = LOCAL,
+    config: ConfigOption = None,
+) -> None:
+    """Use a disabled locker again."""
+    _set_disabled(locker, None, by, config)
+    typer.echo(f"{locker} is enabled")
+
+
+@locker_app.command("remove")
+def locker_remove(
+    locker: Annotated[str, typer.Argument(help="Its id.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    by: ByOption = LOCAL,
+    config: ConfigOption = None,
+) -> None:
+    """Take a locker out of the registry for good. Its history stays under its id, as long as the policy says."""
+    settings = load(config)
+    if not yes and typer.prompt(f"Type {locker} to remove it") != locker:
+        fail("that is not its id; nothing was removed")
+    removed = with_store(settings, lambda store: remove_locker(store, locker, By(by, clock.wall())))
+    if removed is None:
+        fail(f"there is no locker {locker!r} in the registry; `hub locker list` lists them")
+    if removed.transactions_open:
+        fail(in_use(locker, removed.transactions_open))
+    typer.echo(f"{locker} is removed; {removed.commands_ended} durable commands ended with that")
+    typer.echo("Its account at the broker is left: `mosquitto/accounts --remove PASSWORDS NAME` takes it away.")
+
+
+def _set_disabled(locker: str, why: str | None, by: str, config: Path | None) -> None:
+    if not with_store(load(config), lambda store: disable_locker(store, locker, why, By(by, clock.wall()))):
+        fail(f"there is no locker {locker!r} in the registry; `hub locker list` lists them")
 
 
 @locker_app.command("service")

@@ -76,6 +76,7 @@ class Refusal(StrEnum):
     """Why a request about a command was not taken. The values are the codes of the API."""
 
     LOCKER_UNKNOWN = "locker_unknown"
+    LOCKER_DISABLED = "locker_disabled"
     DOOR_UNKNOWN = "door_unknown"
     LOCKER_OFFLINE = "locker_offline"
     LOCKER_CLOCK_UNKNOWN = "locker_clock_unknown"

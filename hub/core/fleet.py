@@ -56,9 +56,8 @@ class LockerSpec:
     serial: str = ""
     """The maker's number of the cabinet."""
     tags: tuple[str, ...] = ()
-
-
-"""Of alarms, worst first."""
+    disabled: str | None = None
+    """Why nothing is taken from it and sent to it for now; None where it is in use."""
 
 
 @dataclass(slots=True)
@@ -164,10 +163,16 @@ class Fleet:
         self._silent_after_ms = silent_after_ms
         self._changes = Changes()
         self.lockers: dict[str, Locker] = {}
+        self.disabled: frozenset[str] = frozenset()
+        """Those of them whose messages are not taken."""
+        self.removed: frozenset[str] = frozenset()
+        """Ids of lockers that left the registry for good."""
 
-    def load(self, specs: Iterable[LockerSpec]) -> None:
+    def load(self, specs: Iterable[LockerSpec], removed: Iterable[str] = ()) -> None:
         """Follow the registry: add, change and remove lockers; what is known of the others stays."""
         wanted = {spec.id: spec for spec in specs}
+        self.disabled = frozenset(spec.id for spec in wanted.values() if spec.disabled is not None)
+        self.removed = frozenset(removed)
         for gone in self.lockers.keys() - wanted.keys():
             del self.lockers[gone]
             self._changes.removed.add(gone)
@@ -187,7 +192,19 @@ class Fleet:
                 for door_spec in spec.doors:
                     locker.doors[door_spec.number].spec = door_spec
                 locker.counted = None
+                if spec.disabled is not None:
+                    # Nothing of it is heard from here on: it has to say again that it is there.
+                    locker.online = locker.reachable = False
                 self._touch_all_doors(locker)
+
+    def why_not_taken(self, locker_id: str) -> tuple[str, str]:
+        """Return why messages are not taken that come under an id: a reason of quarantine, and a sentence."""
+        if locker_id in self.disabled:
+            why = self.lockers[locker_id].spec.disabled
+            return "locker_disabled", f"{locker_id} is disabled ({why}); `hub locker enable {locker_id}` ends that"
+        if locker_id in self.removed:
+            return "locker_removed", f"{locker_id} was removed from the registry; its account at the broker is left"
+        return "locker_unknown", f"no locker {locker_id!r} in the registry; `hub locker add {locker_id}` adds it"
 
     def heard(self, locker_id: str, *, now_ms: float, at: datetime, in_order: bool = True) -> None:
         """Note a sign of life that came now (not one that the broker had kept).

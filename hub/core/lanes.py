@@ -82,6 +82,10 @@ class Lanes:
         place = self._places.get(command)
         return None if place is None else place.entry
 
+    def commands(self) -> list[tuple[UUID, str]]:
+        """Return all commands that have no end yet, each with its locker."""
+        return [(one, place.entry.order.locker) for one, place in self._places.items()]
+
     def room(self, locker: str, *, reserved: int = 0, reserved_all: int = 0) -> Refusal | None:
         """Say whether one more is taken; `reserved` of this locker, and of all, are about to be added.
 

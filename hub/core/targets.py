@@ -63,6 +63,8 @@ def why_not(lockers: Mapping[str, Locker], kind: str, target: Target) -> Refusal
     locker = lockers.get(target.locker)
     if locker is None:
         return Refusal.LOCKER_UNKNOWN
+    if locker.spec.disabled is not None:
+        return Refusal.LOCKER_DISABLED
     if target.door is not None:
         door = locker.doors.get(target.door)
         if door is None:

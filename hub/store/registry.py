@@ -13,6 +13,8 @@ TAG_CHARACTERS_MAX: Final = 40
 TAGS_MAX: Final = 20
 REASON_CHARACTERS_MAX: Final = 200
 
+REMOVED_WHY: Final = "the locker is no longer in the registry"
+
 _FIELDS: Final = ("name", "site", "address", "serial", "tags")
 
 
@@ -66,3 +68,61 @@ async def set_service(store: Store, locker: str, door: int, reason: str | None, 
                 subject=f"locker:{locker}", detail={"door": door},
             )  # fmt: skip
     return True
+
+
+async def disable_locker(store: Store, locker: str, why: str | None, by: By) -> bool:
+    """Take nothing of a locker and send it nothing, for a reason; or again (None). Returns False if there is none.
+
+    The audit has no reason: it stands with the locker, where it can be changed.
+    """
+    async with store.transaction() as conn:
+        row = await (await conn.execute(statement("locker_locked"), {"id": locker})).fetchone()
+        if row is None:
+            return False
+        done = await conn.execute(statement("locker_disable"), {"id": locker, "why": why, "at": by.at})
+        if done.rowcount:
+            await audit(
+                conn, at=by.at, who=by.who, action="locker.enable" if why is None else "locker.disable",
+                subject=f"locker:{locker}", detail={},
+            )  # fmt: skip
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a removal ended; or, with `transactions_open`, why nothing was removed."""
+
+    commands_ended: int
+    transactions_open: int
+
+
+async def remove_locker(store: Store, locker: str, by: By) -> Removed | None:
+    """Take a locker and its doors out of the registry for good, and end its durable commands. None: there is none.
+
+    Its history stays under its id, which no other locker has by accident from then on. With open transactions there
+    nothing is removed: they belong to people, who have things in its doors.
+    """
+    async with store.transaction() as conn:
+        row = await (await conn.execute(statement("locker_locked"), {"id": locker})).fetchone()
+        if row is None:
+            return None
+        found = await (await conn.execute(statement("locker_transactions_open"), {"id": locker})).fetchone()
+        assert found is not None, "a count, always"  # noqa: S101
+        if found["open"]:
+            return Removed(0, found["open"])
+        ended = await conn.execute(
+            statement("locker_commands_end"), {"id": locker, "why": REMOVED_WHY, "at": by.at}
+        )
+        await conn.execute(statement("locker_remove"), {"id": locker})
+        await conn.execute(statement("locker_tombstone"), {"id": locker, "at": by.at, "by": by.who})
+        await audit(
+            conn, at=by.at, who=by.who, action="locker.remove", subject=f"locker:{locker}",
+            detail={"commands_ended": ended.rowcount},
+        )  # fmt: skip
+    return Removed(ended.rowcount, 0)
+
+
+def in_use(locker: str, transactions_open: int) -> str:
+    """Return why a locker is not removed."""
+    are = "one transaction is" if transactions_open == 1 else f"{transactions_open} transactions are"
+    return f"{are} open at {locker}, and people may have things in its doors: end them first."

@@ -123,13 +123,23 @@ class Store:
                 row["address"],
                 row["serial"],
                 tuple(row["tags"]),
+                row["disabled"],
             )
             for row in await self.fetch("registry")
         ]
 
-    async def add_locker(self, spec: LockerSpec) -> bool:
-        """Add a locker and its doors. Returns False, and changes nothing, if the id is taken."""
+    async def lockers_removed(self) -> list[str]:
+        """Return the ids of lockers that were removed."""
+        return [row["id"] for row in await self.fetch("lockers_removed")]
+
+    async def add_locker(self, spec: LockerSpec, *, again: bool = False) -> bool:
+        """Add a locker and its doors. Returns False, and changes nothing, if the id is taken.
+
+        `again` takes the id of one that was removed, and its history; without it that raises StoreRejected.
+        """
         async with self.transaction() as conn:
+            if again:
+                await conn.execute(statement("locker_again"), {"id": spec.id})
             added = await conn.execute(
                 statement("locker_add"),
                 {

@@ -50,7 +50,7 @@ class Transactions:
         """Open a transaction.
 
         Raises feature_off, account_unknown, account_closed, account_restricted, kind_unknown, locker_unknown,
-        door_unknown, door_taken.
+        locker_disabled, door_unknown, door_taken.
         """
         transaction = uuid4()
         values = {
@@ -197,8 +197,10 @@ async def _check_place(conn: Connection, new: NewTransaction) -> None:
         raise PeopleError("kind_unknown", f"There is no kind {new.kind!r}; GET /api/v1/transaction-kinds has them.")
     values = {"locker": new.locker, "tenant": TENANT, "door": new.door}
     place = await (await conn.execute(statement("transaction_locker_known"), values)).fetchone()
-    if place is None or not place["locker"]:
+    if place is None:
         raise PeopleError("locker_unknown", f"There is no locker {new.locker[:40]!r} in the registry.")
+    if place["disabled"] is not None:
+        raise PeopleError("locker_disabled", f"{new.locker} is disabled: {place['disabled']}")
     if not place["door"]:
         raise PeopleError("door_unknown", f"{new.locker} has no door {new.door}.")
 

@@ -331,6 +331,7 @@ def locker_detail(n: int, doors: int) -> Json:
         "tags": ["pilot"] if n % 7 == 0 else [],
         "alarms": {"critical": 0, "high": 0, "medium": 0, "low": 0},
         "maintenance": False,
+        "disabled": None,
         "doors": rows,
         "commands": [],
     }

@@ -20,6 +20,7 @@
  * @property {string[]} tags
  * @property {Record<Severity, number>} alarms open ones that are annunciated
  * @property {boolean} maintenance
+ * @property {string | null} disabled why nothing is taken from it and sent to it
  *
  * @typedef {"critical" | "high" | "medium" | "low"} Severity
  * @typedef {"viewer" | "operator" | "admin"} Role

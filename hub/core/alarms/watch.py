@@ -126,7 +126,7 @@ class Watch:
         for alarm in list(self.book.alarms.values()):
             if alarm.active and not self._is_there(alarm):
                 self.detector.drop(alarm.key)
-                self._end(alarm, None, note="it is no longer in the registry")
+                self._end(alarm, None, note="it is no longer in the registry, or disabled")
         self._refresh(now)
 
     def plan(self, windows: Iterable[Window], now: datetime) -> None:

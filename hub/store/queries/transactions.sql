@@ -6,9 +6,11 @@ VALUES (%(id)s, %(tenant)s, %(account)s, %(kind)s, %(locker)s, %(door)s, %(at)s,
 SELECT EXISTS (SELECT FROM transaction_kind WHERE id = %(kind)s) AS known
 
 -- transaction_locker_known --
-SELECT EXISTS (SELECT FROM locker WHERE id = %(locker)s AND tenant_id = %(tenant)s) AS locker,
+-- Whoever removes the locker waits for this transaction, or this one for them.
+SELECT l.disabled_why AS disabled,
        %(door)s::smallint IS NULL
        OR EXISTS (SELECT FROM door WHERE locker_id = %(locker)s AND number = %(door)s) AS door
+FROM locker l WHERE l.id = %(locker)s AND l.tenant_id = %(tenant)s FOR KEY SHARE
 
 -- transaction_over_at_door --
 -- Ends what is over at a door and was not looked at since, so that it keeps nobody out.

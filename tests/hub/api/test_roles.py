@@ -37,6 +37,8 @@ operator POST   /api/v1/jobs/{}/pause  /api/v1/jobs/{}/resume
 viewer   GET    /api/v1/lockers/{}/label.svg
 operator PUT    /api/v1/lockers/{}/doors/{}/service
 admin    PATCH  /api/v1/lockers/{}
+admin    DELETE /api/v1/lockers/{}
+admin    POST   /api/v1/lockers/{}/disable  /api/v1/lockers/{}/enable
 viewer   GET    /api/v1/notifications  /api/v1/notifications/channels
 operator POST   /api/v1/notifications/channels/{}/test
 operator GET    /api/v1/audit  /api/v1/transactions  /api/v1/transactions/{}  /api/v1/transaction-kinds

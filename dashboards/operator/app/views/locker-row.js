@@ -32,6 +32,7 @@ function doorWords(locker) {
 
 /** @param {Locker} locker */
 function alarmWords(locker) {
+  if (locker.disabled) return html`<span class="quiet" title=${locker.disabled}>disabled</span>`;
   if (locker.maintenance) return html`<span class="quiet">maintenance</span>`;
   const grade = worst(locker);
   if (!grade) return nothing;

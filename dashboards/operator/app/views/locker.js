@@ -178,6 +178,7 @@ export class LockerPage extends View {
       <p class="locker-state" data-state=${locker.state}>
         ${lockerMark(locker.state)}<strong>${LOCKER_WORDS[locker.state]}</strong>
         <span class="quiet">${locker.since ? `for ${age(locker.since, now)}` : nothing}</span>
+        ${locker.disabled ? html`<span class="tag tag-plain" title="Nothing is taken from it and sent to it">Disabled: ${locker.disabled}</span>` : nothing}
         ${locker.maintenance ? html`<a class="tag tag-plain" href="#settings">In maintenance</a>` : nothing}
       </p>
       <p class="locker-acts">
