@@ -286,6 +286,7 @@ class Intake:
         spec = parts.fleet.lockers[locker].spec
         rows = event_rows(
             batch, skip=skip, tenant=spec.tenant, locker=locker, occurred=occurred, received_ms=received_ms,
+            sources=sources,
             leave_out=spoiled,
         )  # fmt: skip
         first_seq = gap[0] if gap is not None else first + skip

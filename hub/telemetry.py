@@ -17,12 +17,13 @@ from hub.core.clocks import Clocks
 from hub.core.fairness import Limit, Shares, records_in
 from hub.core.fleet import Fleet
 from hub.core.samples import Identity, Seen, is_late, is_stamped_now, sampled_at, sent_at
+from hub.core.timing import TimeSource
 from hub.deliveries import Delivery
 from hub.errors import CursorConflict, StoreRejected
 from hub.metrics import Metrics
 from hub.quarantine import Quarantine
 from hub.store.batch import Batcher
-from hub.store.binary import VALUES_AT, reading_row
+from hub.store.binary import reading_row, reading_values
 from hub.store.readings import write_readings, write_readings_apart
 from hub.store.rows import ReadingUnit
 from hub.store.timescale import Store
@@ -173,11 +174,12 @@ class Telemetry:
         sent = sent_at(message, received_ms, boot_clock)
         times = [sampled_at(message, sample, sent) for sample in samples]
         rows = [
-            reading_row(sample, locker=locker, sampled_ms=at_ms, received_ms=received_ms)
-            for sample, (at_ms, _) in zip(samples, times, strict=True)
+            reading_row(sample, locker=locker, sampled_ms=at_ms, received_ms=received_ms, source=source)
+            for sample, (at_ms, source) in zip(samples, times, strict=True)
         ]
         identities = [
-            _identity(message, sample.boot, sample.t, row) for sample, row in zip(samples, rows, strict=True)
+            _identity(message, sample.boot, sample.t, row, source)
+            for sample, row, (_, source) in zip(samples, rows, times, strict=True)
         ]
         # From here on the message is good, and changes what the hub knows.
         reachable = parts.fleet.lockers[locker].reachable
@@ -268,9 +270,9 @@ class ReadingSink:
         _acknowledge([unit])
 
 
-def _identity(message: Message, boot: UUID | None, t: int, row: bytes) -> Identity:
+def _identity(message: Message, boot: UUID | None, t: int, row: bytes, source: TimeSource) -> Identity:
     number = (boot or message.boot).int
-    return number, t, hash((number, t, row[VALUES_AT:]))
+    return number, t, hash((number, t, reading_values(row, source)))
 
 
 def _doubt(units: Iterable[ReadingUnit]) -> None:

@@ -5,13 +5,14 @@ field as a 32-bit length (-1 for null) and its binary value. timestamptz is micr
 jsonb is a version byte 1 and the text. Rows are made when a message is taken, so that a flush only joins them.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from struct import Struct
 from typing import Final
 from uuid import UUID
 
+from hub.core.timing import TimeSource
 from wire.messages import Event, Events, Sample, data_bytes
 
 HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
@@ -29,9 +30,11 @@ _EVENT_HEAD: Final = Struct("!hiqiq")  # field count, occurred_at, received_at
 _OCCURRED_AT: Final = 6  # behind the field count and the length
 _occurred_us = Struct("!q").unpack_from
 _HOUR_US: Final = 3_600_000_000
-_EVENT_FIELDS: Final = 14
-_READING_FIELDS: Final = 16
+_EVENT_FIELDS: Final = 15
+_READING_FIELDS: Final = 17
 _UUID_LENGTH: Final = _LENGTH.pack(16)
+_BY_BOOT: Final = _LENGTH.pack(len(TimeSource.BOOT)) + TimeSource.BOOT.value.encode()
+_VALUES_AT: Final = 26  # behind the two times of a row of `reading`
 
 
 def event_rows(
@@ -42,6 +45,7 @@ def event_rows(
     locker: str,
     occurred: list[int],
     received_ms: int,
+    sources: Sequence[TimeSource] | None = None,
     leave_out: Container[int] = (),
 ) -> list[bytes]:
     """Return the rows of a batch's events from number `skip` on.
@@ -53,6 +57,7 @@ def event_rows(
         locker: the locker's id.
         occurred: when each event of the whole batch occurred, in Unix milliseconds.
         received_ms: when the message came, in Unix milliseconds.
+        sources: how that was got of each event; None for all by BOOT.
         leave_out: places in the batch that get no row.
     """
     received_us = (received_ms - _PG_EPOCH_MS) * 1000
@@ -77,6 +82,7 @@ def event_rows(
                     usual_clock if event.clock is None else _text(event.clock.value),
                     _INT8.pack(8, (event.at - _PG_EPOCH_MS) * 1000),
                     _data(event),
+                    _BY_BOOT if sources is None else _text(sources[place].value),
                 )
             )
         )
@@ -89,12 +95,10 @@ def hours_of(rows: Iterable[bytes]) -> list[datetime]:
     return [datetime.fromtimestamp(_PG_EPOCH_MS // 1000 + hour * 3600, UTC) for hour in sorted(hours)]
 
 
-VALUES_AT: Final = 26
-"""Behind the times of a row of `reading`: its locker and what it says."""
-
-
-def reading_row(sample: Sample, *, locker: str, sampled_ms: int, received_ms: int) -> bytes:
-    """Return the row of one sample. Times are Unix milliseconds."""
+def reading_row(
+    sample: Sample, *, locker: str, sampled_ms: int, received_ms: int, source: TimeSource = TimeSource.BOOT
+) -> bytes:
+    """Return the row of one sample. Times are Unix milliseconds; `source` is how the first one was got."""
     return b"".join(
         (
             _EVENT_HEAD.pack(
@@ -116,8 +120,14 @@ def reading_row(sample: Sample, *, locker: str, sampled_ms: int, received_ms: in
             _int(sample.board_errors),
             _int(sample.dropped),
             _NULL if sample.extra is None else _jsonb(data_bytes(sample.extra)),
+            _text(source.value),
         )
     )  # fmt: skip
+
+
+def reading_values(row: bytes, source: TimeSource) -> bytes:
+    """Return of a row of `reading` its locker and what it says, without its times and how they were got."""
+    return row[_VALUES_AT : -len(_text(source.value))]
 
 
 def sampled_at(row: bytes) -> datetime:

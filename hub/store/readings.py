@@ -68,10 +68,10 @@ async def _not_there(conn: psycopg.AsyncConnection[DictRow], rows: Sequence[byte
 
 
 def _identity(fields: _Fields) -> _Fields:
-    """Return what makes a reading the one it is: everything but when it came, and `extra` in one fixed form."""
+    """Return what makes a reading the one it is: its time and all that it says, `extra` in one fixed form."""
     extra = fields[_EXTRA]
     if extra is None:
-        return fields[:_RECEIVED_AT] + fields[_RECEIVED_AT + 1 :]
+        return fields[:_RECEIVED_AT] + fields[_RECEIVED_AT + 1 : _EXTRA]
     # Behind the version byte; PostgreSQL writes numbers and the order of keys in its own way.
     numbers = {name: float(value) for name, value in json.loads(extra[1:]).items()}
     fixed = json.dumps(numbers, sort_keys=True).encode()

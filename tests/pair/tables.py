@@ -330,7 +330,7 @@ def _binary_rows(data: bytes) -> list[list[bytes | None]]:
 
 
 def _event_row(fields: list[bytes | None]) -> EventRow:
-    occurred, _, _, locker, epoch, seq, kind, door, actor, command_id, _, clock, stamped, data = fields
+    occurred, _, _, locker, epoch, seq, kind, door, actor, command_id, _, clock, stamped, data, _ = fields
     return EventRow(
         _text(locker), UUID(bytes=epoch), _int8(seq), _text(kind),
         None if door is None else _INT2.unpack(door)[0],

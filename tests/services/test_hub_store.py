@@ -71,7 +71,7 @@ def copied(connection: psycopg.Connection, name: str, made: list[bytes], query: 
 def test_every_event_comes_back_as_it_was_sent(dsn: str) -> None:
     query = (
         "SELECT seq, kind, door, actor_id, command_id, transaction_id, clock, data, occurred_at, received_at,"
-        " extract(epoch FROM stamped_at) * 1000, tenant_id, locker_id, epoch FROM event ORDER BY seq"
+        " extract(epoch FROM stamped_at) * 1000, tenant_id, locker_id, epoch, time_source FROM event ORDER BY seq"
     )
 
     @given(batches)
@@ -97,7 +97,7 @@ def test_every_event_comes_back_as_it_was_sent(dsn: str) -> None:
             assert row[:7] == expected
             assert same(event.data, row[7])
             assert row[8:10] == (NOW, NOW + timedelta(milliseconds=1))
-            assert row[10:] == (event.at, "default", "berlin-01", batch.epoch)
+            assert row[10:] == (event.at, "default", "berlin-01", batch.epoch, "boot")
 
     with psycopg.connect(dsn) as connection:
         check(connection)
@@ -108,15 +108,15 @@ def test_every_reading_comes_back_as_it_was_sent(dsn: str) -> None:
         "temperature_c", "humidity_pct", "supply_v", "battery_pct", "rssi_dbm", "cpu_temp_c", "cpu_pct",
         "memory_pct", "disk_free_mb", "outbox_events", "board_errors", "dropped", "extra",
     )  # fmt: skip
-    query = f"SELECT sampled_at, received_at, locker_id, {', '.join(columns)} FROM reading"
+    query = f"SELECT sampled_at, received_at, locker_id, time_source, {', '.join(columns)} FROM reading"
 
     @given(samples)
     @settings(max_examples=60, deadline=None)
     def check(connection: psycopg.Connection, sample: Sample) -> None:
         made = reading_row(sample, locker="berlin-01", sampled_ms=NOW_MS, received_ms=NOW_MS + 1)
         (row,) = copied(connection, "copy_reading", [made], query)
-        assert row[:3] == (NOW, NOW + timedelta(milliseconds=1), "berlin-01")
-        for name, value in zip(columns, row[3:], strict=True):
+        assert row[:4] == (NOW, NOW + timedelta(milliseconds=1), "berlin-01", "boot")
+        for name, value in zip(columns, row[4:], strict=True):
             sent = getattr(sample, name)
             if isinstance(sent, float):
                 # The column is of four bytes.

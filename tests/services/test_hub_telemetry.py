@@ -208,7 +208,10 @@ async def test_when_a_sample_was_taken_does_not_depend_on_when_it_came(
             Channel.TELEMETRY, encode(Telemetry(**late, samples=[Sample(t=late["t"], outbox_events=1)]))
         )
         await eventually(lambda: has(dsn, [1]), "the sample")
-        ((age_s,),) = rows(dsn, "SELECT extract(epoch FROM received_at - sampled_at) FROM reading")
+        ((age_s, source),) = rows(
+            dsn, "SELECT extract(epoch FROM received_at - sampled_at), time_source FROM reading"
+        )
+        assert source == ("wall" if clock is Clock.SYNCED else "boot")
         assert 119 < age_s < 121 + time.time() - began
         # The hub's idea of the locker's clock, and so its commands' deadlines, did not suffer.
         assert (await hub.locker("berlin-01"))["state"] == "online"

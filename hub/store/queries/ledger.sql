@@ -89,7 +89,7 @@ FROM (
 
 -- copy_event --
 COPY event (occurred_at, received_at, tenant_id, locker_id, epoch, seq, kind, door, actor_id, command_id,
-            transaction_id, clock, stamped_at, data) FROM STDIN (FORMAT BINARY)
+            transaction_id, clock, stamped_at, data, time_source) FROM STDIN (FORMAT BINARY)
 
 -- quarantine_add --
 INSERT INTO quarantine (received_at, topic, reason, detail, payload, payload_bytes, locker_id, epoch, seq)

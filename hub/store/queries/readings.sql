@@ -1,6 +1,7 @@
 -- copy_reading --
 COPY reading (sampled_at, received_at, locker_id, temperature_c, humidity_pct, supply_v, battery_pct, rssi_dbm,
-              cpu_temp_c, cpu_pct, memory_pct, disk_free_mb, outbox_events, board_errors, dropped, extra)
+              cpu_temp_c, cpu_pct, memory_pct, disk_free_mb, outbox_events, board_errors, dropped, extra,
+              time_source)
     FROM STDIN (FORMAT BINARY)
 
 -- readings_of --

@@ -7,12 +7,13 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.store.binary import HEADER, TRAILER, event_rows, hours_of, reading_row
+from hub.core.timing import TimeSource
+from hub.store.binary import HEADER, TRAILER, event_rows, hours_of, reading_fields, reading_row, reading_values
 from tests.wire.strategies import batches, samples
 from wire.messages import Clock, Event, Events, Sample
 
 PG_EPOCH_MS = 946_684_800_000
-EVENT_FIELDS, READING_FIELDS = 14, 16
+EVENT_FIELDS, READING_FIELDS = 15, 17
 NOW = 1_790_000_000_000
 
 
@@ -49,8 +50,13 @@ def test_an_events_row_field_by_field() -> None:
     assert fields(row) == [
         (2000).to_bytes(8), (-1000).to_bytes(8, signed=True), b"default", b"berlin-01", UUID(int=4).bytes,
         (257).to_bytes(8), b"door.opened", b"\1\2", UUID(int=1).bytes, UUID(int=2).bytes, UUID(int=3).bytes,
-        b"unset", (1000).to_bytes(8), b'\1{"a":"\xc3\xa4"}',
+        b"unset", (1000).to_bytes(8), b'\1{"a":"\xc3\xa4"}', b"boot",
     ]  # fmt: skip
+    (row,) = event_rows(
+        batch, skip=0, tenant="default", locker="berlin-01", occurred=[PG_EPOCH_MS], received_ms=PG_EPOCH_MS,
+        sources=[TimeSource.ORDER],
+    )  # fmt: skip
+    assert fields(row)[-1] == b"order"
 
 
 def test_what_an_event_does_not_have_is_null_and_the_messages_clock_counts() -> None:
@@ -98,11 +104,21 @@ def test_a_readings_row_has_every_column(sample: Sample) -> None:
         sample.cpu_temp_c, sample.cpu_pct, sample.memory_pct, sample.disk_free_mb, sample.outbox_events,
         sample.board_errors, sample.dropped, sample.extra,
     )  # fmt: skip
-    assert [value is None for value in values] == [one is None for one in found[3:]]
+    assert [value is None for value in values] == [one is None for one in found[3:-1]]
 
 
 def test_a_readings_row_field_by_field() -> None:
     sample = Sample(t=1, temperature_c=1.5, outbox_events=7, dropped=9, extra={"a": 2.0})
     found = fields(reading_row(sample, locker="l", sampled_ms=PG_EPOCH_MS, received_ms=PG_EPOCH_MS + 1))
     assert found[:4] == [bytes(8), (1000).to_bytes(8), b"l", b"\x3f\xc0\0\0"]
-    assert found[12:] == [b"\0\0\0\7", None, b"\0\0\0\x09", b'\1{"a":2.0}']
+    assert found[12:] == [b"\0\0\0\7", None, b"\0\0\0\x09", b'\1{"a":2.0}', b"boot"]
+
+
+@given(samples)
+def test_what_a_reading_says_does_not_depend_on_its_times(sample: Sample) -> None:
+    one = reading_row(sample, locker="l", sampled_ms=NOW, received_ms=NOW, source=TimeSource.RECEIPT)
+    other = reading_row(sample, locker="l", sampled_ms=NOW - 9, received_ms=NOW + 9, source=TimeSource.WALL)
+    assert one != other
+    said = reading_values(one, TimeSource.RECEIPT)
+    assert said == reading_values(other, TimeSource.WALL) != b""
+    assert tuple(fields(one)) == reading_fields(one)
