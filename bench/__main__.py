@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from bench import command, history, ingest, live
+from bench import command, history, ingest, live, restart
 from bench.processes import BenchError
 
 
@@ -67,7 +67,20 @@ def _parser() -> argparse.ArgumentParser:
     fourth.set_defaults(
         measure=lambda given: live.measure(seconds=given.seconds, lockers=given.lockers, rate_per_s=given.rate)
     )
-    for benchmark in (one, other, third, fourth):
+    fifth = benchmarks.add_parser(
+        "restart", help="how long no command succeeds when a hub takes another one's place"
+    )
+    fifth.add_argument("--lockers", type=int, default=100, help="simulated, with real agents (default: 100)")
+    fifth.add_argument("--rate", type=float, default=20, help="commands a second (default: 20)")
+    fifth.add_argument("--rounds", type=int, default=5, help="restarts each way (default: 5)")
+    fifth.add_argument("--way", choices=restart.WAYS, help="this one only (default: one after the other)")
+    fifth.set_defaults(
+        measure=lambda given: restart.measure(
+            lockers=given.lockers, rate_per_s=given.rate, rounds=given.rounds,
+            ways=[given.way] if given.way else list(restart.WAYS),
+        )
+    )  # fmt: skip
+    for benchmark in (one, other, third, fourth, fifth):
         benchmark.add_argument("--json", action="store_true", help="print one JSON object, last on standard output")
     return parser
 

@@ -65,7 +65,7 @@ class Rig:
         self._broker = broker
         self._database = database
         self._hub: Child | None = None
-        self._environment = {
+        self.environment = {
             "HUB_MQTT_PORT": str(mqtt_port),
             "HUB_MQTT_PASSWORD_FILE": str(directory / "mosquitto" / "hub_password"),
             "HUB_DATABASE_DSN": self.dsn,
@@ -98,13 +98,13 @@ class Rig:
 
     def run_hub_command(self, *arguments: str) -> str:
         """Run `hub …` to its end."""
-        return run([sys.executable, "-m", "hub", *arguments], environment=self._environment, cwd=ROOT)
+        return run([sys.executable, "-m", "hub", *arguments], environment=self.environment, cwd=ROOT)
 
     @contextmanager
     def hub(self, settings: Mapping[str, str]) -> Iterator[Child]:
         """Run the hub, ready, for as long as the block runs."""
         command = [sys.executable, "-m", "hub", "run"]
-        environment = {**self._environment, **settings}
+        environment = {**self.environment, **settings}
         with child("hub", command, self.directory / "hub.log", environment=environment, cwd=ROOT) as hub:
             hub.wait_for(self._is_ready)
             self._hub = hub

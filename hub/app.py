@@ -5,10 +5,11 @@ What is opened last is closed first: taking stops before writing, and writing be
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from socket import socket
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -30,7 +31,7 @@ from hub.api.page import Page, folder
 from hub.api.people import people_routes
 from hub.api.registry import RegistryRoutes
 from hub.api.retention import retention_routes
-from hub.api.server import application, listening, start
+from hub.api.server import application, listening, start, stop_accepting
 from hub.api.service import Service
 from hub.api.socket import Socket
 from hub.api.standby import standby_routes
@@ -47,6 +48,7 @@ from hub.drain import Queue, drained
 from hub.epochs import Epochs
 from hub.errors import StepDown
 from hub.forks import Forks
+from hub.handover import Handover, Predecessor
 from hub.health import HealthParts
 from hub.influx.sink import influx_tasks
 from hub.intake import Intake, IntakeParts
@@ -72,7 +74,7 @@ from hub.sinks import EventSink
 from hub.statistics import statistics_chores
 from hub.store.ledgers import Ledgers
 from hub.store.timescale import Store
-from hub.sweep import Sweep
+from hub.sweep import Sweep, fleet_heard
 from hub.tail import Tail
 from hub.tasks import tasks_beside
 from hub.telemetry import ReadingSink, Telemetry, TelemetryParts
@@ -97,39 +99,58 @@ class Hub:
     alarms: Alarms
 
 
-async def run(config: Config, stop: asyncio.Event) -> None:
+async def run(
+    config: Config, stop: asyncio.Event, predecessor: Predecessor | None = None, given: Sequence[socket] = ()
+) -> None:
     """Run a hub until `stop` is set, then drain it. Raises ConfigError, StoreError for what cannot start.
+
+    `predecessor` is a hub whose place this one takes; `given` are sockets that listen already.
 
     While another hub has the lease this one is a standby; after that hub took over it becomes one again.
     """
     while not stop.is_set():
         try:
-            async with running(config, stop):
+            async with running(config, stop, predecessor, given):
                 await stop.wait()
                 _log.info("Stopping: no more is taken, what was taken is written")
         except StepDown as error:
             _log.error("This hub has stepped down, and waits as a standby", extra={"error": str(error)})
         except _StoppedOnStandbyError:
             return
+        predecessor = None
 
 
 @asynccontextmanager
-async def running(config: Config, stop: asyncio.Event | None = None) -> AsyncIterator[Hub]:
+async def running(
+    config: Config,
+    stop: asyncio.Event | None = None,
+    predecessor: Predecessor | None = None,
+    given: Sequence[socket] = (),
+) -> AsyncIterator[Hub]:
     """Run a hub for as long as the block runs, and drain it afterwards.
 
     The block begins once the hub has the lease, and ends with StepDown when another hub took it over. `stop` ends
-    the waiting for the lease.
+    the waiting for the lease. See `run` for the others.
     """
+    stop = stop or asyncio.Event()
     build = _Build(config, load_key(Path(config.commands.key_file)))
     async with AsyncExitStack() as stack:
-        listeners = stack.enter_context(listening(config.http))
+        if predecessor is not None:
+            stack.callback(predecessor.close)
+            given = predecessor.listeners
+        listeners = stack.enter_context(listening(config.http, given))
         store = await stack.enter_async_context(build.store)
         lease = build.lease
         stack.push_async_callback(lease.close)
+        serving = build.application()
         async with AsyncExitStack() as standby:
-            refusing = await start(build.standby_application(), listeners)
-            standby.push_async_callback(refusing.cleanup)
-            if not await lease.acquire(stop or asyncio.Event()):
+            if predecessor is None:
+                refusing = await start(build.standby_application(), listeners)
+                standby.push_async_callback(refusing.cleanup)
+            else:
+                await build.warm_up()
+                predecessor.relieve()
+            if not await lease.acquire(stop):
                 raise _StoppedOnStandbyError
             # From here on whoever comes waits until the hub serves, some tenths of a second.
         # What is written is written before another hub takes over.
@@ -143,12 +164,18 @@ async def running(config: Config, stop: asyncio.Event | None = None) -> AsyncIte
         # A hub that drains serves nobody: whoever comes is refused, and does not wait in the kernel's queue.
         for listener in listeners:
             stack.callback(listener.close)
-        runner = await start(build.application(), listeners)
+        if predecessor is not None:
+            # Whoever connects now waits a little longer, and is not told that a locker is offline.
+            await fleet_heard(build.links, build.fleet)
+        runner = await start(serving, listeners)
         stack.push_async_callback(runner.cleanup)
         stack.push_async_callback(build.socket.close)
         # Callers who wait for their command's end are still answered, and new ones told to come again.
         stack.push_async_callback(build.settle)
-        stack.push_async_callback(build.retire)
+        handover = Handover(config.service.handover_socket, listeners, stop.set)
+        stack.push_async_callback(build.retire, handover, runner)
+        stack.enter_context(handover)
+        await stack.enter_async_context(tasks_beside({"handover": handover.run()}, endless=True))
         _log.info("The hub is up", extra={"page": page_url(config), "hub": build.id, "version": __version__})
         yield Hub(
             build.accounts, build.fleet, store, build.dispatch, build.jobs, build.metrics, build.links.all,
@@ -221,43 +248,22 @@ class _Build:
         self.dispatch = self.commanding.dispatch
         self.intake = Intake(
             IntakeParts(
-                accounts=self.accounts,
-                fleet=self.fleet,
-                clocks=self.clocks,
-                ledger=self.ledger,
-                epochs=self.epochs,
-                events=self.events,
-                shares=record_shares(intake),
-                presence_shares=message_shares(intake, intake.presences_per_s_max),
-                quarantine=self.quarantine,
-                forks=self.forks,
-                receipts=self.receipts,
-                cleanup=self.cleanup,
-                dispatch=self.dispatch,
-                live=self.live,
-                tail=self.tail,
-                alarms=self.alarms,
-                metrics=metrics,
-                backlog_age_ms=intake.backlog_age_s * 1000,
+                accounts=self.accounts, fleet=self.fleet, clocks=self.clocks, ledger=self.ledger,
+                epochs=self.epochs, events=self.events, shares=record_shares(intake), quarantine=self.quarantine,
+                presence_shares=message_shares(intake, intake.presences_per_s_max), forks=self.forks,
+                receipts=self.receipts, dispatch=self.dispatch, live=self.live, tail=self.tail, alarms=self.alarms,
+                cleanup=self.cleanup, metrics=metrics, backlog_age_ms=intake.backlog_age_s * 1000,
                 gaps_per_minute_max=intake.gaps_per_minute_max,
             )
-        )
+        )  # fmt: skip
         self.seen = Seen(intake.cursors_max)
         self.telemetry = Telemetry(
             TelemetryParts(
-                tally=self.accounts.samples,
-                fleet=self.fleet,
-                clocks=self.clocks,
-                readings=self.readings,
-                quarantine=self.quarantine,
-                shares=record_shares(intake),
-                seen=self.seen,
-                alarms=self.alarms,
-                tail=self.tail,
-                silent_after_ms=intake.silent_after_s * 1000,
-                metrics=metrics,
+                tally=self.accounts.samples, fleet=self.fleet, clocks=self.clocks, readings=self.readings,
+                quarantine=self.quarantine, shares=record_shares(intake), seen=self.seen, alarms=self.alarms,
+                tail=self.tail, silent_after_ms=intake.silent_after_s * 1000, metrics=metrics,
             )
-        )
+        )  # fmt: skip
         self.lease = Lease(config, UUID(self.id), metrics)
         self.links = Links(
             config, metrics, UUID(self.id),
@@ -392,10 +398,20 @@ class _Build:
             "ledger.watch": watch_ledgers(self.ledgers, self.metrics, self.config.service.ledger_watch_s),
         }
 
-    async def retire(self) -> None:
-        """Say that this hub is about to stop, and serve on until that has been seen."""
+    async def warm_up(self) -> None:
+        """Do what makes the start quick, while another hub is still active."""
+        await self.store.ping()
+        await self.registry.refresh()
+
+    async def retire(self, handover: Handover, runner: web.AppRunner) -> None:
+        """Say that this hub is about to stop, and serve on until that has been seen.
+
+        Where the next hub has the same sockets, whoever connects from now on waits for that one.
+        """
         self.retiring = True
-        if not self.lease.lost:
+        if handover.under_way:
+            await stop_accepting(runner)
+        elif not self.lease.lost:
             await asyncio.sleep(self.config.service.lame_duck_s)
 
     async def settle(self) -> None:

@@ -146,6 +146,8 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a stopping hub waits for replies to commands in flight. Later ones go to the next hub."""
     drain_s: Seconds = 8.0
     """How long a stopping hub writes what it has taken."""
+    handover_socket: str | None = None
+    """A Unix socket at which this hub gives its listening sockets to the next one (`hub run --takeover`)."""
     registry_poll_s: Seconds = 2.0
     ledger_watch_s: Seconds = 30.0
     """How often the numbers of all ledgers are summed up for the metrics."""

@@ -1,6 +1,7 @@
 """Look at the whole fleet once a second: who has fallen silent, and how many are how."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 from hub import clock
@@ -12,6 +13,8 @@ from hub.metrics import Metrics
 from hub.telemetry import Telemetry
 
 _SWEEP_S: Final = 1.0
+_HEARD_S: Final = 1.0
+_LOOK_S: Final = 0.05
 
 
 class Sweep:
@@ -41,3 +44,19 @@ class Sweep:
             for state, count in doors.items():
                 self._metrics.doors.labels(state).set(count)
             await asyncio.sleep(_SWEEP_S)
+
+
+async def fleet_heard(links: Links, fleet: Fleet) -> None:
+    """Return once the lockers that are there have been heard over the links, or after a second.
+
+    Agents say their presence at once when a hub announces itself: when no more come, those are all.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_HEARD_S):
+            before = -1
+            while True:
+                online = fleet.counts()[0].get("online", 0) if links.connected else 0
+                if online and online in {before, len(fleet.lockers)}:
+                    return
+                before = online
+                await asyncio.sleep(_LOOK_S)

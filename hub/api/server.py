@@ -63,12 +63,16 @@ def application(
 
 
 @contextmanager
-def listening(config: Http) -> Iterator[list[socket.socket]]:
+def listening(config: Http, given: Sequence[socket.socket] = ()) -> Iterator[list[socket.socket]]:
     """Listen on every address of the host for as long as the block lasts. Raises ConfigError if one is taken.
 
-    Whoever connects before something is served there waits in the kernel's queue.
+    Whoever connects before something is served there waits in the kernel's queue. `given` listen already: nothing
+    else is listened on then.
     """
     with ExitStack() as stack:
+        if given:
+            yield [stack.enter_context(listener.dup()) for listener in given]
+            return
         try:
             found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
             listeners = []
@@ -88,6 +92,12 @@ async def start(app: web.Application, listeners: Sequence[socket.socket]) -> web
     for listener in listeners:
         await web.SockSite(runner, listener.dup(), backlog=_BACKLOG).start()
     return runner
+
+
+async def stop_accepting(runner: web.AppRunner) -> None:
+    """Take no new connections; those that are there are served. Whoever connects waits in the kernel's queue."""
+    for site in list(runner.sites):
+        await site.stop()
 
 
 def _is_of_a_person(request: web.Request) -> bool:

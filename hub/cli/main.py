@@ -40,6 +40,7 @@ from hub.cli.retention import retention_app
 from hub.cli.rights import rights_app
 from hub.cli.tenant import tenant_app
 from hub.errors import ConfigError, HubError
+from hub.handover import find_predecessor, inherited_listeners
 from hub.reconcile import decode_truth, reconcile_events
 from hub.signing import load_key, make_key, public_path
 from hub.store.ledgers import Ledgers
@@ -94,7 +95,13 @@ def version() -> None:
 
 
 @app.command()
-def run(config: ConfigOption = None) -> None:
+def run(
+    *,
+    takeover: Annotated[
+        bool, typer.Option("--takeover", help="Take the place of the hub that runs, at service.handover_socket.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
     """Run the hub until SIGTERM or SIGINT, then drain it."""
     # Only here: all other commands are there sooner without the whole of the hub.
     from hub.app import run as run_hub  # noqa: PLC0415
@@ -103,8 +110,14 @@ def run(config: ConfigOption = None) -> None:
     missing = missing_migrations(loaded.dsn())
     if missing:
         raise ConfigError(f"the database lacks {missing} migrations; `hub migrate` applies them")
+    predecessor = None
+    if takeover:
+        if loaded.service.handover_socket is None:
+            raise ConfigError("--takeover needs service.handover_socket: where the running hub hands over")
+        predecessor = find_predecessor(loaded.service.handover_socket)
+    given = inherited_listeners(os.environ)
     _calm_garbage_collector()
-    asyncio.run(_until_signal(lambda stop: run_hub(loaded, stop)))
+    asyncio.run(_until_signal(lambda stop: run_hub(loaded, stop, predecessor, given)))
 
 
 @app.command()

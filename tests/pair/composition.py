@@ -116,7 +116,7 @@ def _replacements(world: World) -> list[tuple[object, str, object]]:
         (hub.links, "Link", links.HubLink),
         (hub.app, "load_key", lambda _: CommandKey(PRIVATE)),
         (hub.app, "start", _no_http),
-        (hub.app, "listening", lambda _: nullcontext([])),
+        (hub.app, "listening", lambda *_: nullcontext([])),
         # Hubs that share their accounts throw each other out there, as before there was a lease.
         (hub.app, "Lease", _AlwaysHeld),
         # What goes by the calendar is not modelled.

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -46,9 +46,14 @@ def environment(broker: MosquittoBroker, dsn: str, folder: Path, port: int) -> d
 
 
 @asynccontextmanager
-async def hub_process(settings: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+async def hub_process(
+    settings: dict[str, str], *arguments: str, shell: str | None = None, pass_fds: Sequence[int] = ()
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    command = [sys.executable, "-m", "hub", "run", *arguments]
+    if shell is not None:
+        command = ["bash", "-c", shell, "hub", *command]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "hub", "run", env=settings, stderr=asyncio.subprocess.PIPE
+        *command, env=settings, stderr=asyncio.subprocess.PIPE, pass_fds=pass_fds
     )
     try:
         async with aiohttp.ClientSession() as http:
