@@ -1,13 +1,14 @@
 """Alarms with a clock of the test's own."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import count
 from pathlib import Path
 from uuid import UUID
 
 from hub.core.alarms.alarm import Alarm
 from hub.core.alarms.places import Place
-from hub.core.alarms.rules import parse_rules
+from hub.core.alarms.rules import Rules, parse_rules
 from hub.core.alarms.sightings import Details, Reading
 from hub.core.alarms.transitions import Transition
 from hub.core.alarms.watch import Watch
@@ -28,6 +29,12 @@ def cabinet(doors: int) -> Place:
     return Place("default", "Berlin", "Lobby", dict.fromkeys(range(1, doors + 1), True))
 
 
+@cache
+def _rules(text: bytes) -> Rules:
+    """Read once: it costs more than the rest of a scene."""
+    return parse_rules(text)
+
+
 class Scene:
     """A watch, what it told, and the time."""
 
@@ -37,10 +44,10 @@ class Scene:
     ) -> None:  # fmt: skip
         self.told: list[tuple[str, str]] = []
         self.transitions: list[Transition] = []
-        self._ids = count(1)
+        self.ids = count(1)
         text = DEFAULT.read_bytes() if rules is None else f'version = "1"\n{rules}'.encode()
         self.watch = Watch(
-            parse_rules(text), self._new_id, open_max=open_max, open_per_locker_max=open_per_locker_max
+            _rules(text), self._new_id, open_max=open_max, open_per_locker_max=open_per_locker_max
         )
         self.watch.listeners.append(self._hear)
         self.now = NOON
@@ -49,7 +56,7 @@ class Scene:
         self.watch.follow(PLACES if places is None else places, self.now)
 
     def _new_id(self) -> UUID:
-        return UUID(int=next(self._ids))
+        return UUID(int=next(self.ids))
 
     def _hear(self, transition: Transition) -> None:
         self.transitions.append(transition)
