@@ -46,9 +46,7 @@ class Scene:
         self.transitions: list[Transition] = []
         self.ids = count(1)
         text = DEFAULT.read_bytes() if rules is None else f'version = "1"\n{rules}'.encode()
-        self.watch = Watch(
-            _rules(text), self._new_id, open_max=open_max, open_per_locker_max=open_per_locker_max
-        )
+        self.watch = Watch(_rules(text), self._new_id, open_max=open_max, open_per_locker_max=open_per_locker_max)
         self.watch.listeners.append(self._hear)
         self.now = NOON
         self.now_ms = 0.0
