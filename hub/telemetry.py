@@ -172,7 +172,11 @@ class Telemetry:
         is_now = is_stamped_now(message, received_ms, _FRESH_MS_MAX)
         boot_clock = None if is_now else parts.clocks.at(locker, now_ms)
         sent = sent_at(message, received_ms, boot_clock)
-        times = [sampled_at(message, sample, sent) for sample in samples]
+        if parts.clocks.possible(locker, message.boot, message.t, now_ms):
+            times = [sampled_at(message, sample, sent) for sample in samples]
+        else:
+            # Ages would be counted back from a time that it is not there.
+            times = [(sent[0], TimeSource.ORDER)] * len(samples)
         rows = [
             reading_row(sample, locker=locker, sampled_ms=at_ms, received_ms=received_ms, source=source)
             for sample, (at_ms, source) in zip(samples, times, strict=True)

@@ -23,7 +23,7 @@ from tests.hub.scene import (
     two_online,
 )
 from tests.services.conftest import Cluster, MosquittoBroker, free_port
-from wire.messages import CommandState, Event
+from wire.messages import CommandState, Event, Sample
 
 pytestmark = pytest.mark.services
 
@@ -281,6 +281,37 @@ async def test_a_deadline_is_never_after_the_promised_time(
         for _ in range(10):
             await ask(hub, {"kind": "locate"}, params={"wait": "pulse"})
             assert got[-1].not_after <= boot_ms() + hub.config.commands.open_deadline_ms
+
+
+async def test_a_forged_clock_makes_no_deadline_late(
+    mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
+) -> None:
+    """Somebody on the line adds hours to what a locker says of its boot clock, over every link there is."""
+    async with (
+        scene(mosquitto_broker, dsn, tmp_path) as hub,
+        online(hub) as locker,
+        obedient(hub, locker) as got,
+    ):
+        locker.behind_ms = -6 * 3_600_000
+        await locker.presence(session=2)
+        await locker.telemetry([Sample(t=1)])
+        await locker.events(1, [Event(t=boot_ms(), at=1, kind="tamper.on")])
+        await locker.reply(uuid4(), CommandState.FAILED)
+
+        async def all_noticed() -> bool:
+            return (await hub.metrics())["lockerhub_clock_leaps_total"] == 4
+
+        await eventually(all_noticed, "four messages that are not possible")
+        locker.behind_ms = 0
+        _, answer = await ask(hub, params={"wait": "pulse"})
+        assert answer["state"] == "succeeded"
+        assert got[-1].not_after <= boot_ms() + hub.config.commands.open_deadline_ms
+        # And what the forged messages brought did not happen six hours ago.
+        query = "SELECT extract(epoch FROM received_at - occurred_at), time_source FROM event"
+        assert rows(dsn, query) == [(0, "receipt")]
+        ((age_s, source),) = rows(dsn, query.replace("occurred_at", "sampled_at").replace("event", "reading"))
+        assert source == "order"
+        assert 0 <= age_s < 60
 
 
 async def test_another_boot_is_told_apart(mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hub.store.rows import EventUnit
 from tests.hub.scene import Agent, Scene, agent, eventually, fresh_database, online, register, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker
 from tests.services.locked import locked
-from wire.messages import Event, Events, Receipt, Sample
+from wire.messages import Event, Events, Receipt, Sample, encode
 from wire.topics import Channel, topic_of
 
 pytestmark = pytest.mark.services
@@ -322,3 +322,22 @@ async def test_many_lockers_at_once_are_all_settled(
         assert (books["stored"], books["in_flight"]) == (2 * count, 0)
         with contextlib.suppress(asyncio.QueueEmpty):
             assert one.receipts.get_nowait().upto == count
+
+
+async def test_a_retained_batch_is_kept_apart_and_changes_nothing(
+    mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
+) -> None:
+    """The broker's copy is of any age; its locker sends what was not confirmed, and is asked for nothing."""
+    topic = topic_of("berlin-01", Channel.EVENTS)
+    async with agent(mosquitto_broker) as locker:
+        opened = Event(t=1, at=1, kind="door.opened", door=1)
+        batch = encode(Events(**locker.up(), epoch=locker.epoch, first=1, events=[opened]))
+        await locker.client.publish(topic, batch, qos=0, retain=True)
+        async with scene(mosquitto_broker, dsn, tmp_path) as hub:
+            kept = await eventually(lambda: hub.quarantined(topic), "the copy in quarantine")
+            assert [reason for reason, _, _, _ in kept] == ["retained"]
+            books = await hub.balanced()
+            assert (books["received"], books["quarantined"]) == (1, 1)
+            assert await hub.events("berlin-01") == []
+            assert hub.hub.fleet.lockers["berlin-01"].heard_ms is None
+        await locker.client.publish(topic, b"", qos=0, retain=True)
