@@ -5,12 +5,12 @@ What is opened last is closed first: taking stops before writing, and writing be
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from socket import socket
-from typing import Any
 from uuid import UUID, uuid4
 
 from aiohttp import web
@@ -76,7 +76,7 @@ from hub.store.ledgers import Ledgers
 from hub.store.timescale import Store
 from hub.sweep import Sweep, fleet_heard
 from hub.tail import Tail
-from hub.tasks import tasks_beside
+from hub.tasks import Make, Supervisor
 from hub.telemetry import ReadingSink, Telemetry, TelemetryParts
 from hub.upkeep import Upkeep
 from hub.watching import Watching
@@ -156,8 +156,9 @@ async def running(
         # What is written is written before another hub takes over.
         stack.push_async_callback(lease.release)
         await build.load()
-        writers = await stack.enter_async_context(tasks_beside(build.writers(), endless=False))
-        await stack.enter_async_context(tasks_beside(build.sources(), endless=True))
+        supervisor = build.supervisor
+        writers = await stack.enter_async_context(supervisor.running(build.writers(), endless=False))
+        await stack.enter_async_context(supervisor.running(build.sources(), endless=True))
         stack.push_async_callback(build.notifier.release)
         # Receipts go out while the queues drain, so the links outlive the queues.
         stack.push_async_callback(drained, writers, build.queues(), config.service.drain_s)
@@ -175,7 +176,7 @@ async def running(
         handover = Handover(config.service.handover_socket, listeners, stop.set)
         stack.push_async_callback(build.retire, handover, runner)
         stack.enter_context(handover)
-        await stack.enter_async_context(tasks_beside({"handover": handover.run()}, endless=True))
+        await stack.enter_async_context(supervisor.running({"handover": handover.run}, endless=True))
         _log.info("The hub is up", extra={"page": page_url(config), "hub": build.id, "version": __version__})
         yield Hub(
             build.accounts, build.fleet, store, build.dispatch, build.jobs, build.metrics, build.links.all,
@@ -294,15 +295,16 @@ class _Build:
         self.auth = Auth(config.http)
         self.socket = Socket(self.live, self.auth, config.live, __version__, self.id, metrics)
         metrics.count_accounts(self.accounts, self._in_flight)
-        self.checks = {"database": self.store.ping, "broker": self.links.check}
+        self.supervisor = Supervisor(metrics)
+        self.checks = {
+            "database": self.store.ping, "broker": self.links.check, "tasks": self.supervisor.check,
+        }  # fmt: skip
         self.health = self.watching.show_health(
             HealthParts(
                 __version__, self.id, self.checks, self.live, self.accounts, self._in_flight, self.store, metrics,
                 lambda: channel_views(self.notifier),
             )
         )  # fmt: skip
-        for state in ("online", "offline", "never_seen"):
-            metrics.lockers.labels(state)
 
     async def load(self) -> None:
         """Take over what the database knows."""
@@ -364,38 +366,38 @@ class _Build:
             self.notifier.rows,
         ]  # fmt: skip
 
-    def writers(self) -> dict[str, Coroutine[Any, Any, None]]:
+    def writers(self) -> dict[str, Make]:
         """Return the tasks that write; they end when their queue is closed and empty."""
         return {
-            "write.event": self.events.run(),
-            "write.reading": self.readings.run(),
-            "write.command": self.commanding.rows.run(),
-            "write.quarantine": self.quarantined.run(),
-            "write.notification": self.notifier.rows.run(),
-            "write.alarm": self.alarms.records.run(),
+            "write.event": self.events.run,
+            "write.reading": self.readings.run,
+            "write.command": self.commanding.rows.run,
+            "write.quarantine": self.quarantined.run,
+            "write.notification": self.notifier.rows.run,
+            "write.alarm": self.alarms.records.run,
         }
 
-    def sources(self) -> dict[str, Coroutine[Any, Any, None]]:
+    def sources(self) -> dict[str, Make]:
         """Return the tasks that take things in and go round; they end when they are cancelled."""
         sweep = Sweep(self.intake, self.telemetry, self.links, self.fleet, self.live, self.metrics)
         return {
-            "lease": self.lease.keep(),
+            "lease": self.lease.keep,
             **self.links.tasks(),
             **self.commanding.tasks(),
             **self.alarms.tasks(),
-            "jobs": self.jobs.run(),
-            "live": self.live.run(),
-            "live.pings": self.socket.run(),
-            "fleet.sweep": sweep.run(),
-            "registry.follow": self.registry.run(),
-            "loop.lag": self.health.probe(),
-            "upkeep": self.upkeep.run(),
-            "retention": self.retention.run(),
+            "jobs": self.jobs.run,
+            **self.live.tasks(),
+            "live.pings": self.socket.run,
+            "fleet.sweep": sweep.run,
+            "registry.follow": self.registry.run,
+            "loop.lag": self.health.probe,
+            **self.upkeep.tasks(),
+            "retention": self.retention.run,
             **influx_tasks(self.config, self.store, self.metrics),
             **self.people.tasks(),
             **self.notifier.tasks(),
-            "ledger.lookup": self.epochs.run(),
-            "ledger.watch": watch_ledgers(self.ledgers, self.metrics, self.config.service.ledger_watch_s),
+            "ledger.lookup": self.epochs.run,
+            "ledger.watch": partial(watch_ledgers, self.ledgers, self.metrics, self.config.service.ledger_watch_s),
         }
 
     async def warm_up(self) -> None:

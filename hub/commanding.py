@@ -1,9 +1,9 @@
 """Everything about commands, put together: both classes, their way out, and their rows."""
 
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from hub import clock
 from hub.config import Config
@@ -23,6 +23,7 @@ from hub.store.batch import Batcher
 from hub.store.commands import CommandStore, Told, entry_of_row
 from hub.store.timescale import Store
 from hub.tail import Tail
+from hub.tasks import Make
 
 _log = logging.getLogger(__name__)
 _REMEMBERED: Final = timedelta(days=1)
@@ -87,9 +88,9 @@ class Commanding:
         self.dispatch.restore(entry_of_row(row, now=now, now_ms=now_ms) for row in reversed(rows))
         await self.durable.load()
 
-    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
+    def tasks(self) -> dict[str, Make]:
         """Return the tasks that go round until they are cancelled."""
-        return {"dispatch.deadlines": self.dispatch.run(), "durable": self.durable.run()}
+        return {"dispatch.deadlines": self.dispatch.run, "durable": self.durable.run}
 
     async def settle(self, *, patient: bool = True) -> None:
         """Take no more commands, let instant ones in flight end for a while, and answer whoever waits for one.

@@ -165,7 +165,11 @@ class Durable:
         # Whoever removed a locker ended its commands, and they are to end in this hub's memory as well.
         gone += [one for one, locker in self._lanes.commands() if locker not in self._fleet.lockers]
         if gone:
-            self._take_all(gone, await self._store.expire(gone, REMOVED_WHY))
+            try:
+                self._take_all(gone, await self._store.expire(gone, REMOVED_WHY))
+            except StoreUnavailable as error:
+                # It is looked at again every ten seconds; a hub starts on a database that is read-only for now.
+                _log.warning("Commands of lockers that are gone cannot be ended", extra={"error": str(error)})
 
     async def run(self) -> None:
         """Deliver, expire, cancel and settle, until cancelled."""

@@ -110,6 +110,9 @@ class JobRunner:
 
     async def run(self) -> None:
         """Run jobs until cancelled, then let another hub go on."""
+        # Started again after an error, it believes the database, and nothing that it knew.
+        self._forget()
+        self.wake()
         away = False
         try:
             while True:

@@ -3,9 +3,9 @@
 Events and presence, telemetry, and commands each have a connection of their own: none waits for another.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from uuid import UUID, uuid4
 
 from hub.config import Config
@@ -14,6 +14,7 @@ from hub.errors import StoreUnavailable
 from hub.metrics import Metrics
 from hub.mqtt import AskLease, Link
 from hub.secret_files import read_secret
+from hub.tasks import Make
 from wire import __version__
 from wire.messages import PROTOCOL, HubState, encode
 from wire.topics import HUB_STATE, Channel, subscription
@@ -77,9 +78,9 @@ class Links:
         """Whether commands can be sent and their events can come."""
         return self.ingest.connected and self.command.connected
 
-    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
+    def tasks(self) -> dict[str, Make]:
         """Return the tasks that keep them up until they are cancelled."""
-        return {f"link.{link.name}": link.run() for link in (self.command, self.ingest, self.telemetry)}
+        return {f"link.{link.name}": link.run for link in (self.command, self.ingest, self.telemetry)}
 
     async def check(self) -> None:
         """Raise StoreUnavailable, naming it, if one of them is down."""

@@ -41,6 +41,10 @@ class Metrics:
             "lockerhub_event_loop_lag_seconds", "How late the event loop wakes a sleeper.",
             buckets=_LAG_BUCKETS, registry=r,
         )  # fmt: skip
+        self.task_restarts = Counter(
+            "lockerhub_task_restarts_total", "Times a task of the hub failed and was started again.",
+            ["task"], registry=r,
+        )  # fmt: skip
         self._of_intake()
         self._of_batches()
         self._of_commands()
@@ -209,6 +213,8 @@ class Metrics:
         self.lockers = Gauge(
             "lockerhub_lockers", "Lockers by state: online, offline, never_seen.", ["state"], registry=r
         )
+        for state in ("online", "offline", "never_seen"):
+            self.lockers.labels(state)
         self.doors = Gauge("lockerhub_doors", "Doors by state: open, closed, unknown.", ["state"], registry=r)
 
     def _of_live(self) -> None:

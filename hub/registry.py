@@ -35,8 +35,9 @@ class Registry:
                 return
             known = self._fleet.lockers.keys() - self._fleet.disabled
             self._fleet.load(await self._store.registry(), await self._store.lockers_removed())
+            self._tell(bool(self._fleet.lockers.keys() - self._fleet.disabled - known))
+            # Last: whatever fails before is done once more.
             self._version = version
-        self._tell(bool(self._fleet.lockers.keys() - self._fleet.disabled - known))
 
     async def run(self) -> None:
         """Follow the registry until cancelled."""

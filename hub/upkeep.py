@@ -6,19 +6,20 @@ what one of them did, and a task that does not run any more is noticed: by `hub 
 
 import asyncio
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from hub import clock
 from hub.core.upkeep import due_in_s
 from hub.errors import HubError, StoreUnavailable
+from hub.failures import described
 from hub.metrics import Metrics
 from hub.store import upkeep as table
 from hub.store.timescale import Store
 from hub.store.upkeep import alone
-from hub.tasks import tasks_beside
+from hub.tasks import Make
 
 _log = logging.getLogger(__name__)
 
@@ -50,15 +51,12 @@ class Upkeep:
         for chore in self._chores:
             metrics.upkeep_period.labels(chore.name).set(chore.every_s)
 
-    async def run(self) -> None:
-        """Go on until cancelled. Chores do not wait for each other: each has a task of its own."""
-        following = {
-            f"upkeep.{chore.name}": self._follow(chore, place * _STAGGER_S)
+    def tasks(self) -> dict[str, Make]:
+        """Return the tasks that go round until they are cancelled: one for each chore, so that none waits."""
+        return {
+            f"upkeep.{chore.name}": partial(self._follow, chore, place * _STAGGER_S)
             for place, chore in enumerate(self._chores)
         }
-        async with tasks_beside(following, endless=True):
-            # Endless even without chores.
-            await asyncio.Event().wait()
 
     async def turn(self, chore: Chore) -> float:
         """Do the chore if it is due and nobody else does it; return after how many seconds to look again.
@@ -100,10 +98,7 @@ class Upkeep:
         except HubError as error:
             await self._failed(chore, str(error))
         except Exception as error:  # noqa: BLE001 - decided: a chore's defect must not stop the doors; it is told
-            where = "".join(traceback.format_tb(error.__traceback__))
-            # The first line only: further ones may have the values of a row.
-            text = str(error).split("\n", 1)[0]
-            await self._failed(chore, f"{type(error).__name__}: {text}", where)
+            await self._failed(chore, **described(error))
         else:
             await table.succeeded(self._store, chore.name, did)
             self._metrics.upkeep_runs.labels(chore.name, "succeeded").inc()

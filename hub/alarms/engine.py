@@ -5,8 +5,9 @@ An event that no rule looks at costs a look into a set. Nothing here waits, and 
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -28,6 +29,7 @@ from hub.errors import StoreError
 from hub.metrics import Metrics
 from hub.store.alarms import AlarmStore
 from hub.store.timescale import Store
+from hub.tasks import Make
 from wire.messages import Clock, Event, EventKind, Events, Presence, Telemetry, Up
 
 _log = logging.getLogger(__name__)
@@ -145,9 +147,9 @@ class Alarms:
         self.watch.touched.update(self._fleet.lockers)
         self._show()
 
-    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
+    def tasks(self) -> dict[str, Make]:
         """Return the tasks that go round until they are cancelled."""
-        return {"alarms.tick": self._run(), "alarms.follow": self.records.follow(self._config.follow_s)}
+        return {"alarms.tick": self._run, "alarms.follow": partial(self.records.follow, self._config.follow_s)}
 
     # What is seen.
 

@@ -199,6 +199,9 @@ class Records:
         (one,) = batch
         try:
             theirs = await self._store.standing(one.alarm.id, one.alarm.key)
+        except StoreRejected:
+            # Not even its key is one that the database could have.
+            theirs = None
         except BaseException:
             self._watch.book.give_back(batch)
             raise

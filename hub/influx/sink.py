@@ -7,7 +7,7 @@ memory is one batch. Nothing waits for this task.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +25,7 @@ from hub.secret_files import read_secret
 from hub.store.influx_feed import InfluxFeed, Place
 from hub.store.timescale import Store
 from hub.store.upkeep import alone
+from hub.tasks import Make
 
 if TYPE_CHECKING:
     from hub.store.influx import InfluxServer
@@ -94,11 +95,11 @@ def server(settings: Influx) -> "InfluxServer":
     )  # fmt: skip
 
 
-def influx_tasks(config: Config, store: Store, metrics: Metrics) -> dict[str, Coroutine[Any, Any, None]]:
+def influx_tasks(config: Config, store: Store, metrics: Metrics) -> dict[str, Make]:
     """Return the sink's endless tasks by name; none without `influx.url`. Raises ConfigError as `server` does."""
     if config.influx.url is None:
         return {}
-    return {"influx": InfluxSink(config.influx, store, server(config.influx), metrics).run()}
+    return {"influx": InfluxSink(config.influx, store, server(config.influx), metrics).run}
 
 
 class InfluxSink:

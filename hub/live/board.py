@@ -37,7 +37,7 @@ from hub.live.viewers import Outlet, Viewer
 from hub.live.views import Kind, Subject, Turn, View
 from hub.metrics import Metrics
 from hub.operators import Role
-from hub.tasks import tasks_beside
+from hub.tasks import Make
 from wire.messages import Events
 
 _log = logging.getLogger(__name__)
@@ -229,11 +229,9 @@ class Live:
 
     # The turns.
 
-    async def run(self) -> None:
-        """Tell viewers, until cancelled."""
-        parts = {"live.turns": self._turns(), "live.lagging": self._follow_lagging(), "live.beat": self._beat()}
-        async with tasks_beside(parts, endless=True):
-            await asyncio.Event().wait()
+    def tasks(self) -> dict[str, Make]:
+        """Return the tasks that tell viewers until they are cancelled."""
+        return {"live.turns": self._turns, "live.lagging": self._follow_lagging, "live.beat": self._beat}
 
     def flush(self) -> None:
         """Tell what has changed."""
@@ -255,6 +253,13 @@ class Live:
             self._pump(touched)
 
     async def _turns(self) -> None:
+        # Of a turn that failed nobody can say what was told: all who watch start again.
+        for name, channel in self._channels.items():
+            for viewer in channel.viewers:
+                viewer.behind.add(name)
+                self._lagging.add(viewer)
+        if self._lagging:
+            self._someone_lags.set()
         while True:
             await self._waker.wait()
             self._waker.clear()

@@ -19,6 +19,7 @@ from typing import Final, Protocol
 from hub import clock
 from hub.core.notify.notices import Message
 from hub.core.notify.tries import RETRIES_MAX, Outcome, Verdict, pause_s
+from hub.failures import described, sentence
 from hub.metrics import Metrics
 from hub.store.notifications import Delivery, State
 
@@ -207,6 +208,9 @@ class Channel:
         self._idle.clear()
         try:
             return await self.sender.send(message)
+        except Exception as error:  # noqa: BLE001 - decided: a defect met by one message costs its tries, and no other
+            _log.error("A notification could not be made", extra={"channel": self.name, **described(error)})
+            return Outcome(Verdict.LATER, sentence(error))
         finally:
             self._idle.set()
 

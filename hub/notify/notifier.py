@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -26,6 +26,7 @@ from hub.notify.webhook import Webhook
 from hub.store.batch import Batcher
 from hub.store.notifications import Delivery, NotificationStore
 from hub.store.timescale import Store
+from hub.tasks import Make
 from hub.upkeep import Chore
 
 _log = logging.getLogger(__name__)
@@ -119,14 +120,14 @@ class Notifier:
         for row in await self._store.last(names):
             self._channels[row["channel"]].recall(Stand(row["ok_at"], row["error"], row["error_at"]))
 
-    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
+    def tasks(self) -> dict[str, Make]:
         """Return the tasks that go round until they are cancelled: one for each channel."""
         if not self._channels:
             return {}
         return {
-            "notify.plan": self._look(),
-            "notify.standing": self._follow(),
-            **{f"notify.channel.{name}": channel.run() for name, channel in self._channels.items()},
+            "notify.plan": self._look,
+            "notify.standing": self._follow,
+            **{f"notify.channel.{name}": channel.run for name, channel in self._channels.items()},
         }
 
     def chores(self) -> list[Chore]:

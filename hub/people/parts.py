@@ -1,6 +1,6 @@
 """Everything about people, put together, for the hub and for the command line."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from hub.store.people import People
 from hub.store.statistics import recount
 from hub.store.timescale import Store
 from hub.store.transactions import Transactions
+from hub.tasks import Make
 from hub.upkeep import Chore
 
 _CODES_EVERY_S: Final = 60.0
@@ -70,6 +71,6 @@ class PeopleParts:
 
         return [Chore("codes", _CODES_EVERY_S, codes), Chore("erasure", _ERASURE_EVERY_S, erasure)]
 
-    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
+    def tasks(self) -> dict[str, Make]:
         """Return the tasks that go round until they are cancelled."""
-        return {"people.watch": self.watch.run()}
+        return {"people.watch": self.watch.run}

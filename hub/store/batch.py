@@ -23,6 +23,7 @@ from collections.abc import Hashable, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 from hub.errors import CursorConflict, StoreRejected, StoreUnavailable
+from hub.failures import described
 from hub.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -247,17 +248,13 @@ class Batcher(Generic[_U]):
         try:
             await self._settle(batch)
         except StoreUnavailable as error:
-            about_rows, why = error.about_rows, str(error)
-            trace = None
+            about_rows, why = error.about_rows, {"error": str(error)}
         except Exception as error:  # noqa: BLE001 - decided: a defect is met by these rows, and kept as an outage is
-            about_rows, why = True, type(error).__name__
-            trace = error
+            about_rows, why = True, described(error)
         else:
             return None
         self._failures.inc()
-        _log.warning(
-            "The database does not take the %s batch; trying again", self.name, extra={"error": why}, exc_info=trace
-        )
+        _log.warning("The database does not take the %s batch; trying again", self.name, extra=why)
         return about_rows
 
     async def _settle(self, batch: Sequence[_U]) -> None:
@@ -291,8 +288,8 @@ class Batcher(Generic[_U]):
         self._commits += 1
         try:
             await self._sink.committed(batch)
-        except Exception:  # noqa: BLE001 - decided: the rows are stored, and written once more they would be there twice
-            _log.exception("A %s batch is stored, and something behind it failed", self.name)
+        except Exception as error:  # noqa: BLE001 - decided: the rows are stored, and would be there twice
+            self._failed("A %s batch is stored, and something behind it failed", error)
         self._leave(batch)
 
     async def _meet(self, batch: Sequence[_U], error: CursorConflict) -> Sequence[_U]:
@@ -354,9 +351,13 @@ class Batcher(Generic[_U]):
         _log.error("A message of the %s batch cannot be stored", self.name, extra={"error": why})
         try:
             self._sink.kept_back(unit)
-        except Exception:  # noqa: BLE001 - decided: it would be met again and again, and the fleet waits
-            _log.exception("A message of the %s batch could not be handed back", self.name)
+        except Exception as error:  # noqa: BLE001 - decided: it would be met again and again, and the fleet waits
+            self._failed("A message of the %s batch could not be handed back", error)
         self._leave([unit])
+
+    def _failed(self, what: str, error: Exception) -> None:
+        self._failures.inc()
+        _log.error(what, self.name, extra=described(error))
 
     def _still_in_hand(self, units: Sequence[_U]) -> list[_U]:
         there = set(map(id, self._hand))

@@ -33,14 +33,12 @@ async def alone(store: Store, name: str) -> AsyncIterator[bool]:
         with translating():
             row = await (await conn.execute(statement("upkeep_alone"), {"key": _key(name)})).fetchone()
         yield row is not None and bool(row["got"])
+        # The lock goes with its connection, but only when the server has noticed. Whoever is cancelled does not ask
+        # for it: a database that does not answer would hold up a hub that stops.
+        with suppress(psycopg.Error):
+            await conn.execute(statement("upkeep_release"))
     finally:
-        try:
-            # The lock goes with its connection, but only when the server has noticed.
-            with suppress(psycopg.Error):
-                await conn.execute(statement("upkeep_release"))
-        finally:
-            # Also if the cancellation comes while the lock is given back.
-            await conn.close()
+        await conn.close()
 
 
 @asynccontextmanager

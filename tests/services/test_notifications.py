@@ -25,7 +25,7 @@ from hub.notify.settings import Notify, WebhookChannel
 from hub.signing import make_key
 from hub.store.notifications import Delivery, NotificationStore
 from hub.store.timescale import Store
-from hub.tasks import tasks_beside
+from hub.tasks import Supervisor
 from tests.hub.api.serving import NOWHERE, served
 from tests.hub.contract import Contract
 from tests.hub.core.notify.alarms import AT, change, notice
@@ -56,12 +56,13 @@ async def notifier(dsn: str, *channels: WebhookChannel, **settings: Any) -> Asyn
     """A notifier as a hub runs it: loaded, at work, and at its end at rest with all of it written."""
     config = Config(notify=Notify(channel=list(channels), **settings))
     async with Store(dsn, connections_max=4, statement_timeout_ms=2000, connect_timeout_s=1) as store:
-        one = Notifier(config, store, Metrics("0"))
+        metrics = Metrics("0")
+        one, supervisor = Notifier(config, store, metrics), Supervisor(metrics)
         if dsn != NOWHERE:
             await one.load()
         async with (
-            tasks_beside({"write": one.rows.run()}, endless=False) as writers,
-            tasks_beside(one.tasks(), endless=True),
+            supervisor.running({"write": one.rows.run}, endless=False) as writers,
+            supervisor.running(one.tasks(), endless=True),
         ):
             yield one
             await one.rest()

@@ -27,7 +27,7 @@ from hub.notify.notifier import Notifier
 from hub.notify.settings import Notify, WebhookChannel
 from hub.store.alarms import AlarmStore
 from hub.store.timescale import Store
-from hub.tasks import tasks_beside
+from hub.tasks import Supervisor
 from tests.hub.core.alarms.scene import BERLIN, DEFAULT
 from tests.hub.core.notify.alarms import AT, alarm
 from tests.hub.notify.receivers import Hook, hook, secret, until
@@ -78,12 +78,13 @@ async def hub(
     config = Config(notify=Notify(channel=[channel]))
     known: dict[UUID, Alarm] = {} if alarms is None else alarms
     async with Store(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as store:
-        one = Notifier(config, store, Metrics("0"), uuid4(), known, pause)
+        metrics = Metrics("0")
+        one, supervisor = Notifier(config, store, metrics, uuid4(), known, pause), Supervisor(metrics)
         await one.load()
         half = Hub(one, known)
         async with (
-            tasks_beside({"write": one.rows.run()}, endless=False) as writers,
-            tasks_beside(one.tasks(), endless=True),
+            supervisor.running({"write": one.rows.run}, endless=False) as writers,
+            supervisor.running(one.tasks(), endless=True),
         ):
             yield half
             if half.dead.is_set():

@@ -12,6 +12,7 @@ from hub.errors import StoreRejected, StoreUnavailable
 from hub.metrics import Metrics
 from hub.store.timescale import Store
 from hub.store.upkeep import alone
+from hub.tasks import Supervisor
 from hub.upkeep import Chore, Upkeep
 from tests.hub.scene import eventually, fresh_database, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker
@@ -147,15 +148,12 @@ async def test_a_run_that_was_cut_off_is_tried_again(store: Store, dsn: str) -> 
 async def test_a_long_chore_does_not_delay_the_others(store: Store) -> None:
     slow, quick = Work("slow"), Work("quick")
     slow.may_end.clear()
-    task = asyncio.create_task(Upkeep(store, Metrics("0"), [slow.chore, quick.chore]).run(), name="upkeep")
-    try:
-        async with asyncio.timeout(15):
-            await slow.began.wait()
-            await quick.began.wait()
-        assert not task.done()
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
+    metrics = Metrics("0")
+    upkeep = Upkeep(store, metrics, [slow.chore, quick.chore])
+    async with asyncio.timeout(15), Supervisor(metrics).running(upkeep.tasks(), endless=True):
+        await slow.began.wait()
+        await quick.began.wait()
+    assert set(metrics.samples(metrics.task_restarts).values()) == {0}
 
 
 async def test_a_running_hub_gets_every_task_done(
@@ -188,15 +186,13 @@ async def test_a_database_that_is_away_is_waited_for(caplog: pytest.LogCaptureFi
         with pytest.raises(StoreUnavailable):
             async with alone(away, "work"):
                 pass
-        task = asyncio.create_task(Upkeep(away, Metrics("0"), [work.chore]).run(), name="upkeep")
+        metrics = Metrics("0")
 
         async def told() -> bool:
             return "Upkeep waits for the database" in caplog.messages
 
-        try:
+        upkeep = Upkeep(away, metrics, [work.chore])
+        async with Supervisor(metrics).running(upkeep.tasks(), endless=True):
             await eventually(told, "the warning")
-            assert not task.done()
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
+        assert set(metrics.samples(metrics.task_restarts).values()) == {0}
     assert work.runs == 0

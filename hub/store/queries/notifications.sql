@@ -59,7 +59,7 @@ WHERE t.at < %(before)s AND NOT EXISTS (SELECT FROM alarm a WHERE a.id = t.alarm
 -- notification_lease_take --
 -- Those that are free, over, or this hub's own already.
 INSERT INTO notification_lease AS l (channel, hub, until)
-SELECT c, %(hub)s, clock_timestamp() + %(ttl_s)s * interval '1 second' FROM unnest(%(channels)s::text[]) c ORDER BY c
+SELECT c, %(hub)s, clock_timestamp() + make_interval(secs => %(ttl_s)s) FROM unnest(%(channels)s::text[]) c ORDER BY c
 ON CONFLICT (channel) DO UPDATE SET hub = excluded.hub, until = excluded.until
 WHERE l.hub = excluded.hub OR l.until < clock_timestamp()
 RETURNING channel

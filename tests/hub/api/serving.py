@@ -51,7 +51,7 @@ from hub.store.ledgers import Ledgers
 from hub.store.rows import Quarantined
 from hub.store.timescale import Store
 from hub.tail import Tail
-from hub.tasks import end
+from hub.tasks import Supervisor
 from hub.watching import Watching
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -144,20 +144,14 @@ async def served(
         *page.routes(),
     ]
     routes += Service(metrics, {"database": store.ping}, lambda: document(routes, "0.0.0"), "0.0.0").routes()
-    running = [
-        asyncio.create_task(viewers.run(), name="live"),
-        asyncio.create_task(socket.run(), name="live.pings"),
-    ]
-    try:
-        async with (
-            store,
-            TestServer(application(routes, auth, metrics, http, page.lost()), host="127.0.0.1") as server,
-            aiohttp.ClientSession(str(server.make_url(""))) as client,
-        ):
-            assert server.port is not None
-            yield Served(fleet, viewers, tail, health, socket, metrics, client, server.host, server.port, routes)
-    finally:
-        await end(running)
+    async with (
+        Supervisor(metrics).running({**viewers.tasks(), "live.pings": socket.run}, endless=True),
+        store,
+        TestServer(application(routes, auth, metrics, http, page.lost()), host="127.0.0.1") as server,
+        aiohttp.ClientSession(str(server.make_url(""))) as client,
+    ):
+        assert server.port is not None
+        yield Served(fleet, viewers, tail, health, socket, metrics, client, server.host, server.port, routes)
 
 
 def locker(name: str, site: str = "Testville", doors: tuple[DoorSpec, ...] = DOORS) -> LockerSpec:

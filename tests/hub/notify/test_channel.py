@@ -16,7 +16,7 @@ from hub.notify.channel import Channel, Stand
 from hub.notify.settings import WebhookChannel
 from hub.notify.webhook import Webhook
 from hub.store.notifications import Delivery
-from hub.tasks import tasks_beside
+from hub.tasks import Supervisor
 from tests.hub.core.notify.alarms import AT, notice
 from tests.hub.notify.receivers import Hook, hook, secret, until
 
@@ -62,7 +62,7 @@ async def scene(
         name="duty", url=Secret(receiver.url), secret_file=secret(folder), timeout_s=timeout_s
     )
     channel = Channel("duty", Webhook(settings, None), notes.append, metrics, queue_max, pause)
-    async with tasks_beside({"channel": channel.run()}, endless=True):
+    async with Supervisor(metrics).running({"channel": channel.run}, endless=True):
         yield Scene(receiver, channel, metrics, notes, pauses)
 
 
