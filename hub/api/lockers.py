@@ -1,5 +1,6 @@
 """Lockers, their events and their telemetry."""
 
+from bisect import bisect_right
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -24,6 +25,7 @@ from hub.api.views import (
 )
 from hub.config import Commands
 from hub.core.fleet import Fleet, Locker
+from hub.core.natural import natural_key
 from hub.core.spans import EVER
 from hub.live import Live
 from hub.store.commands import CommandStore
@@ -109,8 +111,8 @@ class Lockers:
         after = _CURSOR.read(wanted.cursor) or ""
         found = [
             self._fleet.lockers[one]
-            for one in sorted(self._fleet.lockers)
-            if one > after and _matches(self._fleet.lockers[one], wanted)
+            for _, one in self._fleet.order[bisect_right(self._fleet.order, natural_key(after)) :]
+            if _matches(self._fleet.lockers[one], wanted)
         ]
         page = found[: wanted.limit]
         more = len(found) > len(page)

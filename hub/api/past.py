@@ -89,7 +89,7 @@ class PastRoutes:
         at = _moment(request)
         since = at - BACK
         async with self._room:
-            specs = [locker.spec for _, locker in sorted(self._fleet.lockers.items())]
+            specs = [self._fleet.lockers[one].spec for _, one in self._fleet.order]
             found = await self._past.fleet([spec.id for spec in specs], since, at)
             silent = [spec.id for spec in specs if spec.id not in found.edges and spec.id not in found.heard_at]
             unborn = (await self._past.unborn(at)).intersection(silent) if silent else set()

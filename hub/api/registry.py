@@ -17,7 +17,7 @@ from hub.api.routes import Route, answer, read_body, read_query
 from hub.api.views import DoorView, LockerDetail, door_view
 from hub.config import Http
 from hub.core.fleet import Fleet, Locker
-from hub.core.printable import unprintable
+from hub.core.printable import composed, unprintable
 from hub.operators import Role
 from hub.registry import Registry
 from hub.store.people import By
@@ -216,4 +216,4 @@ def _clean(name: str, value: Any) -> Any:  # noqa: ANN401 - a text, or a list of
     found = unprintable(value)
     if found is not None:
         raise Problem("bad_request", f"The body: {name} has {found}; anything that can be printed is fine.")
-    return value.strip()
+    return composed(value.strip())

@@ -10,7 +10,8 @@ import orjson
 from aiohttp import web
 
 from hub.api.problems import Problem
-from hub.api.values import check_is_time, check_values, composed
+from hub.api.values import check_is_time, check_values
+from hub.core.printable import composed
 from hub.operators import Role
 
 _Q = TypeVar("_Q")

@@ -1,7 +1,6 @@
 """What no value of a request may be, whatever it is for: a time that nothing has, a text that nothing stores."""
 
 import re
-import unicodedata
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
@@ -25,7 +24,11 @@ def check_values(value: object) -> None:
         check(value)
     elif isinstance(value, msgspec.Struct):
         for name in value.__struct_fields__:
-            check_values(getattr(value, name))
+            try:
+                check_values(getattr(value, name))
+            except ValueError as error:
+                where = "" if " - at " in str(error) else f" - at `$.{name}`"
+                raise ValueError(f"{error}{where}") from None
     elif isinstance(value, dict):
         for key, one in value.items():
             check_values(key)
@@ -33,11 +36,6 @@ def check_values(value: object) -> None:
     elif isinstance(value, list | tuple):
         for one in value:
             check_values(one)
-
-
-def composed(text: str) -> str:
-    """Return a text as it is compared and stored: in NFC, so that one name is one however it was typed."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def check_is_time(kind: type, name: str, text: str) -> None:

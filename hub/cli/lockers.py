@@ -9,7 +9,7 @@ import typer
 from hub import clock
 from hub.cli.options import ByOption, ConfigOption, JsonOption, fail, load, with_store
 from hub.core.fleet import LockerSpec
-from hub.core.printable import unprintable
+from hub.core.printable import composed, unprintable
 from hub.operators import LOCAL
 from hub.registry import grid
 from hub.store.people import By
@@ -243,6 +243,7 @@ def _checked_text(name: str, text: str, characters_max: int) -> str:
     found = unprintable(text)
     if found is not None:
         fail(f"the {name} has {found}; anything that can be printed is fine", status=2)
-    if len(text.strip()) > characters_max:
-        fail(f"the {name} has {len(text.strip())} characters; {characters_max} are the most", status=2)
-    return text.strip()
+    clean = composed(text.strip())
+    if len(clean) > characters_max:
+        fail(f"the {name} has {len(clean)} characters; {characters_max} are the most", status=2)
+    return clean

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from hub.core.natural import Key, natural_key
 from wire.messages import Event, EventKind, Presence
 
 
@@ -163,6 +164,8 @@ class Fleet:
         self._silent_after_ms = silent_after_ms
         self._changes = Changes()
         self.lockers: dict[str, Locker] = {}
+        self.order: list[Key] = []
+        """Their ids (`[1]` of each) as lists show them."""
         self.disabled: frozenset[str] = frozenset()
         """Those of them whose messages are not taken."""
         self.removed: frozenset[str] = frozenset()
@@ -171,6 +174,8 @@ class Fleet:
     def load(self, specs: Iterable[LockerSpec], removed: Iterable[str] = ()) -> None:
         """Follow the registry: add, change and remove lockers; what is known of the others stays."""
         wanted = {spec.id: spec for spec in specs}
+        if wanted.keys() != self.lockers.keys():
+            self.order = sorted(map(natural_key, wanted))
         self.disabled = frozenset(spec.id for spec in wanted.values() if spec.disabled is not None)
         self.removed = frozenset(removed)
         for gone in self.lockers.keys() - wanted.keys():

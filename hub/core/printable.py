@@ -13,6 +13,11 @@ _DIRECTIONS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068
 """They turn the order of what stands around them: a name could show as another one."""
 
 
+def composed(text: str) -> str:
+    """Return a text as it is compared and stored: in NFC, so that one name is one however it was typed."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
 def unprintable(text: str) -> str | None:
     """Return what the first character that cannot be shown is, with its code; None where all can."""
     for char in text:

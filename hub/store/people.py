@@ -14,6 +14,7 @@ from psycopg.rows import DictRow
 
 from hub.core.people import email as addresses
 from hub.core.people.passwords import Hashed
+from hub.core.printable import composed, unprintable
 from hub.errors import PeopleError
 from hub.store.audit import audit
 from hub.store.statements import statement
@@ -53,7 +54,10 @@ class People:
     async def create(self, email: str, name: str, by: By) -> DictRow:
         """Make an account and return it. Raises email_wrong, account_exists."""
         account = uuid4()
-        values = {"id": account, "tenant": TENANT, "actor": uuid4(), "name": name, "at": by.at, **_address(email)}
+        values = {
+            "id": account, "tenant": TENANT, "actor": uuid4(), "name": _text("name", name), "at": by.at,
+            **_address(email),
+        }  # fmt: skip
         async with self._store.transaction() as conn:
             added = await conn.execute(statement("account_add"), values)
             if added.rowcount == 0:
@@ -109,10 +113,11 @@ class People:
     async def rectify(self, account: UUID, *, email: str | None, name: str | None, by: By) -> DictRow:
         """Correct the e-mail address, the name, or both. Raises email_wrong, account_exists."""
         address = {"email": None, "email_key": None} if email is None else _address(email)
+        clean = None if name is None else _text("name", name)
         async with self._store.transaction() as conn:
             await locked(conn, account)
             try:
-                await conn.execute(statement("account_rectify"), {"account": account, "name": name, **address})
+                await conn.execute(statement("account_rectify"), {"account": account, "name": clean, **address})
             except psycopg.errors.UniqueViolation:
                 raise PeopleError("account_exists", "Another account has this e-mail address.") from None
             changed = [key for key, value in (("email", email), ("name", name)) if value is not None]
@@ -141,6 +146,7 @@ class People:
 
     async def add_badge(self, account: UUID, number: str, by: By) -> DictRow:
         """Give the person a badge. Raises feature_off, account_closed, badge_taken."""
+        number = _text("badge", number)
         badge = {"id": uuid4(), "tenant": TENANT, "account": account, "number": number, "at": by.at}
         async with self._store.transaction() as conn:
             await switched_on(conn, {"badges"})
@@ -254,6 +260,14 @@ def unknown(account: UUID) -> PeopleError:
 
 async def _note(conn: Connection, account: UUID, action: str, by: By, detail: dict[str, Any] | None = None) -> None:
     await audit(conn, at=by.at, who=by.who, action=action, subject=f"account:{account}", detail=detail or {})
+
+
+def _text(what: str, text: str) -> str:
+    """Return a text of a person as it is stored: one name is one, however it was typed, and shows as what it is."""
+    found = unprintable(text)
+    if found is not None:
+        raise PeopleError("bad_request", f"The {what} has {found}; anything that can be printed is fine.")
+    return composed(text.strip())
 
 
 def _address(email: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from playwright.async_api import Page
 
 from hub.core.commands import State
 from hub.core.delimited import cell
+from hub.core.natural import natural_key
 from tests.dashboards.conftest import Open
 from tests.dashboards.fake_hub import OPERATOR, command, event, fleet
 from wire.messages import EventKind
@@ -255,6 +256,26 @@ async def call(window: Open, module: str, function: str, argument: object) -> An
         page: Page = await (await window(hub)).go()
         program = f"async (given) => ({function})(await import('/static/app/{module}.js'), JSON.parse(given))"
         return await page.evaluate(program, json.dumps(argument))
+
+
+async def test_names_are_in_the_order_of_the_hubs_lists(window: Open) -> None:
+    names = [
+        "Locker 10",
+        "locker 2",
+        "Locker 02",
+        "Locker 1",
+        "Locker",
+        "a-1",
+        "a1",
+        "A1",
+        "a10b",
+        "a010",
+        "",
+        "é",
+        "z",
+    ]
+    found = await call(window, "natural", "({ natural }, names) => names.sort(natural)", names)
+    assert found == sorted(names, key=natural_key)
 
 
 async def test_an_hour_that_clocks_show_twice_has_two_names(window: Open) -> None:

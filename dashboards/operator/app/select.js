@@ -4,6 +4,8 @@
  * @import {AlarmFilter, Locker, Filter, Row, Severity, Sort, StateFilter} from "./types.js"
  */
 
+import { natural } from "./natural.js";
+
 /** @type {readonly StateFilter[]} */
 export const STATES = ["all", "online", "offline", "open", "never_seen"];
 
@@ -46,14 +48,14 @@ export function count(lockers) {
 export function sites(lockers) {
   const names = new Set();
   for (const locker of lockers) names.add(locker.site);
-  return [...names].sort(compare);
+  return [...names].sort(natural);
 }
 
 /** Every tag, once, sorted. @param {Iterable<Locker>} lockers */
 export function tags(lockers) {
   const names = new Set();
   for (const locker of lockers) for (const tag of locker.tags ?? []) names.add(tag);
-  return [...names].sort(compare);
+  return [...names].sort(natural);
 }
 
 /** Whether anything is left out. @param {Filter} filter */
@@ -95,7 +97,7 @@ export function rows(lockers, filter) {
   const found = [];
   for (const locker of lockers) if (matches(locker, filter)) found.push(locker);
   const order = ORDERS[filter.sort];
-  found.sort(filter.grouped ? (a, b) => compare(a.site, b.site) || order(a, b) : order);
+  found.sort(filter.grouped ? (a, b) => natural(a.site, b.site) || order(a, b) : order);
   if (!filter.grouped) return found.map((locker) => ({ type: "locker", id: locker.id }));
   /** @type {Row[]} */
   const out = [];
@@ -177,11 +179,11 @@ function haystack(locker) {
 
 /** @type {Record<Filter["sort"], (a: Locker, b: Locker) => number>} */
 const ORDERS = {
-  id: (a, b) => compare(a.id, b.id),
-  name: (a, b) => compare(a.name, b.name) || compare(a.id, b.id),
-  alarms: (a, b) => weight(b) - weight(a) || compare(a.id, b.id),
-  attention: (a, b) => urgency(a) - urgency(b) || compare(a.id, b.id),
-  heard: (a, b) => compare(b.last_heard ?? "", a.last_heard ?? "") || compare(a.id, b.id),
+  id: (a, b) => natural(a.id, b.id),
+  name: (a, b) => natural(a.name, b.name) || natural(a.id, b.id),
+  alarms: (a, b) => weight(b) - weight(a) || natural(a.id, b.id),
+  attention: (a, b) => urgency(a) - urgency(b) || natural(a.id, b.id),
+  heard: (a, b) => compare(b.last_heard ?? "", a.last_heard ?? "") || natural(a.id, b.id),
 };
 
 /** What needs somebody comes first: serious alarms, silence, other alarms, open doors. @param {Locker} locker */
