@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 OWED_REPLIES_MAX: Final = 64
 SNAPSHOT_DOORS_MAX: Final = 128
 """Doors in one snapshot event, so that its data stays under the wire's 4 KiB."""
+_SNAPSHOT_SPREADS: Final = 10
+_SNAPSHOT_SPREAD_S_MAX: Final = 5.0
 _BACKOFF_FIRST_S: Final = 0.5
 _STEADY_S: Final = 5.0
 _DRAIN_CHECK_S: Final = 0.02
@@ -212,7 +214,9 @@ class Uplink:
         log.info("a hub came on duty", extra={"hub": str(state.id), "version": state.version})
         self._presence_due.set()
         self._sender.hurry(state.spread_s)
-        delay = random.uniform(0, state.spread_s)  # noqa: S311 - spreads load, guards nothing
+        # Nobody waits for it as for what has no receipt, and each costs its locker a write to its disk.
+        within_s = max(state.spread_s, min(_SNAPSHOT_SPREADS * state.spread_s, _SNAPSHOT_SPREAD_S_MAX))
+        delay = random.uniform(0, within_s)  # noqa: S311 - spreads load, guards nothing
         asyncio.get_running_loop().call_later(delay, self.snapshot)
 
     def snapshot(self) -> None:
