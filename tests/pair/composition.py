@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import datetime, tzinfo
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -33,6 +33,7 @@ import hub.clock
 import hub.links
 import hub.metrics
 import hub.store.timescale
+import hub.tasks
 import hub.upkeep
 from edge_agent import signature
 from edge_agent.cabinet import Cabinet
@@ -107,6 +108,12 @@ def replaced(place: object, name: str, value: object) -> Iterator[None]:
 Replacement = Callable[[], AbstractContextManager[None]]
 
 
+def _breach(world: World, error: BaseException) -> dict[str, str]:
+    """A task that is started again is one that has failed."""
+    world.breach("exception", f"a task of {running().name} failed with {error!r}")
+    return {}
+
+
 def _replacements(world: World) -> list[tuple[object, str, object]]:
     return [
         (hub.clock, "time", _Like(time, clock_gettime_ns=_boot_ns, monotonic_ns=_monotonic_ns, time_ns=_wall_ns)),
@@ -120,7 +127,9 @@ def _replacements(world: World) -> list[tuple[object, str, object]]:
         # Hubs that share their accounts throw each other out there, as before there was a lease.
         (hub.app, "Lease", _AlwaysHeld),
         # What goes by the calendar is not modelled.
-        *((place, "run", _never) for place in (hub.upkeep.Upkeep, RetentionService, PeopleWatch)),
+        (hub.tasks, "described", partial(_breach, world)),
+        (hub.upkeep.Upkeep, "_follow", _never),
+        *((place, "run", _never) for place in (RetentionService, PeopleWatch)),
         # Alarms are raised for real, and stay in memory: their table is not modelled.
         (Alarms, "load", _load_places),
         (Records, "run", _at_once),

@@ -232,7 +232,7 @@ def registry_version(tables: Tables, _: Row) -> Result:
 
 @a_read
 def registry(tables: Tables, _: Row) -> Result:
-    return Result([dict(row) for row in tables.lockers])
+    return Result([{"disabled": None, **row} for row in tables.lockers])
 
 
 def _nothing(tables: Tables, given: Row) -> Result:
@@ -247,6 +247,7 @@ for _name in (
     "commands_of",
     "jobs_open",
     "job_openings_sent",
+    "lockers_removed",
     "readings_at",
 ):
     reads[_name] = _nothing
