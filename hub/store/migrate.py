@@ -71,6 +71,7 @@ def migrate(dsn: str) -> Migrated:
     """
     with connected(dsn, "lockerhub migrate") as conn:
         refuse_old(conn.info.server_version)
+        conn.execute(statement("migration_zone"))
         conn.execute(statement("migration_lock"))
         try:
             _refuse_while_moving(conn)

@@ -156,13 +156,16 @@ def test_a_fleet_on_mosquitto_and_postgresql_loses_nothing(
     simulate = [
         *("edge-agent", "simulate", "--lockers", "5", "--broker", f"127.0.0.1:{mosquitto_broker.port}"),
         *("--hub-url", url, "--hub-key", str(tmp_path / "command_key.pub.pem"), "--password-file", str(passwords)),
-        *("--data", str(tmp_path / "fleet"), "--speed", "300", "--for", "8", "--json"),
+        *("--data", str(tmp_path / "fleet"), "--speed", "300", "--json"),
     ]
     with child(["hub", "run", *config], tmp_path, "hub") as hub:
         with child(simulate, tmp_path, "fleet") as fleet:
             wait_until_online(url, 5, fleet, tmp_path / "fleet.err")
             assert get(f"{url}/readyz") == {"ready": True, "checks": {"database": "ok", "broker": "ok"}}
-            assert fleet.wait(90) == 0
+            done = lambda: len(get(f"{url}/api/v1/commands?state=succeeded")["items"]) >= 3  # noqa: E731
+            wait_for(done, "Three doors were not opened on command", fleet, tmp_path / "fleet.err")
+            fleet.send_signal(signal.SIGTERM)
+            assert fleet.wait(60) == 0
         hub.send_signal(signal.SIGTERM)
         assert hub.wait(10) == 0
     truth = last_object(tmp_path / "fleet.out")

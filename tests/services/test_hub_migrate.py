@@ -1,6 +1,7 @@
 """Migrations on a real PostgreSQL, plain and with TimescaleDB."""
 
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -73,6 +74,20 @@ def test_a_migration_that_fails_leaves_nothing_behind(postgres_dsn: str) -> None
     assert check(postgres_dsn) == len(NUMBERS)
     rows(postgres_dsn, "DROP TABLE quarantine")
     assert len(migrate(postgres_dsn).applied) == len(NUMBERS)
+
+
+def test_a_migration_counts_in_utc_whatever_zone_the_database_is_in(plain_postgres: Cluster) -> None:
+    name = f"test_{uuid4().hex}"
+    rows(plain_postgres.dsn("postgres"), f"CREATE DATABASE {name} TEMPLATE template0")
+    dsn = plain_postgres.dsn(name)
+    rows(dsn, f"ALTER DATABASE {name} SET timezone TO 'Pacific/Chatham'")
+    rows(dsn, "CREATE FUNCTION zone_of() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN"
+              " INSERT INTO zones VALUES (current_setting('TimeZone')); END $$")  # fmt: skip
+    rows(dsn, "CREATE TABLE zones (zone text)")
+    rows(dsn, "CREATE EVENT TRIGGER note ON ddl_command_end EXECUTE FUNCTION zone_of()")
+    migrate(dsn)
+    assert rows(dsn, "SELECT DISTINCT zone FROM zones") == [("UTC",)]
+    rows(plain_postgres.dsn("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_a_database_that_was_made_plain_stays_plain(timescaledb: Cluster) -> None:

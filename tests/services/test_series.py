@@ -27,8 +27,11 @@ def dsn(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def plain(plain_postgres: Cluster) -> Iterator[str]:
+async def plain(plain_postgres: Cluster) -> AsyncIterator[str]:
+    """A database with all partitions of this month, whenever the one that it is copied from was made."""
     with fresh_database(plain_postgres) as dsn:
+        async with connected(dsn) as store:
+            await series.make_partitions(store)
         yield dsn
 
 

@@ -16,6 +16,10 @@ SELECT number, name, sha256 FROM schema_migration ORDER BY number
 -- migration_add --
 INSERT INTO schema_migration (number, name, sha256) VALUES (%(number)s, %(name)s, %(sha256)s)
 
+-- migration_zone --
+-- Months are those of UTC, as everywhere: a database may have been made for another zone, where it is another month.
+SET TIME ZONE 'UTC'
+
 -- migration_lock --
 -- One migrator at a time; the number is this project's own.
 SELECT pg_advisory_lock(7165018441)
