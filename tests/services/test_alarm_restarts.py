@@ -1,7 +1,9 @@
 """What outlives a restart of the hub, and pages of a moment while things happen."""
 
 import asyncio
-from collections.abc import Iterator
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.hub.scene import eventually, fresh_database, online, rows, scene
-from tests.services.conftest import Cluster, MosquittoBroker
+from hub.metrics import Metrics
+from hub.tasks import Supervisor
+from tests.hub.scene import Agent, Scene, agent, eventually, fresh_database, online, rows, scene
+from tests.services.conftest import Cluster, MosquittoBroker, mosquitto
 from tests.services.test_alarms import BERLIN, alarms, event, one, quiet
 
 pytestmark = pytest.mark.services
@@ -117,3 +121,67 @@ async def test_a_restart_within_maintenance_pages_nobody(
     async with quiet(mosquitto_broker, dsn, tmp_path) as (hub, _):
         await one(hub, "door.forced", suppressed="maintenance")
         assert (await hub.metrics()).get('lockerhub_alarms_raised_total{type="door.forced"}', 0) == 0
+
+
+async def test_a_broker_that_is_frozen_is_one_alarm_and_then_whoever_stays_away(dsn: str, tmp_path: Path) -> None:
+    own = tmp_path / "rules.toml"
+    own.write_text(
+        'version = "mine"\n'
+        '[[rule]]\nid = "gone"\ntype = "locker.offline"\nseverity = "high"\n'
+        'condition = { kind = "no_data", of = "locker" }\n'
+        '[[rule]]\nid = "deaf"\ntype = "broker.offline"\nseverity = "critical"\n'
+        'condition = { kind = "no_data", of = "broker" }\n'
+    )
+    settings: dict[str, Any] = {
+        "alarms_rules_file": own, "alarms_reconnect_s": 2, "intake_silent_after_s": 6, "mqtt_keepalive_s": 2,
+        "mqtt_connect_timeout_s": 1, "mqtt_reconnect_s_max": 0.5,
+    }  # fmt: skip
+    told: list[tuple[str, str, str | None]] = []
+    with mosquitto() as broker:
+        async with (
+            scene(broker, dsn, tmp_path, **settings) as hub,
+            agent(broker, BERLIN) as one,
+            agent(broker, "paris-02") as other,
+        ):
+            async with speaking(one, other):
+                await eventually(lambda: _all_well(hub), "both lockers, and no alarm of the start")
+                hub.hub.alarms.listen(
+                    lambda change: told.append((change.what, change.alarm.type, change.alarm.locker))
+                )
+            broker.process.send_signal(signal.SIGSTOP)
+            await eventually(lambda: _told(told, "raised", "broker.offline"), "the outage")
+            await eventually(lambda: _unreachable(hub), "nobody can be reached")
+            broker.process.send_signal(signal.SIGCONT)
+            async with speaking(one):
+                await eventually(lambda: _told(told, "raised", "locker.offline"), "who stays away")
+    assert told[:3] == [
+        ("raised", "broker.offline", None), ("cleared", "broker.offline", None),
+        ("raised", "locker.offline", "paris-02"),
+    ]  # fmt: skip
+
+
+@asynccontextmanager
+async def speaking(*lockers: Agent) -> AsyncIterator[None]:
+    """Let lockers be heard again and again."""
+
+    async def speak() -> None:
+        while True:
+            for locker in lockers:
+                await locker.presence()
+            await asyncio.sleep(0.2)
+
+    async with Supervisor(Metrics("0")).running({"speak": speak}, endless=True):
+        yield
+
+
+async def _all_well(hub: Scene) -> bool:
+    there = all(one.reachable for one in hub.hub.fleet.lockers.values())
+    return there and not any(one.active for one in hub.hub.alarms.open_alarms())
+
+
+async def _unreachable(hub: Scene) -> bool:
+    return not any(one.reachable for one in hub.hub.fleet.lockers.values())
+
+
+async def _told(told: list[tuple[str, str, str | None]], what: str, kind: str) -> bool:
+    return any(one[:2] == (what, kind) for one in told)
