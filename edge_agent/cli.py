@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from edge_agent import __version__, logs
 from edge_agent.app import Agent, disk_thread, parts_of_machine
-from edge_agent.config import Config, ConfigError, load
+from edge_agent.config import Config, ConfigError, check_files, load
 from edge_agent.disk import DiskError
 from edge_agent.signature import KeyFileError, verifier
 from wire.topics import is_locker_id
@@ -55,6 +55,7 @@ def _with_config(path: Path, act: Callable[[Config], int]) -> int:
 
 def _check(config: Config) -> int:
     verifier(Path(config.hub.public_key_file))
+    check_files(config)
     doors, boards = config.door_count, len(config.boards)
     broker = f"{config.mqtt.host}:{config.mqtt.port}"
     sys.stdout.write(f"{config.locker}: {doors} doors on {boards} boards, broker {broker}; fine\n")

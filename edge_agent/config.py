@@ -2,6 +2,8 @@
 
 import difflib
 import os
+import re
+import ssl
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ from edge_agent.core.orders import AHEAD_MS_MAX
 from wire.messages import BATCH_EVENTS_MAX, Locker
 
 _ENVIRONMENT: Final = "EDGE_"
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9._-]+)?")
 _PositiveMs = Annotated[int, Meta(ge=1, le=86_400_000)]
 _Port = Annotated[int, Meta(ge=1, le=65535)]
 
@@ -163,8 +166,33 @@ def parse(document: dict[str, Any], environment: Mapping[str, str], *, where: st
         config = msgspec.convert(merged, Config)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where}: {error}") from None
+    if not _HOST.fullmatch(config.mqtt.host):
+        # It may be a URL with a password in it, so it is not shown.
+        raise ConfigError(f"{where}: [mqtt] host must be a name or an address, without a scheme, a user or a port")
     _check_boards(config, where)
     return config
+
+
+def check_files(config: Config) -> None:
+    """Read what the broker link needs. Raises ConfigError, which never shows a secret."""
+    password, authority = config.mqtt.password_file, config.mqtt.tls_ca
+    setting = "[mqtt] password_file"
+    try:
+        if password is not None:
+            mode = Path(password).stat().st_mode
+            if not Path(password).read_text(encoding="utf-8").strip():
+                raise ConfigError(f"{setting}: the file is empty; its one line is the password")
+            if mode & 0o007:
+                raise ConfigError(f"{setting}: {password} can be read by others; `chmod 600 {password}`")
+        if authority is not None:
+            setting = "[mqtt] tls_ca"
+            ssl.create_default_context(cafile=authority)
+    except ssl.SSLError:
+        raise ConfigError(f"{setting}: {authority} has no certificate in PEM") from None
+    except OSError as error:
+        raise ConfigError(f"{setting}: the file that it names cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{setting}: the file that it names is not UTF-8 text") from None
 
 
 def _overridden(document: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:

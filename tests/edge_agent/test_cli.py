@@ -42,6 +42,27 @@ def test_a_bad_configuration_is_explained(config: Path, capsys: pytest.CaptureFi
     assert "did you mean 'port'?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("host = 'mqtt://berlin-01:S3cret-canary@broker'", "[mqtt] host must be a name or an address"),
+        ("password_file = 'S3cret-canary'", "[mqtt] password_file: the file that it names cannot be read"),
+        ("password_file = '{directory}/open'", "can be read by others; `chmod 600"),
+        ("tls_ca = '{directory}/open'", "has no certificate in PEM"),
+    ],
+)
+def test_what_the_link_needs_is_looked_at_and_no_secret_shown(
+    settings: str, words: str, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "open").write_text("S3cret-canary")
+    (tmp_path / "open").chmod(0o644)
+    config.write_text(config.read_text() + "[mqtt]\n" + settings.format(directory=tmp_path) + "\n")
+    assert main(["check-config", "--config", str(config)]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert "S3cret" not in said
+
+
 @pytest.mark.parametrize("command", ["check-config", "run"])
 def test_a_missing_key_is_explained(command: str, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (config.parent / "key.pem").unlink()
