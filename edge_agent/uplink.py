@@ -191,6 +191,8 @@ class Uplink:
     async def _receive(self, link: mqtt.Connection) -> None:
         commands, receipts = self._topics[Channel.COMMANDS], self._topics[Channel.RECEIPTS]
         async for message in link.messages():
+            if not message.payload:
+                continue  # how a retained message is deleted
             if message.topic == commands:
                 if self.on_command is not None:
                     self.on_command(message.payload, message.retained)

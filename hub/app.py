@@ -155,6 +155,7 @@ async def running(
             # From here on whoever comes waits until the hub serves, some tenths of a second.
         # What is written is written before another hub takes over.
         stack.push_async_callback(lease.release)
+        build.links.know_broker(lease.broker)
         await build.load()
         supervisor = build.supervisor
         writers = await stack.enter_async_context(supervisor.running(build.writers(), endless=False))
@@ -268,7 +269,7 @@ class _Build:
         self.lease = Lease(config, UUID(self.id), metrics)
         self.links = Links(
             config, metrics, UUID(self.id),
-            Receivers(self.intake.receive, self.telemetry.deliver, self.dispatch.receive), self.lease.confirm,
+            Receivers(self.intake.receive, self.telemetry.deliver, self.dispatch.receive), self.lease,
             lambda: len(self.fleet.lockers),
         )  # fmt: skip
         self.receipts.use(self.links.ingest)

@@ -172,6 +172,9 @@ class Dispatch:
             if channel is not Channel.REPLIES or retained:
                 return IGNORED
             self._metrics.messages.labels(channel.value).inc()
+            if not payload:
+                # How a retained message is deleted.
+                return IGNORED
             if locker not in self._fleet.lockers:
                 reason, detail = self._fleet.why_not_taken(locker)
                 self._quarantine.keep(topic, payload, reason, detail, clock.wall_ms())

@@ -130,7 +130,8 @@ class Intake:
         try:
             locker, channel, count, take = self._topics.get(topic) or self._parse(topic)
             count()
-            if take is None:
+            if take is None or not payload:
+                # Without a payload it is how a retained message is deleted, and nothing that a locker says.
                 return IGNORED
             if locker not in parts.fleet.lockers or locker in parts.fleet.disabled:
                 return self._not_taken(topic, locker, channel, payload, retained, received_ms)

@@ -49,6 +49,8 @@ class Lease:
         self._hurry = asyncio.Event()
         self._answered = asyncio.Event()
         self._renewed_ms = 0.0
+        self.broker: str | None = None
+        """What the broker said of its version, to this hub or to the one before."""
         self.lost = False
         """Another hub has the lease that this one had."""
 
@@ -65,6 +67,11 @@ class Lease:
             except TimeoutError:
                 continue
         return False
+
+    def know_broker(self, version: str) -> None:
+        """Keep what the broker says of its version for the next hub, and for `hub doctor`."""
+        self.broker = version
+        self._hurry.set()
 
     async def keep(self) -> None:
         """Renew the lease until cancelled. Raises StepDown once another hub has it."""
@@ -128,6 +135,7 @@ class Lease:
         asked_ms = clock.now_ms()
         try:
             standing, holder = await self._table.look()
+            self.broker = self._table.broker
             verdict = watch.judge(standing, clock.now_ms())
             taken = verdict is Verdict.HOLD or (
                 verdict is Verdict.TAKE and await self._table.take(self._hub, self._node, self._lease_s, standing)
@@ -154,7 +162,7 @@ class Lease:
         """Renew the lease; False if the database is away."""
         asked_ms = clock.now_ms()
         try:
-            held = await self._table.renew(self._hub, self._lease_s)
+            held = await self._table.renew(self._hub, self._lease_s, self.broker)
             if not held:
                 standing, self._holder = await self._table.look()
                 # Nobody's: the row was deleted, or is that of a backup.

@@ -3,25 +3,43 @@
 Events and presence, telemetry, and commands each have a connection of their own: none waits for another.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID, uuid4
 
 from hub.config import Config
+from hub.core.broker_terms import faults, receive_maximum
+from hub.core.lease import Loss
 from hub.deliveries import Delivery, Held
 from hub.errors import StoreUnavailable
 from hub.metrics import Metrics
-from hub.mqtt import AskLease, Link
+from hub.mqtt import Link
 from hub.secret_files import read_secret
 from hub.tasks import Make
 from wire import __version__
 from wire.messages import PROTOCOL, HubState, encode
 from wire.topics import HUB_STATE, Channel, subscription
 
+_log = logging.getLogger(__name__)
+
 _NOBODY: Final = UUID(int=0)
 _RETURNING_PER_S: Final = 1000
 """Lockers that a hub takes back in a second without anybody noticing: each sends one batch and its doors."""
+
+
+class LeaseHolder(Protocol):
+    """The lease of this hub (hub.lease)."""
+
+    broker: str | None
+    """What the broker said last of its version, to this hub or to the one before."""
+
+    def know_broker(self, version: str) -> None:
+        """Keep it for the next hub."""
+
+    async def confirm(self, loss: Loss) -> None:
+        """Raise StepDown if another hub has the lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +60,13 @@ class Links:
         metrics: Metrics,
         hub: UUID,
         receivers: Receivers,
-        ask_lease: AskLease,
+        lease: LeaseHolder,
         lockers: Callable[[], int],
     ) -> None:
         self._config = config
         self._lockers = lockers
+        self._lease = lease
+        ask_lease = lease.confirm
         self._announcement = hub
         mqtt, password = config.mqtt, _password(config)
         self.ingest = Link(
@@ -61,6 +81,7 @@ class Links:
             receive=Held(receivers.telemetry, mqtt.telemetry_receive_max, mqtt.telemetry_session_s),
             ask_lease=ask_lease,
         )  # fmt: skip
+        self.telemetry.version_found = self.know_broker
         self.command = Link(
             "command", mqtt, metrics,
             username=mqtt.command_username, password=password, filters=[subscription(Channel.REPLIES)],
@@ -86,7 +107,26 @@ class Links:
         """Raise StoreUnavailable, naming it, if one of them is down."""
         for link in self.all:
             if not link.connected:
-                raise StoreUnavailable(f"the {link.name} link to the broker is down")
+                why = f": {link.trouble}" if link.trouble else ""
+                raise StoreUnavailable(f"the {link.name} link to the broker is down{why}")
+
+    def know_broker(self, version: str | None) -> None:
+        """Ask the broker for no more at once than it can count; None: its version is not known.
+
+        A telemetry link that may ask for more, or any that has to ask for less, is made again.
+        """
+        for link in self.all:
+            before, link.receive_max = link.receive_max, receive_maximum(version, link.receive_max_wanted)
+            if (
+                link.connected
+                and (link.receive_max < before or link is self.telemetry)
+                and link.receive_max != before
+            ):
+                link.renew()
+        if version is not None and version != self._lease.broker:
+            for fault in faults(version):
+                _log.warning("The broker has a known fault", extra={"fault": fault})
+            self._lease.know_broker(version)
 
     def announce(self) -> None:
         """Say that the hub is here; agents answer with their presence."""

@@ -200,11 +200,12 @@ class Metrics:
     def _of_links(self) -> None:
         r = self.registry
         self.active = Gauge("lockerhub_active", "1 while this hub holds the lease, 0 on a standby.", registry=r)
-        self.mqtt_connected = Gauge(
-            "lockerhub_mqtt_connected", "1 while the link to the broker is up.", ["link"], registry=r
-        )
+        self.mqtt_connected = Gauge("lockerhub_mqtt_connected", "1 while the link is up.", ["link"], registry=r)
         self.mqtt_connects = Counter(
             "lockerhub_mqtt_connects_total", "Connections made to the broker.", ["link"], registry=r
+        )
+        self.mqtt_refused = Counter(
+            "lockerhub_mqtt_publish_refused_total", "What the broker did not take.", ["link", "reason"], registry=r
         )
         self.mqtt_unacknowledged = Gauge(
             "lockerhub_mqtt_unacknowledged", "Messages taken from the broker and not acknowledged yet.",

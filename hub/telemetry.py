@@ -27,7 +27,7 @@ from hub.store.binary import reading_row, reading_values
 from hub.store.readings import write_readings, write_readings_apart
 from hub.store.rows import ReadingUnit
 from hub.store.timescale import Store
-from hub.tail import DROPPED, DUPLICATE, TAKEN, Tail
+from hub.tail import DROPPED, DUPLICATE, IGNORED, TAKEN, Tail
 from wire.errors import Reason, WireError
 from wire.messages import Telemetry as Message
 from wire.messages import decode_telemetry
@@ -89,6 +89,10 @@ class Telemetry:
             locker = self._lockers.get(topic) or self._parse(topic)
             tally = parts.tally
             self._count()
+            if not delivery.payload:
+                # How a retained message is deleted.
+                delivery.acknowledge()
+                return IGNORED
             if locker not in parts.fleet.lockers or locker in parts.fleet.disabled:
                 reason, detail = parts.fleet.why_not_taken(locker)
                 parts.quarantine.keep(topic, delivery.payload, reason, detail, received_ms, tally)

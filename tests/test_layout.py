@@ -32,7 +32,7 @@ HOMES = {
     "aiomqtt": ("edge_agent/mqtt.py",),
     "amqtt": ("hub/embedded/broker.py",),
     "cryptography": ("hub/signing.py", "edge_agent/signature.py"),
-    "gmqtt": ("hub/mqtt.py",),
+    "gmqtt": ("hub/mqtt_client.py",),
     "influxdb_client": ("hub/store/influx.py",),
     "msgspec": SOURCE,
     "orjson": ("hub/",),

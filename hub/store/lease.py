@@ -38,6 +38,8 @@ class LeaseTable:
         self._dsn = dsn
         self._name = name
         self._connect_timeout_s = connect_timeout_s
+        self.broker: str | None = None
+        """What the row has of the broker's version."""
         self._conn: psycopg.AsyncConnection[DictRow] | None = None
         self._one_at_a_time = asyncio.Lock()
         self._given_up: set[asyncio.Task[Any]] = set()
@@ -45,6 +47,7 @@ class LeaseTable:
     async def look(self) -> tuple[Standing, Holder | None]:
         """Return the row as it stands, and who that is."""
         row = await self._run(self._look)
+        self.broker = row["broker"]
         holder = None if row["holder"] is None else Holder(row["holder"], row["node"], row["since"])
         standing = Standing(
             row["holder"], row["expires_in_s"], row["renewed_ago_s"], bool(row["session_gone"]), row["renewals"]
@@ -55,9 +58,9 @@ class LeaseTable:
         """Take the lease if the row is still the one that was seen."""
         return await self._change("lease_take", hub=hub, node=node, lease_s=lease_s, renewals=seen.renewals)
 
-    async def renew(self, hub: UUID, lease_s: float) -> bool:
-        """Renew the lease; False if this hub does not hold it."""
-        return await self._change("lease_renew", hub=hub, lease_s=lease_s)
+    async def renew(self, hub: UUID, lease_s: float, broker: str | None) -> bool:
+        """Renew the lease, and keep the broker's version if it is known; False if this hub does not hold it."""
+        return await self._change("lease_renew", hub=hub, lease_s=lease_s, broker=broker and broker[:200])
 
     async def release(self, hub: UUID) -> bool:
         """Let another hub take the lease at once."""

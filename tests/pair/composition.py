@@ -206,6 +206,7 @@ class _AlwaysHeld:
     """A lease that every hub has."""
 
     lost = False
+    broker = None
 
     def __init__(self, *_: object) -> None:
         """Anybody's."""
@@ -215,6 +216,9 @@ class _AlwaysHeld:
 
     async def keep(self) -> None:
         await asyncio.Event().wait()
+
+    def know_broker(self, _: str) -> None:
+        """Nobody says it there."""
 
     async def confirm(self, _: object) -> None:
         """It is."""

@@ -40,6 +40,8 @@ class HubLink(Link):
     ) -> None:
         del metrics, password, others
         self.name = name
+        self.receive_max = 20
+        self.trouble: str | None = None
         self._settings = settings
         self._username = username
         self._filters = filters

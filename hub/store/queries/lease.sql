@@ -4,7 +4,7 @@ INSERT INTO hub_lease (name) VALUES (%(name)s) ON CONFLICT DO NOTHING
 -- lease_look --
 -- What a lease of infinity has left is no number; backend_start is null where it is another role's.
 SELECT
-    holder, node, since, renewals,
+    holder, node, since, renewals, broker,
     CASE WHEN isfinite(expires_at) THEN extract(epoch FROM expires_at - clock_timestamp())::float8 ELSE 0 END
         AS expires_in_s,
     extract(epoch FROM clock_timestamp() - renewed_at)::float8 AS renewed_ago_s,
@@ -25,6 +25,7 @@ WHERE name = %(name)s AND renewals = %(renewals)s
 
 -- lease_renew --
 UPDATE hub_lease SET
+    broker = coalesce(%(broker)s, broker),
     renewals = renewals + 1,
     renewed_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => %(lease_s)s),
     session_pid = pg_backend_pid(), server_started_at = pg_postmaster_start_time(),
