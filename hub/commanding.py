@@ -17,9 +17,9 @@ from hub.live import Live
 from hub.metrics import Metrics
 from hub.news import News
 from hub.quarantine import Quarantine
+from hub.queues import command_queue
 from hub.shares import message_shares
 from hub.signing import CommandKey
-from hub.store.batch import Batcher
 from hub.store.commands import CommandStore, Told, entry_of_row
 from hub.store.timescale import Store
 from hub.tail import Tail
@@ -47,14 +47,7 @@ class Commanding:
         self._remembered_max = config.commands.remembered_max
         self._settle_s = config.service.settle_s
         self.store = CommandStore(store)
-        self.rows: Batcher[Told] = Batcher(
-            "command",
-            CommandSink(self.store, metrics),
-            metrics,
-            queue_rows_max=config.intake.command_queue_rows_max,
-            flush_rows_max=config.intake.flush_rows_max,
-            flush_age_ms_max=config.intake.flush_age_ms_max,
-        )
+        self.rows = command_queue(CommandSink(self.store, metrics), metrics, config.intake)
         self._courier = Courier(key, clocks, tail)
         news = News(live, metrics)
         self.dispatch = Dispatch(

@@ -379,7 +379,7 @@ class Dispatch:
         self._settled.set()
 
     def _put(self, row: Told) -> None:
-        if not self._rows.put(row):
+        if not self._rows.put(row, key=row.locker, size=row.bytes):
             self._row_dropped.inc()
 
 

@@ -33,9 +33,10 @@ from hub.metrics import Metrics
 from hub.presence_shares import PresenceShares, Word
 from hub.quarantine import Quarantine
 from hub.receipts import Receipts
-from hub.store.batch import Batcher, Lane
+from hub.store.batch import Batcher
 from hub.store.binary import event_rows
-from hub.store.rows import EventUnit, Quarantined
+from hub.store.lane import Lane
+from hub.store.rows import EventUnit, Quarantined, unit_bytes
 from hub.tail import DEFERRED, DUPLICATE, IGNORED, TAKEN, Tail
 from wire.errors import WireError
 from wire.messages import (
@@ -214,7 +215,8 @@ class Intake:
             newest=self._newest.get(locker),
         )  # fmt: skip
         newest_ms = stamped.occurred[-1]
-        lane = parts.events.room(count, key=locker, old=newest_ms < received_ms - parts.backlog_age_ms)
+        is_old = newest_ms < received_ms - parts.backlog_age_ms
+        lane = parts.events.room(count, key=locker, old=is_old, size=unit_bytes(payload, count))
         if lane is None:
             # The locker keeps what was not receipted and sends it again.
             self._heard(locker, batch, now_ms)
@@ -316,6 +318,7 @@ class Intake:
                 None if gap is not None or skip else batch.prev, batch.chain, kept, told,
             ),
             locker,
+            unit_bytes(payload, len(events)),
         )  # fmt: skip
         if gap is not None:
             parts.alarms.gap(locker)

@@ -1,8 +1,11 @@
 """The settings of what comes in: queues, batches, and the shares of lockers."""
 
-import msgspec
+from typing import Annotated
 
-from hub.setting_types import Milliseconds, Positive, Seconds
+import msgspec
+from msgspec import Meta
+
+from hub.setting_types import Bytes, Milliseconds, Positive, Seconds
 
 
 class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -12,6 +15,13 @@ class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reading_queue_rows_max: Positive = 50_000
     quarantine_queue_rows_max: Positive = 1000
     command_queue_rows_max: Positive = 10_000
+    event_queue_bytes_max: Bytes = 268_435_456
+    reading_queue_bytes_max: Bytes = 134_217_728
+    quarantine_queue_bytes_max: Bytes = 33_554_432
+    command_queue_bytes_max: Bytes = 33_554_432
+    """The same limits in memory, as estimated from the lengths of messages."""
+    queue_share_max: Annotated[float, Meta(gt=0, le=1)] = 0.25
+    """The part of each of these queues that one locker may take."""
     flush_rows_max: Positive = 5000
     flush_age_ms_max: Milliseconds = 10
     quarantine_payload_bytes_max: Positive = 16_384

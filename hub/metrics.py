@@ -80,9 +80,8 @@ class Metrics:
             "lockerhub_clock_leaps_total", "Messages whose boot clock ran ahead of what is possible.", registry=r
         )
         self.quarantine_limited = Counter(
-            "lockerhub_quarantine_limited_total",
-            "Messages left out of quarantine, because their locker had filled its share.", registry=r,
-        )  # fmt: skip
+            "lockerhub_quarantine_limited_total", "Messages above their locker's share of quarantine.", registry=r
+        )
         self.receipts = Counter(
             "lockerhub_receipts_sent_total",
             "Receipts sent: upto (committed), expected (send again), fork (begin a new epoch).",
@@ -95,13 +94,11 @@ class Metrics:
             "lockerhub_ledger_forks_total", "Batches of another history than their ledger's.", registry=r
         )
         self.ledger_epochs_refused = Counter(
-            "lockerhub_ledger_epochs_refused_total",
-            "Batches of a new epoch that were left on their locker, as it has begun too many.", registry=r,
-        )  # fmt: skip
+            "lockerhub_ledger_epochs_refused_total", "Batches of new epochs above their locker's share.", registry=r
+        )
         self.ledger_lookups = Counter(
-            "lockerhub_ledger_lookups_total",
-            "Ledgers looked up in the database, as their cursors are not in memory.", registry=r,
-        )  # fmt: skip
+            "lockerhub_ledger_lookups_total", "Ledgers looked up, as their cursors are not in memory.", registry=r
+        )
         self.ledger_events = Gauge(
             "lockerhub_ledger_events",
             "Numbers of all ledgers by what became of them: stored, missing (declared), quarantined.",
@@ -111,22 +108,17 @@ class Metrics:
     def _of_batches(self) -> None:
         r = self.registry
         self.batch_rows = Histogram(
-            "lockerhub_batch_rows", "Rows in one committed batch.", ["table"],
-            buckets=_ROWS_BUCKETS, registry=r,
-        )  # fmt: skip
+            "lockerhub_batch_rows", "Rows in one committed batch.", ["table"], buckets=_ROWS_BUCKETS, registry=r
+        )
         self.batch_seconds = Histogram(
             "lockerhub_batch_flush_seconds", "Time to write and commit one batch.", ["table"],
             buckets=_FLUSH_BUCKETS, registry=r,
         )  # fmt: skip
         self.batch_failures = Counter(
-            "lockerhub_batch_failures_total", "Batches that could not be committed at the first attempt.",
-            ["table"], registry=r,
-        )  # fmt: skip
+            "lockerhub_batch_failures_total", "Batches that failed at first.", ["table"], registry=r
+        )
         self.batch_dropped = Counter(
-            "lockerhub_batch_dropped_total",
-            "Rows that found their queue full and are gone (quarantine, commands).",
-            ["table"],
-            registry=r,
+            "lockerhub_batch_dropped_total", "Rows lost, as their queue was full.", ["table"], registry=r
         )
         self.batch_kept_back = Counter(
             "lockerhub_batch_kept_back_total",
@@ -138,10 +130,18 @@ class Metrics:
         self.queue_rows_max = Gauge(
             "lockerhub_batch_queue_rows_max", "The limit of rows that may wait.", ["table"], registry=r
         )
-        self.last_commit = Gauge(
-            "lockerhub_batch_last_commit_timestamp_seconds", "When a batch was last committed.",
-            ["table"], registry=r,
+        self.queue_bytes = Gauge(
+            "lockerhub_batch_queue_bytes", "Memory of what waits for a commit, estimated.", ["table"], registry=r
+        )
+        self.queue_bytes_max = Gauge("lockerhub_batch_queue_bytes_max", "The limit of it.", ["table"], registry=r)
+        self.batch_refused = Counter(
+            "lockerhub_batch_refused_total",
+            "What found no room in a queue, by its limit: rows, bytes, or share (one locker's part of it).",
+            ["table", "limit"], registry=r,
         )  # fmt: skip
+        self.last_commit = Gauge(
+            "lockerhub_batch_last_commit_timestamp_seconds", "When one was last committed.", ["table"], registry=r
+        )
 
     def _of_commands(self) -> None:
         r = self.registry

@@ -14,7 +14,7 @@ from hub.core.rates import TokenBucket
 from hub.errors import CursorConflict, StoreRejected
 from hub.metrics import Metrics
 from hub.store.batch import Batcher
-from hub.store.rows import Quarantined
+from hub.store.rows import Quarantined, unit_bytes
 from hub.store.timescale import Store
 from wire.errors import Reason
 
@@ -128,7 +128,8 @@ class Quarantine:
         )
 
     def _put(self, row: Quarantined) -> bool:
-        kept = self._batcher.put(row)
+        # A topic is one locker's.
+        kept = self._batcher.put(row, key=row.topic, size=unit_bytes(row.payload, 1))
         if not kept:
             self._dropped.inc()
         return kept

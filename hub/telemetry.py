@@ -25,7 +25,7 @@ from hub.quarantine import Quarantine
 from hub.store.batch import Batcher
 from hub.store.binary import reading_row, reading_values
 from hub.store.readings import write_readings, write_readings_apart
-from hub.store.rows import ReadingUnit
+from hub.store.rows import ReadingUnit, unit_bytes
 from hub.store.timescale import Store
 from hub.tail import DROPPED, DUPLICATE, IGNORED, TAKEN, Tail
 from wire.errors import Reason, WireError
@@ -213,7 +213,7 @@ class Telemetry:
             rows, received_ms, delivery.topic, delivery.payload, delivery.acknowledge, places,
             delivery.repeated or first,
         )  # fmt: skip
-        if not parts.readings.put(unit):
+        if not parts.readings.put(unit, key=locker, size=unit_bytes(delivery.payload, len(rows))):
             parts.seen.forget(locker, identities)
             tally.settle(Outcome.DROPPED, len(rows))
             delivery.acknowledge()

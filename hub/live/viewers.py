@@ -8,6 +8,8 @@ from hub.operators import Role
 
 BUFFER_BYTES_MAX: Final = 65_536
 """Above it a connection is given nothing more. Each write may be larger, so that and one write are the limit."""
+FRAMES_BYTES_MAX: Final = 8_388_608
+"""What may wait for one viewer, whatever the number of its frames."""
 _PROGRESS_BYTES_MIN: Final = 16_384
 """Who takes less than this in the time to send is as good as gone."""
 
@@ -47,7 +49,9 @@ class Viewer:
     never waits in the queue; it is made when it can go out.
     """
 
-    def __init__(self, number: int, outlet: Outlet, role: Role, frames_max: int) -> None:
+    def __init__(
+        self, number: int, outlet: Outlet, role: Role, frames_max: int, bytes_max: int = FRAMES_BYTES_MAX
+    ) -> None:
         self.number = number
         self.role = role
         self.outlet = outlet
@@ -60,6 +64,8 @@ class Viewer:
         self.written_bytes = 0
         self._frames: deque[Frame] = deque()
         self._frames_max = frames_max
+        self._frames_bytes = 0
+        self._bytes_max = bytes_max
         self._stuck_since_s: float | None = None
         self._stuck_bytes = 0
 
@@ -82,11 +88,13 @@ class Viewer:
         """Queue a frame. Returns False when the queue was full, was emptied, and the viewer is now behind."""
         if view is not None and (view in self.behind or view in self.due):
             return True
-        if len(self._frames) >= self._frames_max:
-            self._frames.clear()
+        size = len(frame.payload)
+        if len(self._frames) >= self._frames_max or (self._frames and self._frames_bytes + size > self._bytes_max):
+            self._clear()
             self.behind |= self.views - self.due
             return False
         self._frames.append(frame)
+        self._frames_bytes += size
         return True
 
     def forget(self, view: str) -> None:
@@ -99,19 +107,28 @@ class Viewer:
         """Write what waits, as long as the connection has room."""
         frames, outlet = self._frames, self.outlet
         if not outlet.is_open:
-            frames.clear()
+            self._clear()
             return
         while frames and outlet.buffered_bytes <= BUFFER_BYTES_MAX:
-            data = frames.popleft().wire(deflate=outlet.deflates)
+            data = self._pop().wire(deflate=outlet.deflates)
             if frames:
                 parts, size = [data], len(data)
                 while frames and size <= BUFFER_BYTES_MAX:
-                    part = frames.popleft().wire(deflate=outlet.deflates)
+                    part = self._pop().wire(deflate=outlet.deflates)
                     parts.append(part)
                     size += len(part)
                 data = b"".join(parts)
             self.written_bytes += len(data)
             outlet.write(data)
+
+    def _pop(self) -> Frame:
+        frame = self._frames.popleft()
+        self._frames_bytes -= len(frame.payload)
+        return frame
+
+    def _clear(self) -> None:
+        self._frames.clear()
+        self._frames_bytes = 0
 
     def is_stuck(self, now_s: float, timeout_s: float) -> bool:
         """Say whether it took next to nothing for so long. Call it from time to time while it has no room."""

@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 TEST_TIMEOUT_S: Final = 10.0
 DECIDED_MS_MAX: Final = 2000.0
 """So long a new alarm waits for its row, which says whether another hub has it; then it is told all the same."""
+_DELIVERY_BYTES: Final = 8192
+"""About what a message takes: its texts are bounded."""
 _LOOK_S: Final = 0.25
 _REST_GRACE_S: Final = 2.0
 _PRUNE_EVERY_S: Final = 3600.0
@@ -239,7 +241,7 @@ class Notifier:
 
     def _note(self, delivery: Delivery) -> None:
         # Sending does not wait for the database; where it is away for long, how a message stands is not written.
-        if not self.rows.put(delivery):
+        if not self.rows.put(delivery, size=_DELIVERY_BYTES):
             self._dropped.inc()
 
     async def _prune(self) -> dict[str, Any]:

@@ -18,13 +18,13 @@ import asyncio
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Hashable, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 from hub.errors import CursorConflict, StoreRejected, StoreUnavailable
 from hub.failures import described
 from hub.metrics import Metrics
+from hub.store.lane import UNBOUNDED, Lane, Room, Unit
 
 _log = logging.getLogger(__name__)
 _BACKLOG_SHARE: Final = 0.2
@@ -35,15 +35,6 @@ _SIFT_AFTER: Final = 3
 _SIFT_TRIES_MAX: Final = 16
 """Of smaller parts, before the batch is tried as a whole again."""
 _CONFLICTS_MAX: Final = 3
-
-
-class Unit(Protocol):
-    """What is written whole or not at all; `count` is its number of records."""
-
-    @property
-    def count(self) -> int:
-        """How many records it settles."""
-        ...
 
 
 _U = TypeVar("_U", bound=Unit)
@@ -83,6 +74,8 @@ class Batcher(Generic[_U]):
         name: the table, for metrics and logs.
         sink: the writer.
         queue_rows_max: `put` refuses above it.
+        queue_bytes_max: and above this, as its callers say how large units are.
+        key_share: the part of the queue that what waits of one key may take, so that none takes all of it.
         backlog_rows_max: and, of the backlog, above this; so the rest is always left to what is new.
         flush_rows_max: a batch is closed at this size. Of each queue, a unit goes in even where it is larger than
             what is left.
@@ -99,17 +92,21 @@ class Batcher(Generic[_U]):
         queue_rows_max: int,
         flush_rows_max: int,
         flush_age_ms_max: float,
+        queue_bytes_max: int = UNBOUNDED,
+        key_share: float = 1.0,
         backlog_rows_max: int = 0,
         retry_s_max: float = 2.0,
     ) -> None:
         self.name = name
         self._sink = sink
-        self._live: Lane[_U] = Lane(queue_rows_max)
-        self._backlog: Lane[_U] = Lane(backlog_rows_max)
+        room = Room(queue_rows_max, queue_bytes_max, key_share)
+        self._live: Lane[_U] = Lane(room)
+        self._backlog: Lane[_U] = Lane(room.part(backlog_rows_max))
         self._lanes: dict[Hashable, Lane[_U]] = {}
         self._hand: list[_U] = []
         """The batch that is being written: its units that are not settled."""
         self._writing_rows = 0
+        self._writing_bytes = 0
         self._commits = 0
         self._writing_since_s: float | None = None
         self._flush_rows_max = flush_rows_max
@@ -123,6 +120,12 @@ class Batcher(Generic[_U]):
         self._failures = metrics.batch_failures.labels(name)
         self._kept_back = metrics.batch_kept_back.labels(name)
         self._last_commit = metrics.last_commit.labels(name)
+        self._refused = {
+            limit: metrics.batch_refused.labels(name, limit)
+            for limit in ("rows", "bytes", "share", "backlog_rows", "backlog_bytes", "backlog_share")
+        }
+        metrics.queue_bytes_max.labels(name).set(queue_bytes_max if queue_bytes_max < UNBOUNDED else float("inf"))
+        metrics.queue_bytes.labels(name).set_function(lambda: self.waiting_bytes)
         metrics.queue_rows_max.labels(name).set(queue_rows_max)
         metrics.queue_rows.labels(name).set_function(lambda: self.in_flight)
         if backlog_rows_max:
@@ -135,15 +138,21 @@ class Batcher(Generic[_U]):
         return self._live.rows + self._backlog.rows + self._writing_rows
 
     @property
+    def waiting_bytes(self) -> int:
+        """The memory of what is in flight, as far as callers of `put` say how large it is."""
+        return self._live.bytes + self._backlog.bytes + self._writing_bytes
+
+    @property
     def writing_for_s(self) -> float:
         """How long the batch that is being written has been trying, 0 for none."""
         return 0.0 if self._writing_since_s is None else time.monotonic() - self._writing_since_s
 
-    def room(self, count: int, *, key: Hashable = None, old: bool = False) -> "Lane[_U] | None":
+    def room(self, count: int, *, key: Hashable = None, old: bool = False, size: int = 0) -> "Lane[_U] | None":
         """Return where a unit of `count` records would go; None if it is not taken. One above the limit goes alone.
 
         Args:
             count: its records.
+            size: the memory that it takes, in bytes.
             key: whose it is: units of one key are written in the order in which they were put.
             old: whether it goes to the backlog, if it may choose.
         """
@@ -153,22 +162,33 @@ class Batcher(Generic[_U]):
         if lane is None:
             # A table without a backlog has one queue for all.
             lane = self._backlog if old and self._backlog.rows_max else self._live
-        if lane.rows and lane.rows + count > lane.rows_max:
-            return None
-        in_flight = self._live.rows + self._backlog.rows + self._writing_rows
-        return lane if not in_flight or in_flight + count <= self._live.rows_max else None
+        limit = lane.refuses(count, size, key)
+        if limit is None:
+            in_flight = self._live.rows + self._backlog.rows + self._writing_rows
+            if not in_flight:
+                return lane
+            if in_flight + count > self._live.rows_max:
+                limit = "rows"
+            elif self.waiting_bytes + size > self._live.bytes_max:
+                limit = "bytes"
+            else:
+                return lane
+        elif lane is self._backlog:
+            limit = f"backlog_{limit}"
+        self._refused[limit].inc()
+        return None
 
-    def put(self, unit: _U, *, key: Hashable = None, old: bool = False) -> bool:
-        """Take a unit, or return False at the limit. `key` and `old` as for `room`."""
-        lane = self.room(unit.count, key=key, old=old)
+    def put(self, unit: _U, *, key: Hashable = None, old: bool = False, size: int = 0) -> bool:
+        """Take a unit, or return False at the limit. `key`, `old` and `size` as for `room`."""
+        lane = self.room(unit.count, key=key, old=old, size=size)
         if lane is None:
             return False
-        self.put_in(lane, unit, key)
+        self.put_in(lane, unit, key, size)
         return True
 
-    def put_in(self, lane: "Lane[_U]", unit: _U, key: Hashable = None) -> None:
+    def put_in(self, lane: "Lane[_U]", unit: _U, key: Hashable = None, size: int = 0) -> None:
         """Take a unit where `room` has just said that it goes."""
-        lane.put(unit, key)
+        lane.put(unit, key, size)
         if key is not None:
             self._lanes[key] = lane
         self._waker.set()
@@ -189,6 +209,8 @@ class Batcher(Generic[_U]):
                     await self._write()
                 finally:
                     self._writing_since_s = None
+                    if not self._hand:
+                        self._writing_bytes = 0
             elif self._closing:
                 return
 
@@ -211,22 +233,24 @@ class Batcher(Generic[_U]):
 
     def _take(self) -> list[_U]:
         share: list[_U] = []
+        self._writing_bytes = 0
         if self._backlog:
-            share, rows = self._backlog.take(int(self._flush_rows_max * _BACKLOG_SHARE), self._lanes)
-            self._writing_rows += rows
-        batch, rows = self._live.take(self._flush_rows_max - self._writing_rows, self._lanes)
-        self._writing_rows += rows
-        batch += share
+            share = self._take_from(self._backlog, int(self._flush_rows_max * _BACKLOG_SHARE))
+        batch = self._take_from(self._live, self._flush_rows_max - self._writing_rows) + share
         if self._backlog and self._writing_rows < self._flush_rows_max:
             # What is new has left room.
-            more, rows = self._backlog.take(self._flush_rows_max - self._writing_rows, self._lanes)
-            self._writing_rows += rows
-            batch += more
+            batch += self._take_from(self._backlog, self._flush_rows_max - self._writing_rows)
         if not self._live and not self._backlog and not self._closing:
             self._waker.clear()
         if self._waiting_rows < self._flush_rows_max and not self._closing:
             self._full.clear()
         return batch
+
+    def _take_from(self, lane: Lane[_U], rows_max: int) -> list[_U]:
+        units, rows, taken_bytes = lane.take(rows_max, self._lanes)
+        self._writing_rows += rows
+        self._writing_bytes += taken_bytes
+        return units
 
     async def _write(self) -> None:
         """Write what is in hand, for as long as that takes."""
@@ -371,43 +395,6 @@ class Batcher(Generic[_U]):
         else:
             gone = set(map(id, units))
             self._hand = [unit for unit in self._hand if id(unit) not in gone]
-
-
-class Lane(Generic[_U]):
-    """One of the two queues."""
-
-    def __init__(self, rows_max: int) -> None:
-        self.rows = 0
-        self.rows_max = rows_max
-        self._units: deque[tuple[_U, Hashable]] = deque()
-        self._waiting: dict[Hashable, int] = {}
-
-    def __len__(self) -> int:
-        return len(self._units)
-
-    def put(self, unit: _U, key: Hashable) -> None:
-        """Append a unit."""
-        self._units.append((unit, key))
-        self.rows += unit.count
-        if key is not None:
-            self._waiting[key] = self._waiting.get(key, 0) + 1
-
-    def take(self, rows_max: int, lanes: "dict[Hashable, Lane[_U]]") -> tuple[list[_U], int]:
-        """Take units of so many rows, at least one unit if there is one, and let keys go that wait no more."""
-        units: list[_U] = []
-        rows = 0
-        while self._units and (not units or rows + self._units[0][0].count <= rows_max):
-            unit, key = self._units.popleft()
-            units.append(unit)
-            rows += unit.count
-            if key is not None:
-                left = self._waiting.pop(key) - 1
-                if left:
-                    self._waiting[key] = left
-                else:
-                    del lanes[key]
-        self.rows -= rows
-        return units, rows
 
 
 def _records(units: Sequence[Unit]) -> int:

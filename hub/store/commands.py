@@ -13,11 +13,12 @@ from psycopg.types.json import Jsonb
 from hub.core.commands import CommandClass, Entry, Order, Outcome, State
 from hub.store.statements import statement
 from hub.store.timescale import Store
+from wire.messages import DATA_BYTES_MAX
 
 _EVENTS_BEFORE: Final = timedelta(days=1)
 """How far a locker's clock may have been behind when it wrote of a command."""
 
-
+ROW_BYTES: Final = 2048
 FORGETS_PER_LOCKER_MAX: Final = 10
 """How many `forget`s of one locker a hub has in hand. Any number waits in the table, for as long as it takes."""
 
@@ -43,6 +44,16 @@ class CommandRow:
         """One record."""
         return 1
 
+    @property
+    def locker(self) -> str:
+        """Whose it is."""
+        return self.entry.order.locker
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory it takes."""
+        return ROW_BYTES if self.entry.order.args is None else ROW_BYTES + DATA_BYTES_MAX
+
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRow:
@@ -57,6 +68,11 @@ class OutcomeRow:
     def count(self) -> int:
         """One record."""
         return 1
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory it takes."""
+        return ROW_BYTES
 
 
 Told = CommandRow | OutcomeRow

@@ -6,10 +6,20 @@ The two that are made for every message are not frozen, which would cost a micro
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from hub.core.gaps import ToldGap
 from hub.core.ledger import Key
+
+_UNIT_BYTES: Final = 1024
+_ROW_BYTES: Final = 384
+"""What a row takes beside the text that it was sent as."""
+
+
+def unit_bytes(payload: bytes, records: int) -> int:
+    """Return about how much memory a unit takes: its message, which is kept, and rows that are as long again."""
+    return _UNIT_BYTES + 2 * len(payload) + _ROW_BYTES * records
 
 
 @dataclass(slots=True)

@@ -203,7 +203,7 @@ async def test_a_flooded_quarantine_drops_and_counts(
     mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
 ) -> None:
     async with (
-        scene(mosquitto_broker, dsn, tmp_path, intake_quarantine_queue_rows_max=2) as hub,
+        scene(mosquitto_broker, dsn, tmp_path, intake_quarantine_queue_rows_max=2, intake_queue_share_max=1) as hub,
         online(hub) as locker,
     ):
         async with locked(dsn, "quarantine"):

@@ -283,3 +283,13 @@ async def test_what_changed_while_nobody_looked_is_in_the_next_snapshot() -> Non
             fleet.load(specs({1: "south", 2: "north", 3: "north"}))
             fleet.load(specs({1: "south", 3: "north"}))
         live.flush()
+
+
+def test_frames_that_wait_are_bounded_in_bytes() -> None:
+    pipe = Pipe()
+    viewer = Viewer(1, pipe, Role.ADMIN, frames_max=100, bytes_max=1000)
+    viewer.views = {"fleet"}
+    assert viewer.push(Frame(b"x" * 5000)), "one alone is never too much"
+    assert not viewer.push(Frame(b"x"))
+    assert (viewer.queued, viewer.behind) == (0, {"fleet"})
+    assert [viewer.push(Frame(b"x" * 400)) for _ in range(3)] == [True, True, False]
