@@ -127,7 +127,7 @@ def reading_row(
 
 def reading_values(row: bytes, source: TimeSource) -> bytes:
     """Return of a row of `reading` its locker and what it says, without its times and how they were got."""
-    return row[_VALUES_AT : -len(_text(source.value))]
+    return row[_VALUES_AT : -4 - len(source)]
 
 
 def sampled_at(row: bytes) -> datetime:

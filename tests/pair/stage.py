@@ -1,6 +1,6 @@
 """What a run consists of: the world, its hubs and lockers, and what people order from them."""
 
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from hub import clock
@@ -31,7 +31,7 @@ _WAIT_S: Final = 6.0
 _DURABLE_S: Final = 90
 _SETTLED: Final = frozenset({"rejected", "succeeded", "failed", "unknown", "expired", "cancelled"})
 
-_UNSAID: Final = {"address": "", "serial": "", "tags": []}
+_UNSAID: Final[dict[str, Any]] = {"address": "", "serial": "", "tags": [], "disabled": None}
 """What the registry has of a locker of which nothing more was said."""
 
 

@@ -249,6 +249,7 @@ for _name in (
     "job_openings_sent",
     "lockers_removed",
     "readings_at",
+    "lockers_removed",
 ):
     reads[_name] = _nothing
 
