@@ -164,6 +164,8 @@ class Journal:
             DiskError: not all of it is done.
             TimeoutError: nothing of it is done, as the hub has not confirmed the ledger in time.
         """
+        # What was written just before is known here only once the disk's answers to it were taken: behind this one.
+        await self._disk.submit(lambda _: None)
         async with asyncio.timeout(_CONFIRMED_S):
             await self._outbox.all_confirmed()
         await self._outbox.erase(actor)

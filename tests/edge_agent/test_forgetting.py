@@ -289,3 +289,21 @@ async def write(journal: Journal, some: Some) -> None:
         v=1, boot=command.boot, t=1, at=1, clock=Clock.SYNCED, id=command.id, state=CommandState.SUCCEEDED
     )
     await journal.finish(command, reply, [finished(command, reply, 1)])
+
+
+async def test_what_is_being_written_down_at_that_moment_is_of_the_ledger_so_far(
+    bench: Bench, until: "Until"
+) -> None:
+    ordered = await openings(bench, until)
+    note = Note(bench.clock.t(), EventKind.OCCUPANCY_CHANGED, 3, ordered[0].id, ANNA, {"occupied": False})
+    writing = asyncio.ensure_future(bench.outbox.post([note]))
+    forgetting = asyncio.create_task(bench.journal.forget(ANNA))
+    await writing
+
+    def confirmed() -> bool:
+        bench.outbox.ack(bench.outbox.last_seq)
+        return forgetting.done()
+
+    await until(confirmed)
+    await forgetting
+    assert [event for event in await bench.events() if event.actor == ANNA] == []
