@@ -73,6 +73,10 @@ class Hub:
         """Wait until `/readyz` says so."""
         return await until(self._is_ready, _START_S, f"{self.process.name} is ready")
 
+    async def waiting(self) -> float:
+        """Wait until it is a standby of another hub that is active."""
+        return await until(self._is_waiting, _START_S, f"{self.process.name} is a standby")
+
     async def kill(self) -> None:
         """Kill -9."""
         await self.process.kill()
@@ -110,6 +114,12 @@ class Hub:
         if self._client is not None:
             await self._client.close()
         await self.process.stop()
+
+    async def _is_waiting(self) -> bool:
+        if not self.process.alive:
+            return False
+        _, said = await self.ask("GET", "/readyz")
+        return "is active" in str(said.get("checks", {}).get("lease"))
 
     async def _is_ready(self) -> bool:
         if not self.process.alive:
