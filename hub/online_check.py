@@ -25,7 +25,7 @@ def check_online(config: Config) -> list[Finding]:
     try:
         hubs = hubs_connected(config.dsn())
         lacking = lacking_rights(config.dsn())
-        found += _rights(lacking) if lacking else database_findings(config)[1]
+        found += _rights(lacking) if lacking else database_findings(config, hub_expected=False)[1]
     except HubError as error:
         found.append(Finding(f"database: {error}"))
     if hubs:
@@ -45,13 +45,23 @@ def check_online(config: Config) -> list[Finding]:
     return found + _port(config)
 
 
-def database_findings(config: Config) -> tuple[Facts, list[Finding]]:
-    """Return what the database has, and what is wrong with it. Raises ConfigError, StoreError."""
+def database_findings(config: Config, *, hub_expected: bool = True) -> tuple[Facts, list[Finding]]:
+    """Return what the database has, and what is wrong with it. Raises ConfigError, StoreError.
+
+    `hub_expected`: whether it is wrong that no hub is active; before one starts it is not.
+    """
     began = clock.wall()
     facts = examine(config.dsn())
     # Between the two looks at our clock the database looked at its own.
     ahead_s = max((began - facts.at).total_seconds(), 0) or min((clock.wall() - facts.at).total_seconds(), 0)
-    return facts, judge(facts, pool_connections_max=config.database.connections_max, clock_ahead_s=ahead_s)
+    found = judge(
+        facts,
+        pool_connections_max=config.database.connections_max,
+        clock_ahead_s=ahead_s,
+        mqtt_version=config.mqtt.version,
+        hub_expected=hub_expected,
+    )
+    return facts, found
 
 
 def _rights(lacking: list[str]) -> list[Finding]:

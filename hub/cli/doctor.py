@@ -10,7 +10,7 @@ from hub import clock
 from hub import config as settings
 from hub.broker_check import check_broker
 from hub.cli.options import ConfigOption, JsonOption
-from hub.core.doctor import Facts, Finding, Series, Task, size
+from hub.core.doctor import Facts, Finding, HubLease, Series, Standby, Task, size
 from hub.errors import ConfigError
 from hub.online_check import database_findings
 from hub.retention.run import parse_file
@@ -55,6 +55,8 @@ def report(facts: Facts, policy: str | None, found: list[Finding]) -> list[str]:
         f"{size(server.database_bytes)}; schema at {schema.at:04d}, {schema.missing or 'no'} migrations missing"
     )
     lines.append(f"role {server.role}, {server.connections} of {server.connections_max} connections in use")
+    lines += [_lease(one) for one in facts.leases]
+    lines += [_standby(one) for one in facts.standbys]
     if facts.series:
         lines += ["", "series        size      chunks  compressed  ratio  oldest      newest"]
         lines += [_series(one) for one in facts.series]
@@ -73,6 +75,22 @@ def report(facts: Facts, policy: str | None, found: list[Finding]) -> list[str]:
     if not any(one.trouble for one in found):
         lines.append("nothing is wrong")
     return lines
+
+
+def _lease(one: HubLease) -> str:
+    if one.holder is None:
+        who = "no hub is active"
+    else:
+        since = f" since {one.since:%Y-%m-%d %H:%M:%S}" if one.since else ""
+        state = "is active" if one.held else "was active, its lease has expired"
+        who = f"hub {one.holder} ({one.node}) {state}{since}, renewed {max(one.renewed_ago_s, 0):.0f} s ago"
+    broker = f"; broker: {one.broker}" if one.broker else ""
+    return f"lease {one.name}: {who}{broker}"
+
+
+def _standby(one: Standby) -> str:
+    since = f" since {one.since:%Y-%m-%d %H:%M:%S}" if one.since else ""
+    return f"standby: a hub at {one.address or 'a local socket'} waits{since}"
 
 
 def _series(one: Series) -> str:

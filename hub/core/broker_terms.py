@@ -18,6 +18,7 @@ _FAILURE: Final = 0x80
 _MOSQUITTO: Final = re.compile(r"mosquitto version (\d+)\.(\d+)(?:\.(\d+))?")
 _COUNTS_RIGHT: Final = (2, 0, 13)
 _SAYS_TAKEN_OVER: Final = (2, 0, 15)
+_REMEDY: Final = "upgrade it to 2.0.22 or newer"
 _REASONS: Final = {
     0x80: "unspecified error", 0x81: "malformed packet", 0x82: "protocol error",
     0x83: "implementation specific error", 0x84: "unsupported protocol version", 0x85: "client id not valid",
@@ -119,19 +120,29 @@ def receive_maximum(version: str | None, wanted: int) -> int:
     return wanted if known is not None and known >= _COUNTS_RIGHT else min(wanted, RECEIVE_MAXIMUM_SAFE)
 
 
+def miscounts(version: str | None) -> bool:
+    """Say whether a broker of this version is known to count messages under way wrongly."""
+    known = _version(version)
+    return known is not None and known < _COUNTS_RIGHT
+
+
 def faults(version: str | None) -> list[str]:
     """Return what is known to be wrong with a broker of this version, as sentences."""
     known = _version(version)
     if known is None:
         return []
     found = []
-    if known < _COUNTS_RIGHT:
+    if miscounts(version):
         found.append(
-            f"{version} counts messages under way wrongly and drops waiting telemetry far below its limits; the "
-            f"hub keeps to {RECEIVE_MAXIMUM_SAFE} at a time, which avoids it on MQTT 5; 2.0.13 and newer are right"
+            f"{version} counts messages under way wrongly and drops waiting telemetry far below its limits; over "
+            f"MQTT 5 the hub takes {RECEIVE_MAXIMUM_SAFE} at a time (Receive Maximum), which avoids it; over MQTT "
+            f"3.1.1 it cannot limit the broker: {_REMEDY} (2.0.13 and newer count correctly)"
         )
     if known < _SAYS_TAKEN_OVER:
-        found.append(f"{version} does not say that a session was taken over by another client; 2.0.15 and newer do")
+        found.append(
+            f"{version} does not say that a session was taken over by another client, so that a hub asks the "
+            f"database after each lost connection: {_REMEDY} (2.0.15 and newer say it)"
+        )
     return found
 
 

@@ -4,6 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
+
+from hub.core.broker_terms import faults, miscounts
 
 LATE_PERIODS: Final = 3
 """A task is late after so many of its periods without a success; the same in the alert UpkeepLate."""
@@ -11,6 +14,8 @@ COMPRESSION_GRACE_DAYS: Final = 7
 SEALED_AGO_MAX: Final = timedelta(days=3)
 RETENTION_RUN_MAX: Final = timedelta(days=1)
 WAL_KEPT_BYTES_MAX: Final = 2**30
+LEFT_OVER_S: Final = 86_400.0
+"""A lease that ran out so long ago beside one that is held is taken for that of a former configuration."""
 XID_AGE_MAX: Final = 1_000_000_000
 """Half of what PostgreSQL can bear; autovacuum begins at a fifth of this."""
 HUB_OWN_CONNECTIONS: Final = 10
@@ -129,6 +134,38 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
+class HubLease:
+    """A row of the table `hub_lease`: which of the hubs with the same accounts at one broker is active."""
+
+    name: str
+    holder: UUID | None
+    """None: it was released, or never taken."""
+    node: str | None
+    """Where the holder runs, or ran last."""
+    since: datetime | None
+    renewed_ago_s: float
+    """Negative: the database's clock was put back since."""
+    expires_in_s: float
+    """Negative: it has run out."""
+    broker: str | None
+    """What the broker said last of its version."""
+
+    @property
+    def held(self) -> bool:
+        """Whether a hub is active by it."""
+        return self.holder is not None and self.expires_in_s > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standby:
+    """A hub that waits for a lease; the database cannot say for which one."""
+
+    address: str | None
+    """None: a socket of this machine, or the session of another role."""
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that was found."""
 
@@ -143,6 +180,8 @@ class Facts:
     jobs: tuple[Job, ...] = ()
     retention: Retention | None = None
     """None: this database has no such tables."""
+    leases: tuple[HubLease, ...] = ()
+    standbys: tuple[Standby, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,19 +193,31 @@ class Finding:
     """False: worth knowing, and no reason to do anything at once."""
 
 
-def judge(facts: Facts, *, pool_connections_max: int, clock_ahead_s: float) -> list[Finding]:
+def judge(
+    facts: Facts,
+    *,
+    pool_connections_max: int,
+    clock_ahead_s: float,
+    mqtt_version: str = "auto",
+    hub_expected: bool = True,
+) -> list[Finding]:
     """Return what is wrong, the worst kinds first.
 
     Args:
         facts: what the database has.
         pool_connections_max: of the hub that this configuration makes.
         clock_ahead_s: how far the hub's clock is ahead of the database's.
+        mqtt_version: the setting mqtt.version.
+        hub_expected: a hub should be active; False before one starts.
     """
     found = [*_schema(facts.schema), *_server(facts.server, pool_connections_max), *_clocks(clock_ahead_s)]
     for series in facts.series:
         found += _series(series, facts.at)
     if not facts.schema.missing:
         found += _upkeep(facts.upkeep, facts.at)
+    found += _brokers(facts.leases, mqtt_version)
+    if hub_expected:
+        found += _leases(facts.leases)
     for job in facts.jobs:
         found.append(_job(job))
     if facts.retention is not None:
@@ -280,6 +331,45 @@ def _upkeep(tasks: tuple[Task, ...], now: datetime) -> Iterator[Finding]:
             yield Finding(f"the upkeep's task {task.task} failed and is tried again; {why}", trouble=False)
 
 
+def _leases(leases: tuple[HubLease, ...]) -> Iterator[Finding]:
+    for one in leases:
+        if one.holder is None:
+            if any(other.held for other in leases):
+                continue
+            last = f"; the last one ({one.node}) has stopped" if one.node else ""
+            yield Finding(f"no hub is active by the lease {one.name}{last}: start one (`hub run`)", trouble=False)
+        elif not one.held and _left_over(one, leases):
+            yield Finding(
+                f"the lease {one.name} ran out {_duration(one.expires_in_s)} ago, while another one is held: if "
+                "no hub has this configuration any more, delete its row from hub_lease",
+                trouble=False,
+            )
+        elif not one.held:
+            yield Finding(
+                f"no hub is active: the lease {one.name} of hub {one.holder} ({one.node}) expired "
+                f"{_duration(one.expires_in_s)} ago, and no standby took it: that hub died, is frozen or cannot "
+                "reach the database: look there, or start one (`hub run`)"
+            )
+        elif one.renewed_ago_s < 0:
+            yield Finding(
+                f"the lease {one.name} was renewed {_duration(one.renewed_ago_s)} after the database's present "
+                "time, so that its clock was put back: let the database's machine follow NTP",
+                trouble=False,
+            )
+
+
+def _brokers(leases: tuple[HubLease, ...], mqtt_version: str) -> Iterator[Finding]:
+    for version in sorted({one.broker for one in leases if one.broker and not _left_over(one, leases)}):
+        # Over MQTT 5 a hub keeps clear of what the broker does wrongly.
+        unlimited = mqtt_version == "3.1.1" and miscounts(version)
+        for number, fault in enumerate(faults(version)):
+            yield Finding(f"the broker: {fault}", trouble=unlimited and number == 0)
+
+
+def _left_over(one: HubLease, leases: tuple[HubLease, ...]) -> bool:
+    return not one.held and one.expires_in_s < -LEFT_OVER_S and any(other.held for other in leases)
+
+
 def _job(job: Job) -> Finding:
     where = f" on {job.table}" if job.table else ""
     text = f"somebody has added job {job.id} ({job.proc}){where} to TimescaleDB"
@@ -305,6 +395,14 @@ def _retention(retention: Retention, now: datetime) -> Iterator[Finding]:
             f"retention last ran {_ago(now, retention.sealed_at)}, and should every day: "
             "`hub retention run` says what is in its way"
         )
+
+
+def _duration(seconds: float) -> str:
+    seconds = abs(seconds)
+    if seconds < 120:  # noqa: PLR2004 - two minutes
+        return f"{seconds:.0f} s"
+    hours = seconds / 3600
+    return f"{seconds / 60:.0f} minutes" if hours < 2 else f"{hours:.1f} hours"  # noqa: PLR2004 - two hours
 
 
 def _ago(now: datetime, then: datetime) -> str:

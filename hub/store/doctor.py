@@ -7,7 +7,18 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 
-from hub.core.doctor import COMPRESSION_GRACE_DAYS, Facts, Job, Retention, Schema, Series, Server, Task
+from hub.core.doctor import (
+    COMPRESSION_GRACE_DAYS,
+    Facts,
+    HubLease,
+    Job,
+    Retention,
+    Schema,
+    Series,
+    Server,
+    Standby,
+    Task,
+)
 from hub.store.chunks import COMPRESS_AFTER_DAYS
 from hub.store.dsn import connected
 from hub.store.migrate import PLAIN, TIMESCALEDB, TIMESCALEDB_VERSION_MIN, check, version_of
@@ -78,6 +89,8 @@ class _Look:
             if schema.form == TIMESCALEDB
             else (),
             retention=Retention(**self._one(statement("doctor_retention"))) if self._has("retention_run") else None,
+            leases=tuple(HubLease(**row) for row in self._all(statement("doctor_leases"))) if whole else (),
+            standbys=tuple(Standby(**row) for row in self._all(statement("doctor_standbys"))) if whole else (),
         )
 
     def _schema(self, missing: int) -> Schema:

@@ -1,20 +1,26 @@
 """`hub doctor` on real databases: it sees what is there, of both forms, and ends as it found."""
 
+import asyncio
 import json
+import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from typer.testing import CliRunner
 
 from hub import series
 from hub.cli.main import app
+from hub.config import load
 from hub.core.doctor import Facts, judge
 from hub.errors import StoreUnavailable
 from hub.metrics import Metrics
+from hub.online_check import check_online
 from hub.store.doctor import examine
+from hub.store.lease import LeaseTable
 from hub.store.migrate import migrate
 from hub.store.timescale import Store
 from hub.upkeep import Upkeep
@@ -105,6 +111,51 @@ def test_the_command_line(dsn: str, monkeypatch: pytest.MonkeyPatch, tmp_path: P
         "no policy",
     ):
         assert words in CliRunner().invoke(app, ["doctor"]).stdout
+
+
+async def test_the_active_hub_its_standbys_and_its_broker_are_seen(
+    plain_postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = uuid4()
+    with fresh_database(plain_postgres) as dsn:
+        migrate(dsn)
+        monkeypatch.setenv("HUB_DATABASE_DSN", dsn)
+        active, standby = (LeaseTable(dsn, "broker:1883 hub", connect_timeout_s=5) for _ in range(2))
+        seen, _ = await active.look()
+        assert await active.take(hub, "rack-1, process 9", 3600.0, seen)
+        assert await active.renew(hub, 3600.0, "mosquitto version 2.0.11")
+        await standby.look()
+
+        facts = await asyncio.to_thread(examine, dsn)
+        (lease,), (waiting,) = facts.leases, facts.standbys
+        assert (lease.name, lease.holder, lease.node, lease.held) == (
+            "broker:1883 hub", hub, "rack-1, process 9", True,
+        )  # fmt: skip
+        assert lease.since is not None
+        assert waiting.since is not None
+        text = (await asyncio.to_thread(CliRunner().invoke, app, ["doctor"])).stdout
+        assert f"lease broker:1883 hub: hub {hub} (rack-1, process 9) is active since " in text
+        assert "; broker: mosquitto version 2.0.11\n" in text
+        assert text.count("standby: a hub at ") == 1
+        assert "note: the broker: mosquitto version 2.0.11 counts messages under way wrongly" in text
+        monkeypatch.setenv("HUB_MQTT_VERSION", "3.1.1")
+        text = (await asyncio.to_thread(CliRunner().invoke, app, ["doctor"])).stdout
+        assert "TROUBLE: the broker: mosquitto version 2.0.11 counts messages under way wrongly" in text
+
+        await standby.close()
+        rows(dsn, "UPDATE hub_lease SET expires_at = clock_timestamp() - interval '1 hour'")
+        said = sentences(await asyncio.to_thread(examine, dsn))
+        expired = f"no hub is active: the lease broker:1883 hub of hub {hub} (rack-1, process 9) expired 60 min"
+        assert expired in said
+        # It is run before a hub starts, also after the last one died: a missing hub is no reason against it.
+        before_start = await asyncio.to_thread(check_online, load(None, os.environ))
+        assert not [one for one in before_start if "no hub is active" in one.text]
+        assert await active.release(hub)
+        await active.close()
+        facts = await asyncio.to_thread(examine, dsn)
+        assert "no hub is active by the lease broker:1883 hub; the last one (rack-1, pr" in sentences(facts)
+        text = (await asyncio.to_thread(CliRunner().invoke, app, ["doctor"])).stdout
+        assert "lease broker:1883 hub: no hub is active" in text
 
 
 def test_a_database_without_a_schema_is_examined(plain_postgres: Cluster) -> None:

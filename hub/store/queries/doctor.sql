@@ -64,6 +64,26 @@ SELECT (SELECT max(sealed_at) FROM retention_run) AS sealed_at,
        (SELECT min(began_at) FROM retention_run WHERE sealed_at IS NULL) AS open_since,
        (SELECT count(*) FROM legal_hold WHERE released_at IS NULL AND (until IS NULL OR until > now())) AS holds
 
+-- doctor_leases --
+-- The newest first. What a lease of infinity has left is no number.
+SELECT
+    name, holder, node, since, broker,
+    CASE WHEN isfinite(expires_at) THEN extract(epoch FROM expires_at - clock_timestamp())::float8 ELSE 0 END
+        AS expires_in_s,
+    extract(epoch FROM clock_timestamp() - renewed_at)::float8 AS renewed_ago_s
+FROM hub_lease ORDER BY renewed_at DESC, name
+
+-- doctor_standbys --
+-- Sessions of hub.store.lease that hold no lease. backend_start is null where it is another role's.
+SELECT host(a.client_addr) AS address, a.backend_start AS since FROM pg_stat_activity AS a
+WHERE a.datname = current_database() AND a.application_name = 'lockerhub lease'
+    AND NOT EXISTS (
+        SELECT FROM hub_lease
+        WHERE holder IS NOT NULL AND session_pid = a.pid
+            AND coalesce(a.backend_start, session_started_at) = session_started_at
+    )
+ORDER BY a.backend_start, a.pid
+
 -- doctor_has --
 SELECT to_regclass(%(table)s) IS NOT NULL AS yes
 

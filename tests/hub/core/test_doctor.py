@@ -3,10 +3,24 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from hub.core.doctor import Facts, Finding, Job, Retention, Schema, Series, Server, Task, judge, size
+from hub.core.doctor import (
+    Facts,
+    Finding,
+    HubLease,
+    Job,
+    Retention,
+    Schema,
+    Series,
+    Server,
+    Standby,
+    Task,
+    judge,
+    size,
+)
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -32,11 +46,15 @@ SCHEMA = Schema(
 )
 EVENT = Series("event", 10, 3, None, NOW - DAY, NOW)
 TASK = Task("rollup", 300, NOW - 90 * DAY, NOW, NOW, NOW - timedelta(minutes=4), None, {"hours": 1})
+LEASE = HubLease(
+    "broker:1883 hub", UUID(int=7), "rack-1, process 9", NOW - DAY, 2.0, 8.0, "mosquitto version 2.0.22"
+)
+EXPIRED = replace(LEASE, renewed_ago_s=310.0, expires_in_s=-300.0)
 FACTS = Facts(NOW, WELL, SCHEMA, (EVENT,), {"command": 5}, (TASK,), (), Retention(NOW - DAY, None, 0))
 
 
-def found(facts: Facts, *, pool: int = 8, ahead_s: float = 0) -> list[Finding]:
-    return judge(facts, pool_connections_max=pool, clock_ahead_s=ahead_s)
+def found(facts: Facts, *, pool: int = 8, ahead_s: float = 0, mqtt: str = "auto") -> list[Finding]:
+    return judge(facts, pool_connections_max=pool, clock_ahead_s=ahead_s, mqtt_version=mqtt)
 
 
 def of(**changed: Any) -> Facts:  # noqa: ANN401 - any fact
@@ -51,6 +69,7 @@ def test_a_database_that_is_well_has_no_findings() -> None:
     assert found(replace(FACTS, retention=Retention(None, None, 3))) == []
     assert found(replace(FACTS, retention=Retention(NOW - 9 * DAY, NOW - timedelta(hours=1), 0))) == []
     assert found(FACTS, ahead_s=-4.9) == []
+    assert found(replace(FACTS, leases=(LEASE,), standbys=(Standby("10.0.0.2", NOW), Standby(None, None)))) == []
 
 
 @pytest.mark.parametrize(
@@ -93,6 +112,14 @@ def test_a_database_that_is_well_has_no_findings() -> None:
             replace(FACTS, retention=Retention(NOW - 4 * DAY, NOW - 2 * DAY, 0)),
             "a retention run that began 2 days ago has not been sealed",
         ),
+        (
+            replace(FACTS, leases=(EXPIRED,)),
+            "0007 (rack-1, process 9) expired 5 minutes ago, and no standby took it: that hub died, is frozen or",
+        ),
+        # Beside another one: that of a second configuration, as long as it is fresh.
+        (replace(FACTS, leases=(replace(LEASE, name="other"), EXPIRED)), "broker:1883 hub of hub 0"),
+        (replace(FACTS, leases=(replace(EXPIRED, expires_in_s=-200_000.0),)), "expired 55.6 hours ago"),
+        (replace(FACTS, leases=(replace(EXPIRED, expires_in_s=0.0),)), "expired 0 s ago"),
     ],
 )
 def test_each_trouble_is_one_sentence(facts: Facts, words: str) -> None:
@@ -111,6 +138,26 @@ def test_each_trouble_is_one_sentence(facts: Facts, words: str) -> None:
         (replace(FACTS, upkeep=(replace(TASK, error="busy"),)), "failed and is tried again; its error: busy"),
         (replace(FACTS, jobs=(Job(1000, "policy_compression", "event"),)), "SELECT delete_job(1000)"),
         (replace(FACTS, jobs=(Job(1000, "my_own", None),)), "job 1000 (my_own) to TimescaleDB: see that it"),
+        (
+            replace(FACTS, leases=(replace(LEASE, holder=None, expires_in_s=0.0),)),
+            "no hub is active by the lease broker:1883 hub; the last one (rack-1, process 9) has stopped: start",
+        ),
+        (
+            replace(FACTS, leases=(HubLease("new", None, None, None, 3.0, 0.0, None),)),
+            "by the lease new: start one",
+        ),
+        (
+            replace(FACTS, leases=(replace(LEASE, name="now"), replace(EXPIRED, expires_in_s=-86_401.0))),
+            "the lease broker:1883 hub ran out 24.0 hours ago, while another one is held",
+        ),
+        (
+            replace(FACTS, leases=(replace(LEASE, renewed_ago_s=-3600.0, expires_in_s=3610.0),)),
+            "renewed 60 minutes after the database's present time, so that its clock was put back",
+        ),
+        (
+            replace(FACTS, leases=(replace(LEASE, broker="mosquitto version 2.0.14"),)),
+            "the broker: mosquitto version 2.0.14 does not say that a session was taken over by another client",
+        ),
     ],
 )
 def test_what_is_worth_knowing_is_no_trouble(facts: Facts, words: str) -> None:
@@ -129,6 +176,40 @@ def test_a_plain_database_whose_server_has_nothing_better_is_well() -> None:
 def test_clocks_that_differ(ahead_s: float, words: str) -> None:
     (one,) = found(FACTS, ahead_s=ahead_s)
     assert words in one.text
+
+
+def test_a_broker_that_miscounts_is_trouble_only_where_the_hub_cannot_limit_it() -> None:
+    facts = replace(FACTS, leases=(replace(LEASE, broker="mosquitto version 2.0.11"), LEASE))
+    for mqtt, trouble in (("auto", [False, False]), ("5", [False, False]), ("3.1.1", [True, False])):
+        counts, taken_over = found(facts, mqtt=mqtt)
+        assert [counts.trouble, taken_over.trouble] == trouble
+        assert counts.text == (
+            "the broker: mosquitto version 2.0.11 counts messages under way wrongly and drops waiting telemetry "
+            "far below its limits; over MQTT 5 the hub takes 20 at a time (Receive Maximum), which avoids it; over "
+            "MQTT 3.1.1 it cannot limit the broker: upgrade it to 2.0.22 or newer (2.0.13 and newer count "
+            "correctly)"
+        )
+        assert "upgrade it to 2.0.22 or newer" in taken_over.text
+
+
+def test_what_is_of_a_former_configuration_is_not_judged() -> None:
+    former = replace(EXPIRED, name="former", expires_in_s=-90_000.0, broker="mosquitto version 1.6.12")
+    (one,) = found(replace(FACTS, leases=(LEASE, former)), mqtt="3.1.1")
+    assert "delete its row from hub_lease" in one.text
+    assert found(replace(FACTS, leases=(LEASE, replace(former, holder=None)))) == []
+
+
+def test_before_a_hub_starts_none_is_missed() -> None:
+    for lease in (EXPIRED, replace(LEASE, holder=None)):
+        facts = replace(FACTS, leases=(replace(lease, broker="mosquitto version 2.0.14"),))
+        (one,) = judge(facts, pool_connections_max=8, clock_ahead_s=0, hub_expected=False)
+        assert "mosquitto version 2.0.14" in one.text
+
+
+def test_brokers_of_one_version_are_named_once() -> None:
+    lease = replace(LEASE, broker="mosquitto version 2.0.14")
+    (one,) = found(replace(FACTS, leases=(lease, replace(lease, name="other"))))
+    assert not one.trouble
 
 
 def test_upkeep_of_a_schema_that_is_not_there_yet_is_not_missed() -> None:
