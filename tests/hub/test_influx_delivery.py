@@ -276,8 +276,8 @@ async def test_a_server_that_does_not_say_is_told_of_once(caplog: pytest.LogCapt
     ("settings", "said"),
     [
         ({}, "the InfluxDB sink is off"),
-        ({"url": "http://x", "token_file": "nowhere"}, "influx.token_file: cannot read nowhere"),
-        ({"url": "https://x", "tls_ca_file": "nowhere"}, "influx.tls_ca_file: cannot read nowhere"),
+        ({"url": "http://x", "token_file": "nowhere"}, "influx.token_file: cannot read the file"),
+        ({"url": "https://x", "tls_ca_file": "nowhere"}, "influx: tls_ca_file: cannot use nowhere"),
     ],
 )
 def test_what_is_not_there_is_told(settings: dict[str, Any], said: str) -> None:
