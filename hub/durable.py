@@ -8,10 +8,12 @@ lockers say again what they are asked again.
 
 import asyncio
 import logging
+import math
 import random
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
@@ -27,7 +29,7 @@ from hub.metrics import Metrics
 from hub.news import News
 from hub.store.commands import CommandStore, Settlement, entry_of_row
 from hub.store.registry import REMOVED_WHY
-from hub.submission import DRAINING, KEY_REUSED, Accepted, Refused
+from hub.submission import DRAINING, KEY_REUSED, ORDERED_BY_LAW, Accepted, Refused, already_settled, away
 from wire.messages import DURABLE_KINDS, CommandKind
 
 _log = logging.getLogger(__name__)
@@ -35,7 +37,8 @@ _TICK_S: Final = 0.25
 _LOOK_MS: Final = 10_000.0
 """How soon what another process wrote, or left, is found."""
 _ASKED_FOR: Final = DURABLE_KINDS - {CommandKind.FORGET.value}
-_STEPS_A_ROUND_MAX: Final = 500
+_AT_ONCE_MAX: Final = 100
+"""How many rows, words, lanes or steps are taken before the event loop turns: some milliseconds' worth."""
 _RETRY_S: Final = 0.1
 _RETRY_S_MAX: Final = 2.0
 _JITTER_MIN: Final = 0.5
@@ -75,6 +78,8 @@ class Durable:
         self._doubtful: dict[UUID, datetime] = {}
         """Commands whose COMMIT was not answered, and whose callers were told that they are not taken."""
         self._doubt = asyncio.Lock()
+        self._ended_meanwhile: set[UUID] | None = None
+        """What ended while rows are being read: such a row may be older than its command's end."""
         self._wake = asyncio.Event()
         self._draining = False
         self._look_at_ms = 0.0
@@ -123,20 +128,21 @@ class Durable:
         """
         before = self._lanes.find(command)
         if before is not None and is_forget(before):
-            return _ORDERED_BY_LAW
+            return ORDERED_BY_LAW
         repeated = before is not None and before.cancel_requested
         try:
             row = await self._store.cancel(command)
         except StoreUnavailable as error:
-            return _away(error)
+            return away(error)
         if row is None:
             return None
         if before is None:
             entry = _entry(row)
             if entry.settled:
+                self._note_end(command)
                 return already_settled(entry)
             if is_forget(entry):
-                return _ORDERED_BY_LAW
+                return ORDERED_BY_LAW
             if entry.command_class is CommandClass.INSTANT:
                 return Refused(Refusal.TOO_LATE, "Its deadline has passed; there is nothing left to cancel.")
             # The database has it, and no lane: it was taken by another hub.
@@ -153,23 +159,48 @@ class Durable:
         return Accepted(entry, repeated=repeated)
 
     async def load(self) -> None:
-        """Take over what is under way, in whatever state it was left, and whoever took it."""
-        forgets = await self._store.forgets_under_way()
-        for row in [*await self._store.durable_under_way(), *forgets]:
-            # What is being stored, or is about to be deleted, is not there yet for anybody.
-            if row["id"] not in self._storing and row["id"] not in self._doubtful:
-                entry = self._lanes.add(_entry(row))
-                self._accepted_at = max(self._accepted_at, entry.accepted_at)
+        """Take over what is under way, in whatever state it was left, and whoever took it; page by page."""
+        gone: set[UUID] = set()
+        for look in (self._store.durable_under_way, self._store.forgets_under_way):
+            page = await look(None, _AT_ONCE_MAX)
+            while page:
+                await self._adopt(page)
+                gone.update(row["id"] for row in page if not row["registered"])
+                page = await look(page[-1], _AT_ONCE_MAX) if len(page) == _AT_ONCE_MAX else []
         self._look_at_ms = clock.now_ms() + _LOOK_MS
-        gone = [row["id"] for row in forgets if not row["registered"]]
         # Whoever removed a locker ended its commands, and they are to end in this hub's memory as well.
-        gone += [one for one, locker in self._lanes.commands() if locker not in self._fleet.lockers]
-        if gone:
-            try:
-                self._take_all(gone, await self._store.expire(gone, REMOVED_WHY))
-            except StoreUnavailable as error:
-                # It is looked at again every ten seconds; a hub starts on a database that is read-only for now.
-                _log.warning("Commands of lockers that are gone cannot be ended", extra={"error": str(error)})
+        for locker in self._lanes.lockers().difference(self._fleet.lockers):
+            gone.update(self._lanes.of_locker(locker))
+        left = iter(gone)
+        try:
+            while some := list(islice(left, _AT_ONCE_MAX)):
+                self._take_all(some, await self._store.expire(some, REMOVED_WHY))
+        except StoreUnavailable as error:
+            # It is looked at again every ten seconds; a hub starts on a database that is read-only for now.
+            _log.warning("Commands of lockers that are gone cannot be ended", extra={"error": str(error)})
+
+    async def _adopt(self, page: Sequence[dict[str, Any]]) -> None:
+        """Take those of a page that are not known yet into their lanes."""
+        unknown = [row["id"] for row in page if self._lanes.find(row["id"]) is None]
+        self._accepted_at = max(self._accepted_at, *(row["accepted_at"] for row in page))
+        if not unknown:
+            return
+        ended: set[UUID] = set()
+        self._ended_meanwhile = ended
+        try:
+            rows = await self._store.by_ids(unknown)
+        finally:
+            self._ended_meanwhile = None
+        for row in rows:
+            # What is being stored, or is about to be deleted, is not there yet for anybody.
+            if row["id"] not in self._storing and row["id"] not in self._doubtful and row["id"] not in ended:
+                entry = _entry(row)
+                if not entry.settled:
+                    self._lanes.add(entry)
+
+    def _note_end(self, command: UUID) -> None:
+        if self._ended_meanwhile is not None:
+            self._ended_meanwhile.add(command)
 
     async def run(self) -> None:
         """Deliver, expire, cancel and settle, until cancelled."""
@@ -242,7 +273,7 @@ class Durable:
         except StoreUnavailable as error:
             # It may be committed all the same, if the answer to COMMIT was lost.
             self._doubtful[entry.id] = entry.accepted_at
-            return _away(error)
+            return away(error)
         if not new:
             there = _entry(row)
             if there.order != entry.order:
@@ -267,12 +298,19 @@ class Durable:
         return None
 
     async def _round(self) -> None:
+        """Write what was said, and go once round all lanes; the event loop turns after every few."""
         await self._forget_doubtful()
-        await self._write_words()
-        if self._draining:
-            return
-        now_ms = clock.now_ms()
-        steps = self._lanes.steps(self._session, clock.wall(), now_ms, _STEPS_A_ROUND_MAX)
+        for _ in range(math.ceil(self._lanes.count / _AT_ONCE_MAX)):
+            await self._write_words()
+            if self._draining:
+                return
+            await self._visit()
+            await asyncio.sleep(0)
+
+    async def _visit(self) -> None:
+        steps = self._lanes.steps(
+            self._session, clock.wall(), clock.now_ms(), steps_max=_AT_ONCE_MAX, lanes_max=_AT_ONCE_MAX
+        )
         by_act: dict[Act, list[UUID]] = {act: [] for act in Act}
         for step in steps:
             by_act[step.act].append(step.entry.id)
@@ -285,20 +323,22 @@ class Durable:
         for step in steps:
             if step.act in {Act.DELIVER, Act.CANCEL}:
                 self._send(step)
-        if len(steps) == _STEPS_A_ROUND_MAX:
+        if len(steps) == _AT_ONCE_MAX:
             self._wake.set()
 
     async def _forget_doubtful(self) -> None:
         if not self._doubtful:
             return
         async with self._doubt:
-            doubtful = dict(self._doubtful)
+            doubtful = dict(islice(self._doubtful.items(), _AT_ONCE_MAX))
             await self._store.take_back(doubtful)
             for command in doubtful:
                 del self._doubtful[command]
+            if self._doubtful:
+                self._wake.set()
 
     async def _write_words(self) -> None:
-        words = list(self._words.values())
+        words = list(islice(self._words.values(), _AT_ONCE_MAX))
         if not words:
             return
         asked = [word.id for word in words]
@@ -311,6 +351,8 @@ class Durable:
             if self._words.get(word.id) is word:
                 del self._words[word.id]
         self._take_all(asked, rows)
+        if self._words:
+            self._wake.set()
 
     async def _settle_alone(self, word: Settlement) -> list[dict[str, Any]]:
         try:
@@ -384,6 +426,7 @@ class Durable:
         entry.stages_ms |= row["stages_ms"]
         entry.outcome = None if row["outcome"] is None else Outcome(row["outcome"])
         if entry.settled:
+            self._note_end(entry.id)
             self._lanes.remove(entry.id)
             self._words.pop(entry.id, None)
             self._wake.set()
@@ -391,24 +434,5 @@ class Durable:
             self._news.changed(entry, state=True)
 
 
-def already_settled(entry: Entry) -> Refused:
-    """Refuse to cancel what has ended; `too_late` where the locker had begun before the wish reached it."""
-    state = entry.state.value
-    if entry.cancel_requested and entry.state in {State.SUCCEEDED, State.FAILED, State.UNKNOWN}:
-        return Refused(Refusal.TOO_LATE, f"The locker had begun before it could be cancelled; it is {state}.")
-    return Refused(Refusal.ALREADY_SETTLED, f"The command has ended: it is {state}.")
-
-
-_ORDERED_BY_LAW: Final = Refused(
-    Refusal.NOT_CANCELLABLE, "Somebody has a right to be forgotten; this ends when their data is gone."
-)
-
-
 def _entry(row: dict[str, Any]) -> Entry:
     return entry_of_row(row, now=clock.wall(), now_ms=clock.now_ms())
-
-
-def _away(error: StoreUnavailable) -> Refused:
-    return Refused(
-        Refusal.DATABASE_UNAVAILABLE, f"Nothing was kept or sent, for the database does not answer: {error}.", 2.0
-    )

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from hub.core.commands import Entry, Refusal
+from hub.core.commands import Entry, Refusal, State
+from hub.errors import StoreUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +38,21 @@ KEY_REUSED = Refused(
     "This Idempotency-Key came with another body before; a new command needs a new key.",
 )
 DRAINING = Refused(Refusal.DRAINING, "This hub is stopping; ask again in a moment.", 5.0)
+ORDERED_BY_LAW = Refused(
+    Refusal.NOT_CANCELLABLE, "Somebody has a right to be forgotten; this ends when their data is gone."
+)
+
+
+def already_settled(entry: Entry) -> Refused:
+    """Refuse to cancel what has ended; `too_late` where the locker had begun before the wish reached it."""
+    state = entry.state.value
+    if entry.cancel_requested and entry.state in {State.SUCCEEDED, State.FAILED, State.UNKNOWN}:
+        return Refused(Refusal.TOO_LATE, f"The locker had begun before it could be cancelled; it is {state}.")
+    return Refused(Refusal.ALREADY_SETTLED, f"The command has ended: it is {state}.")
+
+
+def away(error: StoreUnavailable) -> Refused:
+    """Refuse because the database is away."""
+    return Refused(
+        Refusal.DATABASE_UNAVAILABLE, f"Nothing was kept or sent, for the database does not answer: {error}.", 2.0
+    )

@@ -6,9 +6,10 @@ sent, is not sent again: the locker is asked to cancel it, and only its word end
 """
 
 from bisect import insort
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -40,8 +41,9 @@ class Step:
     entry: Entry
 
 
-_Lane = tuple[str, bool]
+_Key = tuple[str, bool]
 """A locker, and whether it is the lane of its `forget`s, which may wait for long and hold up nothing else."""
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -52,6 +54,27 @@ class _Place:
     session: Hashable = None
     """Where the locker was when it was last tried: in another session it is tried at once."""
     asked_to_cancel: bool = False
+
+
+@dataclass(slots=True)
+class _Lane:
+    places: list[_Place] = field(default_factory=list)
+    expires_first: datetime = _NEVER
+    """No command here expires before: until then none of them is looked at for it."""
+
+    def add(self, place: _Place) -> None:
+        insort(self.places, place, key=_turn)
+        self.expires_first = min(self.expires_first, place.entry.expires_at or _NEVER)
+
+    def over(self, now: datetime) -> list[_Place]:
+        """Return the commands whose time is over."""
+        if now < self.expires_first:
+            return []
+        over = [place for place in self.places if _over(place, now)]
+        if not over:
+            # The one that was to be the first has left.
+            self.expires_first = min(place.entry.expires_at or _NEVER for place in self.places)
+        return over
 
 
 class Lanes:
@@ -70,7 +93,8 @@ class Lanes:
         self._pause_ms_min = pause_ms_min
         self._pause_ms_max = pause_ms_max
         self._places: dict[UUID, _Place] = {}
-        self._lanes: dict[_Lane, list[_Place]] = {}
+        self._lanes: OrderedDict[_Key, _Lane] = OrderedDict()
+        """The one whose turn to be visited is next comes first."""
         self._forgets = 0
 
     def __len__(self) -> int:
@@ -82,16 +106,27 @@ class Lanes:
         place = self._places.get(command)
         return None if place is None else place.entry
 
-    def commands(self) -> list[tuple[UUID, str]]:
-        """Return all commands that have no end yet, each with its locker."""
-        return [(one, place.entry.order.locker) for one, place in self._places.items()]
+    @property
+    def count(self) -> int:
+        """How many lanes there are."""
+        return len(self._lanes)
+
+    def lockers(self) -> set[str]:
+        """Return the lockers that have commands without an end."""
+        return {locker for locker, _ in self._lanes}
+
+    def of_locker(self, locker: str) -> list[UUID]:
+        """Return a locker's commands that have no end yet."""
+        lanes = (self._lanes.get((locker, forgets)) for forgets in (False, True))
+        return [place.entry.id for lane in lanes if lane is not None for place in lane.places]
 
     def room(self, locker: str, *, reserved: int = 0, reserved_all: int = 0) -> Refusal | None:
         """Say whether one more is taken; `reserved` of this locker, and of all, are about to be added.
 
         A `forget` neither needs room nor takes any: how many of a locker are here is up to whoever adds them.
         """
-        if len(self._lanes.get((locker, False), ())) + reserved >= self._per_locker_max:
+        lane = self._lanes.get((locker, False))
+        if (0 if lane is None else len(lane.places)) + reserved >= self._per_locker_max:
             return Refusal.LOCKER_QUEUE_FULL
         return Refusal.HUB_BUSY if len(self._places) - self._forgets + reserved_all >= self._fleet_max else None
 
@@ -101,7 +136,10 @@ class Lanes:
         if known is not None:
             return known
         place = self._places[entry.id] = _Place(entry)
-        insort(self._lanes.setdefault(_lane_of(entry), []), place, key=_turn)
+        key = _lane_of(entry)
+        if key not in self._lanes:
+            self._lanes[key] = _Lane()
+        self._lanes[key].add(place)
         self._forgets += is_forget(entry)
         return entry
 
@@ -111,8 +149,8 @@ class Lanes:
         if place is None:
             return
         key = _lane_of(place.entry)
-        self._lanes[key].remove(place)
-        if not self._lanes[key]:
+        self._lanes[key].places.remove(place)
+        if not self._lanes[key].places:
             del self._lanes[key]
         self._forgets -= is_forget(place.entry)
 
@@ -129,40 +167,59 @@ class Lanes:
         return word
 
     def steps(
-        self, session: Callable[[str], Hashable | None], now: datetime, now_ms: float, limit: int
+        self,
+        session: Callable[[str], Hashable | None],
+        now: datetime,
+        now_ms: float,
+        *,
+        steps_max: int,
+        lanes_max: int,
     ) -> list[Step]:
-        """Return what is to be done now, `limit` things at the most.
+        """Visit the next lanes in turn, and return what is to be done there now.
+
+        `ceil(count / lanes_max)` calls visit every lane that is there at the first of them, unless one of these
+        returns `steps_max` steps: then there may be more, and the next call goes on where this one stopped.
 
         Args:
             session: where a locker is (its session and boot), or None while it is not there.
             now: the wall clock, for what expires.
             now_ms: the monotonic clock, for pauses.
-            limit: what is beyond it is due at the next call.
+            steps_max: how many steps are returned at the most.
+            lanes_max: how many lanes are visited at the most.
         """
         steps: list[Step] = []
-        for (locker, forgets), lane in self._lanes.items():
-            if len(steps) >= limit:
+        for _ in range(min(lanes_max, len(self._lanes))):
+            key = next(iter(self._lanes))
+            steps += self._visit(key, session, now, now_ms)
+            if len(steps) > steps_max:
+                # This lane has more to do, and stays the next one.
+                return steps[:steps_max]
+            self._lanes.move_to_end(key)
+            if len(steps) == steps_max:
                 break
-            # To have begun to forget, and not to be heard of again, is no doubt worth keeping a name for.
-            steps += [
-                Step(Act.EXPIRE, one.entry)
-                for one in lane
-                if (forgets or one.entry.state is State.QUEUED) and _over(one, now)
-            ]
-            # A lane has more than one command under way only if they were accepted in the same moment.
-            head = next((one for one in lane if one.entry.state is not State.QUEUED), lane[0])
-            if forgets and _over(head, now):
-                continue
-            if head.entry.state is not State.QUEUED and _over(head, now) and head.entry.detail != OVERDUE:
-                steps.append(Step(Act.OVERDUE, head.entry))
-            act = _act(head, now)
-            here = session(locker)
-            if act is None or here is None or (here == head.session and now_ms < head.due_ms):
-                continue
-            if act is Act.CANCEL and not head.asked_to_cancel:
-                head.asked_to_cancel, head.tries = True, 0
-            steps.append(Step(act, head.entry))
-        return steps[:limit]
+        return steps
+
+    def _visit(
+        self, key: _Key, session: Callable[[str], Hashable | None], now: datetime, now_ms: float
+    ) -> list[Step]:
+        (locker, forgets), lane = key, self._lanes[key]
+        over, here = lane.over(now), session(locker)
+        if here is None and not over:
+            return []
+        # To have begun to forget, and not to be heard of again, is no doubt worth keeping a name for.
+        steps = [Step(Act.EXPIRE, one.entry) for one in over if forgets or one.entry.state is State.QUEUED]
+        # A lane has more than one command under way only if they were accepted in the same moment.
+        head = next((one for one in lane.places if one.entry.state is not State.QUEUED), lane.places[0])
+        if forgets and _over(head, now):
+            return steps
+        if head.entry.state is not State.QUEUED and _over(head, now) and head.entry.detail != OVERDUE:
+            steps.append(Step(Act.OVERDUE, head.entry))
+        act = _act(head, now)
+        if act is None or here is None or (here == head.session and now_ms < head.due_ms):
+            return steps
+        if act is Act.CANCEL and not head.asked_to_cancel:
+            head.asked_to_cancel, head.tries = True, 0
+        return [*steps, Step(act, head.entry)]
 
     def tried(self, command: UUID, session: Hashable, now_ms: float, jitter: float) -> None:
         """Note that a command, or its cancellation, went out: due again after a pause, times `jitter` (0 to 1)."""
@@ -186,7 +243,7 @@ def is_forget(entry: Entry) -> bool:
     return entry.order.kind == CommandKind.FORGET
 
 
-def _lane_of(entry: Entry) -> _Lane:
+def _lane_of(entry: Entry) -> _Key:
     return entry.order.locker, is_forget(entry)
 
 

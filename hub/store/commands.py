@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -21,6 +21,9 @@ _EVENTS_BEFORE: Final = timedelta(days=1)
 ROW_BYTES: Final = 2048
 FORGETS_PER_LOCKER_MAX: Final = 10
 """How many `forget`s of one locker a hub has in hand. Any number waits in the table, for as long as it takes."""
+
+_BEFORE_ALL: Final[DictRow] = {"locker": "", "accepted_at": datetime.min.replace(tzinfo=UTC), "id": UUID(int=0)}
+"""The cursor of a first page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +161,36 @@ class CommandStore:
             seen = await conn.execute(statement("commands_outcome_from_ledger"), span)
             return settled.rowcount + seen.rowcount
 
-    async def durable_under_way(self) -> list[DictRow]:
-        """Return all durable commands that are not settled, oldest first."""
-        return await self._store.fetch("commands_durable_under_way")
+    async def durable_under_way(self, after: DictRow | None, limit: int) -> list[DictRow]:
+        """Return a page of the durable commands that are not settled, oldest first, without the `forget`s.
 
-    async def forgets_under_way(self) -> list[DictRow]:
-        """Return the oldest `forget`s of each locker, `FORGETS_PER_LOCKER_MAX` of one: the others' turn comes.
-
-        `registered` says whether the locker is in the registry.
+        Rows are (id, accepted_at, registered); `after` is the last one of the page before. What is stored or
+        settled between two pages may be missing or there; all others come once.
         """
-        return await self._store.fetch("forgets_under_way", {"per_locker": FORGETS_PER_LOCKER_MAX})
+        after = after or _BEFORE_ALL
+        given = {"after_at": after["accepted_at"], "after_id": after["id"], "limit": limit}
+        return await self._store.fetch("commands_durable_under_way", given)
+
+    async def forgets_under_way(self, after: DictRow | None, limit: int) -> list[DictRow]:
+        """Return a page of each locker's oldest `forget`s, `FORGETS_PER_LOCKER_MAX` of one: the others' turn comes.
+
+        Rows and pages are as of `durable_under_way`, by locker; `registered`: whether it is in the registry.
+        """
+        after = after or _BEFORE_ALL
+        return await self._store.fetch(
+            "forgets_under_way",
+            {
+                "per_locker": FORGETS_PER_LOCKER_MAX,
+                "after_locker": after["locker"],
+                "after_at": after["accepted_at"],
+                "after_id": after["id"],
+                "limit": limit,
+            },
+        )
+
+    async def by_ids(self, ids: Sequence[UUID]) -> list[DictRow]:
+        """Return those of these commands that are stored, as they stand now."""
+        return await self._store.fetch("commands_by_id", {"ids": list(ids)})
 
     async def add_durable(self, entry: Entry) -> tuple[bool, DictRow]:
         """Store a durable command as queued. Returns whether it is new, and the row that is there now."""

@@ -1,6 +1,7 @@
 """What each named statement about commands does to the tables; see tests/pair/tables.py."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -77,8 +78,15 @@ def commands_instant_newest(tables: Tables, given: Row) -> Result:
 
 
 @a_read
-def commands_durable_under_way(tables: Tables, _: Row) -> Result:
-    return Result([dict(row) for row in _durable(tables) if row["kind"] != "forget"])
+def commands_durable_under_way(tables: Tables, given: Row) -> Result:
+    after = given["after_at"], given["after_id"]
+    found = [row for row in _durable(tables) if row["kind"] != "forget" and (row["accepted_at"], row["id"]) > after]
+    return Result(
+        [
+            {"id": row["id"], "accepted_at": row["accepted_at"], "registered": True}
+            for row in found[: given["limit"]]
+        ]
+    )
 
 
 @a_read
@@ -90,8 +98,15 @@ def forgets_under_way(tables: Tables, given: Row) -> Result:
     for row in found:
         turn = turns[row["locker"]] = turns.get(row["locker"], 0) + 1
         if turn <= given["per_locker"]:
-            result.rows.append(row | {"registered": row["locker"] in registered})
-    return result
+            taken = {name: row[name] for name in ("id", "locker", "accepted_at")}
+            result.rows.append(taken | {"registered": row["locker"] in registered})
+    after = given["after_locker"], given["after_at"], given["after_id"]
+    result.rows.sort(key=_forget_key)
+    return Result([row for row in result.rows if _forget_key(row) > after][: given["limit"]])
+
+
+def _forget_key(row: Row) -> tuple[str, datetime, UUID]:
+    return row["locker"], row["accepted_at"], row["id"]
 
 
 @a_write

@@ -158,7 +158,7 @@ async def test_only_who_wrote_a_row_in_doubt_deletes_it(store: CommandStore) -> 
     assert not (await store.add_durable(later))[0]
     await store.add_durable(other)
     await store.take_back({mine.id: later.accepted_at, other.id: other.accepted_at})
-    assert {row["id"] for row in await store.durable_under_way()} == {mine.id, other.id}
+    assert {row["id"] for row in await store.durable_under_way(None, 9)} == {mine.id, other.id}
     alone = durable(3)
     await store.add_durable(alone)
     await store.take_back({alone.id: alone.accepted_at})
@@ -172,14 +172,14 @@ async def test_durable_steps(store: CommandStore) -> None:
     assert (new, row["args"]) == (False, {"n": 1})
     await store.add_durable(two)
     ids = [one.id, two.id]
-    assert [row["id"] for row in await store.durable_under_way()] == ids
+    assert [row["id"] for row in await store.durable_under_way(None, 9)] == ids
     (sent,) = await store.deliver([one.id])
     assert (sent["state"], sent["attempts"]) == ("sent", 1)
     # What was sent does not expire, is not forgotten, and is not cancelled by a wish.
     states = {row["id"]: (row["state"], row["detail"]) for row in await store.expire(ids, "over")}
     assert states == {one.id: ("sent", None), two.id: ("expired", "over")}
     await store.take_back({one.id: one.accepted_at, two.id: two.accepted_at})
-    assert [row["id"] for row in await store.durable_under_way()] == [one.id]
+    assert [row["id"] for row in await store.durable_under_way(None, 9)] == [one.id]
     wished = await store.cancel(one.id)
     assert wished is not None
     assert (wished["state"], wished["cancel_requested"]) == ("sent", True)
@@ -197,7 +197,7 @@ async def test_durable_steps(store: CommandStore) -> None:
     assert (row["state"], row["detail"]) == ("succeeded", None)
     assert row["stages_ms"] == {"accepted": 1.0, "replied": 2.0}
     assert await store.cancel(UUID(int=9)) is None
-    assert await store.durable_under_way() == []
+    assert await store.durable_under_way(None, 9) == []
 
 
 def finished(dsn: str, entry: Entry, state: str, reason: str | None = None, seq: int = 1) -> None:

@@ -63,24 +63,27 @@ ORDER BY accepted_at DESC, id DESC
 LIMIT %(limit)s
 
 -- commands_durable_under_way --
-SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, ordered_by AS by, reason, args, accepted_at, deadline_ms,
-       expires_at, state, detail, outcome, late, cancel_requested, attempts, stages_ms
+-- Oldest first; the cursor is the last row's (accepted_at, id). Most are known already: `commands_by_id` has the rest.
+SELECT id, accepted_at, true AS registered
 FROM command
 WHERE class = 'durable' AND kind <> 'forget' AND state IN ('queued', 'sent', 'accepted', 'timed_out')
+  AND (accepted_at, id) > (%(after_at)s, %(after_id)s::uuid)
 ORDER BY accepted_at, id
+LIMIT %(limit)s
 
 -- forgets_under_way --
-SELECT id, class, locker, kind, door, actor, by, reason, args, accepted_at, deadline_ms, expires_at, state, detail,
-       outcome, late, cancel_requested, attempts, stages_ms,
-       EXISTS (SELECT FROM locker l WHERE l.id = waiting.locker) AS registered
+-- By locker; the cursor is the last row's (locker, accepted_at, id). A locker's turns are counted from its first row.
+SELECT id, locker, accepted_at, EXISTS (SELECT FROM locker l WHERE l.id = waiting.locker) AS registered
 FROM (
-    SELECT id, class, locker_id AS locker, kind, door, actor_id AS actor, ordered_by AS by, reason, args, accepted_at, deadline_ms,
-           expires_at, state, detail, outcome, late, cancel_requested, attempts, stages_ms,
+    SELECT id, locker_id AS locker, accepted_at,
            row_number() OVER (PARTITION BY locker_id ORDER BY accepted_at, id) AS turn
-    FROM command WHERE kind = 'forget' AND class = 'durable' AND state IN ('queued', 'sent', 'accepted', 'timed_out')
+    FROM command
+    WHERE kind = 'forget' AND class = 'durable' AND state IN ('queued', 'sent', 'accepted', 'timed_out')
+      AND locker_id >= %(after_locker)s
 ) waiting
-WHERE turn <= %(per_locker)s
-ORDER BY accepted_at, id
+WHERE turn <= %(per_locker)s AND (locker, accepted_at, id) > (%(after_locker)s, %(after_at)s, %(after_id)s::uuid)
+ORDER BY locker, accepted_at, id
+LIMIT %(limit)s
 
 -- forgets_add --
 -- One that was sent may have met events that were not confirmed then; one that was not will meet them all.

@@ -4,12 +4,13 @@ The model's lockers have a journal: an id acts at most once, and what was cancel
 the shell: it writes before it sends, and applies a locker's word when it is "written".
 """
 
+import math
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -100,13 +101,45 @@ class LanesMachine(RuleBasedStateMachine):
             one.session = None
             one.inbox.clear()
 
-    @rule(limit=st.sampled_from([1, 2, 100]))
-    def hub_goes_round(self, limit: int) -> None:
+    @rule(steps_max=st.sampled_from([1, 2, 100]), lanes_max=st.sampled_from([1, 2, 100]))
+    def hub_visits_lanes(self, steps_max: int, lanes_max: int) -> None:
         now = AT + timedelta(seconds=self.now_s)
-        steps = self.lanes.steps(lambda name: self.lockers[name].session, now, self.now_s * 1000, limit)
-        assert len(steps) <= limit
-        for step in steps:
+        for step in self.visit(now, steps_max=steps_max, lanes_max=lanes_max):
             self.do(step, now)
+
+    def visit(self, now: datetime, *, steps_max: int, lanes_max: int) -> list[Step]:
+        visited: list[str] = []
+
+        def session(name: str) -> int | None:
+            visited.append(name)
+            return self.lockers[name].session
+
+        steps = self.lanes.steps(session, now, self.now_s * 1000, steps_max=steps_max, lanes_max=lanes_max)
+        assert len(steps) <= steps_max
+        assert len(visited) == len(set(visited)) <= lanes_max
+        return steps
+
+    @rule(lanes_max=st.sampled_from([1, 2, 100]))
+    def one_round_leaves_nothing_out(self, lanes_max: int) -> None:
+        now = AT + timedelta(seconds=self.now_s)
+        for name in LOCKERS:
+            # Whoever came anew is not waited for: what is due is known without the pauses.
+            self.locker_comes_or_goes(name, there=self.lockers[name].session is not None)
+        due = set()
+        for name in LOCKERS:
+            lane = [row for row in self.under_way() if row.order.locker == name]
+            over = [row for row in lane if row.expires_at is not None and row.expires_at <= now]
+            due |= {(Act.EXPIRE, row.id) for row in over if row.state is State.QUEUED}
+            for head in [row for row in lane if row.state is not State.QUEUED][:1] or lane[:1]:
+                sent = head.state is not State.QUEUED
+                if sent and head in over and head.detail != OVERDUE:
+                    due.add((Act.OVERDUE, head.id))
+                ended = head in over or head.cancel_requested
+                if self.lockers[name].session is not None and (sent or not ended):
+                    due.add((Act.CANCEL if ended else Act.DELIVER, head.id))
+        calls = math.ceil(self.lanes.count / lanes_max)
+        found = [step for _ in range(calls) for step in self.visit(now, steps_max=100, lanes_max=lanes_max)]
+        assert sorted((step.act, step.entry.id) for step in found) == sorted(due)
 
     def do(self, step: Step, now: datetime) -> None:
         entry, locker = step.entry, self.lockers[step.entry.order.locker]
@@ -212,8 +245,14 @@ TestLanes = LanesMachine.TestCase
 
 
 def acts(lanes: Lanes, at_s: float, session: int | None = 1) -> list[tuple[Act, int]]:
-    steps = lanes.steps(lambda _: session, AT + timedelta(seconds=at_s), at_s * 1000, 100)
-    return [(step.act, step.entry.id.int) for step in steps]
+    return [(step.act, step.entry.id.int) for step in steps_at(lanes, at_s, session)]
+
+
+def steps_at(
+    lanes: Lanes, at_s: float, session: int | None = 1, *, steps_max: int = 100, lanes_max: int = 100
+) -> list[Step]:
+    at = AT + timedelta(seconds=at_s)
+    return lanes.steps(lambda _: session, at, at_s * 1000, steps_max=steps_max, lanes_max=lanes_max)
 
 
 def deliver(lanes: Lanes, entry: Entry, at_s: float, session: int = 1) -> None:
@@ -322,14 +361,14 @@ def test_orders_to_forget_take_no_room_and_hold_up_nothing() -> None:
     forgets = [lanes.add(forgetting(number)) for number in range(1, 20)]
     configure = lanes.add(durable(20, after_s=20))
     assert lanes.room("berlin-01") is None
-    steps = lanes.steps(lambda _: 1, AT, 0.0, 100)
+    steps = steps_at(lanes, 0.0)
     assert steps == [Step(Act.DELIVER, forgets[0]), Step(Act.DELIVER, configure)]
     # Each lane goes on by itself, in its order.
     lanes.remove(forgets[0].id)
     for number in (21, 22):
         lanes.add(durable(number, after_s=number))
     assert lanes.room("berlin-01") is Refusal.LOCKER_QUEUE_FULL
-    assert Step(Act.DELIVER, forgets[1]) in lanes.steps(lambda _: 1, AT, 0.0, 100)
+    assert Step(Act.DELIVER, forgets[1]) in steps_at(lanes, 0.0)
     for entry in forgets[1:]:
         lanes.remove(entry.id)
     assert len(lanes) == 3
@@ -344,4 +383,67 @@ def test_an_order_to_forget_whose_time_is_over_ends_whatever_became_of_it(state:
     lanes = new_lanes()
     entry = lanes.add(forgetting(1))
     entry.state = state
-    assert lanes.steps(lambda _: 1, AT + timedelta(seconds=102), 0.0, 100) == [Step(Act.EXPIRE, entry)]
+    assert steps_at(lanes, 102.0) == [Step(Act.EXPIRE, entry)]
+
+
+def test_a_lane_with_more_to_do_than_one_call_may_goes_on_before_the_others() -> None:
+    lanes = new_lanes()
+    waiting = {lanes.add(durable(number, after_s=number, expires_s=10)).id for number in range(1, 6)}
+    lanes.add(durable(9, "paris-02"))
+    while waiting:
+        steps = steps_at(lanes, 20.0, None, steps_max=2)
+        assert [step.act for step in steps] == [Act.EXPIRE] * min(2, len(waiting))
+        for step in steps:
+            waiting.remove(step.entry.id)
+            lanes.remove(step.entry.id)
+    assert steps_at(lanes, 20.0, steps_max=2) == [Step(Act.DELIVER, durable(9, "paris-02"))]
+
+
+def test_the_next_to_expire_is_found_when_the_one_before_it_has_left() -> None:
+    lanes = new_lanes()
+    for number, expires_s in ((1, 10), (2, 30), (3, 20)):
+        lanes.add(durable(number, expires_s=expires_s))
+    lanes.remove(UUID(int=1))
+    found = {at_s: acts(lanes, at_s, None) for at_s in (15.0, 19.9, 20.0, 29.9, 30.0)}
+    third = (Act.EXPIRE, 3)
+    assert found == {15.0: [], 19.9: [], 20.0: [third], 29.9: [third], 30.0: [(Act.EXPIRE, 2), third]}
+    # One that comes later may end sooner.
+    lanes.add(durable(4, expires_s=5))
+    assert acts(lanes, 6.0, None) == [(Act.EXPIRE, 4)]
+
+
+@given(
+    there=st.sets(st.integers(0, 40), min_size=1),
+    changes=st.lists(st.tuples(st.booleans(), st.integers(0, 60)), max_size=40),
+    lanes_max=st.integers(1, 9),
+)
+def test_every_lane_has_its_turn_whatever_comes_and_goes_meanwhile(
+    there: set[int], changes: list[tuple[bool, int]], lanes_max: int
+) -> None:
+    lanes = Lanes(per_locker_max=1, fleet_max=100, pause_ms_min=1.0, pause_ms_max=1.0)
+    for number in there:
+        lanes.add(durable(number, f"l-{number}"))
+    left = {f"l-{number}" for number in there}
+    for _ in range(math.ceil(len(there) / lanes_max)):
+        visited: list[str] = []
+        lanes.steps(visited.append, AT, 0.0, steps_max=100, lanes_max=lanes_max)
+        assert len(visited) == min(lanes_max, lanes.count)
+        left -= set(visited)
+        for added, number in changes[:5]:
+            if added:
+                lanes.add(durable(number, f"l-{number}"))
+            else:
+                lanes.remove(UUID(int=number))
+                left.discard(f"l-{number}")
+        del changes[:5]
+    assert not left
+
+
+def test_what_there_is_by_locker() -> None:
+    lanes = new_lanes()
+    entries = [durable(1), forgetting(2), durable(3, "paris-02")]
+    for entry in entries:
+        lanes.add(entry)
+    assert (lanes.count, lanes.lockers()) == (3, {"berlin-01", "paris-02"})
+    assert lanes.of_locker("berlin-01") == [UUID(int=1), UUID(int=2)]
+    assert lanes.of_locker("rome-03") == []
