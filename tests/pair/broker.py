@@ -60,6 +60,8 @@ class Broker:
     will_delay_s: float = 0.0
     retain_next: int = 0
     """So many of the next commands reach their locker as if they had been retained."""
+    keep_back: dict[str, Callable[[bytes], bool]] = field(default_factory=dict)
+    """By topic: called with each command, until it says that it keeps this one. That one is not delivered."""
     on_command: Callable[[bytes, bool], None] = lambda _, __: None
     """Called with each command on its way, and whether it goes as a retained message."""
     connections: dict[str, Connection] = field(default_factory=dict)
@@ -157,6 +159,7 @@ class Broker:
     def heal(self) -> None:
         """End every partition and outage, and whatever an intruder does."""
         self.retain_next = 0
+        self.keep_back.clear()
         self._away_until.clear()
         self._down_until_ns = 0
 
@@ -196,6 +199,11 @@ class Broker:
             self.retained[topic] = payload
         kept = False
         if topic.endswith(Channel.COMMANDS.value):
+            keeps = self.keep_back.get(topic)
+            if keeps is not None and keeps(payload):
+                del self.keep_back[topic]
+                self.world.note("intruder", "keeps back", topic)
+                return
             kept = self.retain_next > 0
             self.on_command(payload, kept)
             if kept:

@@ -27,6 +27,7 @@ from tests.pair.world import Machine, World
 _AGAIN_S: Final = 1.0
 """How soon a process that ended by itself is started again."""
 _UPTIME_MS: Final = (1_000, 400_000_000)
+_REBOOTED_MS: Final = (2_000, 60_000)
 
 
 class Host(ABC):
@@ -57,14 +58,17 @@ class Host(ABC):
         self.processes.append(self.process)
         self.process.start(self._main, self._ended)
 
-    def kill(self, down_s: float, *, power: bool = False) -> None:
-        """End the process; with the power, the machine too. It is started again after a while."""
+    def kill(self, down_s: float, *, power: bool = False, uptime_ms: int | None = None) -> None:
+        """End the process; with the power, the machine too. It is started again after a while.
+
+        `uptime_ms` is what the new boot's clock reads now (None: any).
+        """
         if self.up:
             assert self.process is not None
             self.world.note(self.name, "power cut" if power else "killed")
             self.process.kill()
         if power:
-            self._power_cut()
+            self._power_cut(self.world.random.randint(*_REBOOTED_MS) if uptime_ms is None else uptime_ms)
         self.world.after(down_s, self.start)
 
     def freeze(self, seconds: float) -> None:
@@ -87,8 +91,8 @@ class Host(ABC):
             self.world.note(self.name, "thawed")
             process.thaw()
 
-    def _power_cut(self) -> None:
-        self.machine = self._booted(self.world.random.randint(2_000, 60_000))
+    def _power_cut(self, uptime_ms: int) -> None:
+        self.machine = self._booted(uptime_ms)
 
     def _booted(self, uptime_ms: int) -> Machine:
         return Machine(
@@ -177,9 +181,9 @@ class LockerHost(Host):
         composition.drives[name] = drive
         truth.watch(drive, locker)
 
-    def kill(self, down_s: float, *, power: bool = False) -> None:
+    def kill(self, down_s: float, *, power: bool = False, uptime_ms: int | None = None) -> None:
         self._truth.crashes_ns[self.locker].append(self.world.now_ns)
-        super().kill(down_s, power=power)
+        super().kill(down_s, power=power, uptime_ms=uptime_ms)
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         # It waits for what it has in hand, but not for ever: what a lock board is slow to answer is unknown then.
@@ -191,10 +195,10 @@ class LockerHost(Host):
         self._wall_error_ms += ms
         self.machine.wall_error_ms = self._wall_error_ms
 
-    def _power_cut(self) -> None:
+    def _power_cut(self, uptime_ms: int) -> None:
         if not self.drive.synced:
             self.drive.power_cut()
-        super()._power_cut()
+        super()._power_cut(uptime_ms)
 
     def _process(self) -> Process:
         process = Process(self.world, self.name, self.machine, executor_ms=(0.3, 4.0))

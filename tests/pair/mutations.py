@@ -340,7 +340,7 @@ MUTATIONS: Final = {
     "deadline of the hub": Mutation(_deadline_of_the_hub, (Act.FREEZE_AGENT, Act.PARTITION_AGENT, Act.REPLAY)),
     "deadline not checked": Mutation(_deadline_not_checked, (Act.FREEZE_AGENT, Act.PARTITION_AGENT, Act.NOISE)),
     "deadline not checked before the pulse": Mutation(_deadline_not_checked_before_the_pulse, (Act.FREEZE_AGENT,)),
-    "boot not checked": Mutation(_boot_not_checked, (Act.POWER_CUT, Act.REPLAY, Act.PARTITION_AGENT)),
+    "boot not checked": Mutation(_boot_not_checked, (Act.KEEP_FOR_NEXT_BOOT,)),
     "signature not checked": Mutation(_signature_not_checked, (Act.FORGE,)),
     "retained accepted": Mutation(_retained_accepted, (Act.RETAIN,)),
     "repeats act again": Mutation(_repeats_act_again, _REPLAYED),

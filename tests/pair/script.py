@@ -61,6 +61,8 @@ class Act(StrEnum):
     REPLAY = "replay"
     RETAIN = "retain"
     REPLAY_RETAINED = "replay_retained"
+    KEEP_FOR_NEXT_BOOT = "keep_for_next_boot"
+    """The next open does not arrive, and is played after a power cut at the same time of the boot clock."""
     FORGE = "forge"
 
 

@@ -10,7 +10,7 @@ from tests.pair.hosts import Host, LockerHost
 from tests.pair.script import ANY_TIME, Act, Step
 from tests.pair.stage import PEOPLE, Stage
 from tests.pair.world import MS, SECOND
-from wire.messages import PROTOCOL, Command, decode_command, encode
+from wire.messages import PROTOCOL, Command, CommandKind, decode_command, encode
 from wire.topics import Channel, topic_of
 
 NAMES: Final = ("berlin-01", "paris-02")
@@ -23,6 +23,12 @@ _EXPIRES_S: Final = 86_400.0
 _WAIT_S: Final = 6.0
 _DURABLE_S: Final = 90
 _SETTLED: Final = frozenset({"rejected", "succeeded", "failed", "unknown", "expired", "cancelled"})
+_FORGED_AHEAD_MS: Final = 5_000
+"""What an agent takes: only the signature is wrong."""
+_STARTED_MS: Final = 2_000
+"""An agent that is started is connected by then."""
+_LEFT_MS: Final = 1_000
+"""How long before its deadline a recorded order is played: only the boot is wrong."""
 
 
 class Steps(Stage):
@@ -210,10 +216,28 @@ class Steps(Stage):
         forged = composition.FORGER.sign(
             Command(
                 v=PROTOCOL, id=self.world.uuid(), locker=locker.locker, kind="open", door=step.door,
-                boot=machine.boot, not_after=machine.boot_ns() // MS + 60_000,
+                boot=machine.boot, not_after=machine.boot_ns() // MS + _FORGED_AHEAD_MS,
             )
         )  # fmt: skip
         self.broker.inject(locker.locker, topic_of(locker.locker, Channel.COMMANDS), encode(forged))
+
+    def _keep_for_next_boot(self, _: Step, locker: LockerHost, seconds: float) -> None:
+        """Keep the next open back, cut the power, and play it when the new boot's clock reads as it did then."""
+        topic = topic_of(locker.locker, Channel.COMMANDS)
+
+        def keep(payload: bytes) -> bool:
+            command = decode_command(payload)
+            if command.kind != CommandKind.OPEN:
+                return False
+            play_ms = command.not_after - _LEFT_MS
+            # The days in which nothing happens until the clock is so far again are left out.
+            booted_ms = max(0, play_ms - _STARTED_MS - int(seconds * 1000))
+            locker.kill(seconds, power=True, uptime_ms=booted_ms)
+            plays_ns = locker.machine.true_ns(play_ms / 1000)
+            self.world.at(plays_ns, lambda: self.broker.inject(locker.locker, topic, payload))
+            return True
+
+        self.broker.keep_back[topic] = keep
 
     def _inject(self, step: Step, *, retained: bool) -> None:
         captured = self.broker.captured
