@@ -161,7 +161,8 @@ def test_a_fleet_on_mosquitto_and_postgresql_loses_nothing(
     with child(["hub", "run", *config], tmp_path, "hub") as hub:
         with child(simulate, tmp_path, "fleet") as fleet:
             wait_until_online(url, 5, fleet, tmp_path / "fleet.err")
-            assert get(f"{url}/readyz") == {"ready": True, "checks": {"database": "ok", "broker": "ok"}}
+            ready = {"ready": True, "checks": {"database": "ok", "broker": "ok", "tasks": "ok"}}
+            assert get(f"{url}/readyz") == ready
             done = lambda: len(get(f"{url}/api/v1/commands?state=succeeded")["items"]) >= 3  # noqa: E731
             wait_for(done, "Three doors were not opened on command", fleet, tmp_path / "fleet.err")
             fleet.send_signal(signal.SIGTERM)

@@ -200,13 +200,13 @@ async def test_a_database_that_goes_away_is_waited_for(dsn: str, monkeypatch: py
         await eventually(lambda: has(fake.stored, 50), "what was stored since")
 
 
-async def test_a_defect_of_the_sink_is_told_and_begun_again(
+async def test_a_table_that_is_gone_is_told_and_waited_for(
     dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("hub.influx.sink._AGAIN_S", 0.05)
     async with fake_influx() as fake, sink(dsn, fake.url):
         rows(dsn, "ALTER TABLE reading RENAME TO elsewhere")
-        await eventually(lambda: _told(caplog, "The InfluxDB sink failed"), "the failure in the log")
+        await eventually(lambda: _told(caplog, "The InfluxDB sink waits for the database"), "the wait in the log")
         rows(dsn, "ALTER TABLE elsewhere RENAME TO reading")
         measure(dsn, 10)
         await eventually(lambda: has(fake.stored, 50), "what was stored since")

@@ -11,7 +11,6 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from hub.app import running
 from hub.config import Mqtt
 from hub.errors import LinkError
 from hub.metrics import Metrics
@@ -226,30 +225,31 @@ async def test_a_hub_is_shown_on_duty_after_its_broker_was_frozen(
                 await within(20, lambda: kept == [True])
 
 
-async def test_a_task_that_dies_ends_the_hub_loudly(
+async def test_a_link_whose_task_dies_is_started_again_and_told(
     broker: MosquittoBroker,
     plain_postgres: Cluster,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    died = asyncio.Event()
+    true_run = Link.run
+    died: set[str] = set()
 
-    async def die(self: Link) -> None:
-        del self
-        died.set()
-        raise ZeroDivisionError("a mistake of ours")
+    async def die_once(self: Link) -> None:
+        if self.name not in died:
+            died.add(self.name)
+            raise ZeroDivisionError("a mistake of ours")
+        await true_run(self)
 
+    monkeypatch.setattr(Link, "run", die_once)
     with fresh_database(plain_postgres) as dsn:
-        async with scene(broker, dsn, tmp_path) as first:
-            config = first.config
-        monkeypatch.setattr(Link, "run", die)
-
-        async def run() -> None:
-            async with running(config):
-                await died.wait()
-                await asyncio.Event().wait()
-
-        with pytest.raises(ZeroDivisionError, match="a mistake of ours"):
-            await run()
-    assert "A task failed" in caplog.text
+        # It waits until all links are up.
+        async with scene(broker, dsn, tmp_path) as one:
+            assert died == {"ingest", "telemetry", "command"}
+            restarts = {
+                name: count
+                for name, count in (await one.metrics()).items()
+                if name.startswith("lockerhub_task_restarts_total") and count
+            }
+    assert sum(restarts.values()) == 3
+    assert caplog.text.count("failed; it is started again") == 3

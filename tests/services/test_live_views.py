@@ -146,7 +146,7 @@ async def test_what_only_the_database_knows_is_shown_too(
         assert told["targets"] == 2
         health, data = await watching(stack, hub, "health")
         assert data["ready"] is True
-        assert data["checks"] == {"database": "ok", "broker": "ok"}
+        assert data["checks"] == {"database": "ok", "broker": "ok", "tasks": "ok"}
         assert {link["name"] for link in data["links"] if link["connected"]} == {"ingest", "telemetry", "command"}
         while not any(task["task"] == "retention" for task in data["upkeep"]):
             data = (await health.until("diff"))["data"]

@@ -4,10 +4,12 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -140,10 +142,12 @@ def test_promtool_accepts_every_query(dashboard: dict[str, Any], tmp_path: Path)
     subprocess.run([program("promtool"), "check", "rules", tmp_path / "rules.yml"], check=True, capture_output=True)
 
 
-@pytest.mark.services
-def test_every_query_has_data_when_prometheus_watches_a_working_hub(
-    dashboard: dict[str, Any], open_dir: Path
-) -> None:
+@pytest.fixture(scope="module")
+def without_data(dashboard: dict[str, Any]) -> Iterator[tuple[dict[str, str], str]]:
+    """Return the queries that have no data a minute after a demo began, if there are any, and what was logged.
+
+    It takes long until every part of a hub has had work, and Prometheus has seen it twice.
+    """
     prometheus = program("prometheus")
     page, port = free_port(), free_port()
     config = load(CONFIG)
@@ -152,23 +156,34 @@ def test_every_query_has_data_when_prometheus_watches_a_working_hub(
     # The demo serves this machine only and needs no token.
     del config["scrape_configs"][0]["authorization"]
     config["scrape_configs"][0]["static_configs"] = [{"targets": [f"127.0.0.1:{page}"]}]
-    (open_dir / "prometheus.yml").write_text(yaml.safe_dump(config))
-    (open_dir / "alerts.yml").write_text(ALERTS.read_text())
-    hub = [str(Path(sys.executable).with_name("hub")), "demo", "--lockers", "10", "--speed", "600"]
-    hub += ["--port", str(page), "--data", str(open_dir / "demo")]
-    watch = [prometheus, f"--config.file={open_dir}/prometheus.yml", f"--storage.tsdb.path={open_dir}/metrics"]
-    watch += [f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"]
-    log = open_dir / "log"
-    with log.open("wb") as said:
-        demo = subprocess.Popen(hub, stdout=said, stderr=said, cwd=open_dir)
-        with ended(demo), ended(subprocess.Popen(watch, stdout=said, stderr=said)):
-            empty = queries(dashboard)
-            deadline = time.monotonic() + DATA_S_MAX
-            while empty and demo.poll() is None and time.monotonic() < deadline:
-                ask(f"http://127.0.0.1:{page}/api/v1/lockers")
-                empty = {title: expr for title, expr in empty.items() if not has_data(port, expr)}
-                time.sleep(0.5)
-            assert empty == {}, log.read_text()[-4000:]
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        # Root's demo runs its PostgreSQL as `nobody`.
+        place.chmod(0o755)
+        (place / "prometheus.yml").write_text(yaml.safe_dump(config))
+        (place / "alerts.yml").write_text(ALERTS.read_text())
+        hub = [str(Path(sys.executable).with_name("hub")), "demo", "--lockers", "10", "--speed", "600"]
+        hub += ["--port", str(page), "--data", str(place / "demo")]
+        watch = [prometheus, f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/metrics"]
+        watch += [f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"]
+        with (place / "log").open("wb") as said:
+            demo = subprocess.Popen(hub, stdout=said, stderr=said, cwd=place)
+            with ended(demo), ended(subprocess.Popen(watch, stdout=said, stderr=said)):
+                empty = queries(dashboard)
+                deadline = time.monotonic() + DATA_S_MAX
+                while empty and demo.poll() is None and time.monotonic() < deadline:
+                    ask(f"http://127.0.0.1:{page}/api/v1/lockers")
+                    empty = {title: expr for title, expr in empty.items() if not has_data(port, expr)}
+                    time.sleep(0.5)
+                yield empty, (place / "log").read_text()
+
+
+@pytest.mark.services
+def test_every_query_has_data_when_prometheus_watches_a_working_hub(
+    without_data: tuple[dict[str, str], str],
+) -> None:
+    empty, log = without_data
+    assert empty == {}, log[-4000:]
 
 
 def has_data(port: int, expr: str) -> bool:

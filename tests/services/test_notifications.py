@@ -286,6 +286,7 @@ def test_what_waits_is_read_as_it_was_written() -> None:
 def test_the_check_of_the_configuration_reads_the_files_of_channels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     make_key(tmp_path / "key.pem")
     monkeypatch.setenv("HUB_COMMANDS_KEY_FILE", str(tmp_path / "key.pem"))
     monkeypatch.setenv("HUB_DATABASE_DSN", NOWHERE)
