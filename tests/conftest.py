@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -54,12 +55,19 @@ def _no_task_fails_unheard() -> Iterator[None]:
     assert not heard.kept, "\n".join(heard.kept)
 
 
+_SET_UP_BY_THE_HUB = ("gmqtt", "asyncio", "aiohttp.access", "psycopg.pool")
+
+
 @pytest.fixture(autouse=True)
 def _logging_of_its_own() -> Iterator[None]:
     """Take away what a command line run in this process has set up: its standard error is closed afterwards."""
-    root = logging.getLogger()
-    level = root.level
+    loggers = [logging.getLogger(), *map(logging.getLogger, _SET_UP_BY_THE_HUB)]
+    levels = [logger.level for logger in loggers]
+    hook = sys.excepthook
     yield
+    root = loggers[0]
     for handler in [one for one in root.handlers if type(one) is logging.StreamHandler]:
         root.removeHandler(handler)
-    root.setLevel(level)
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    sys.excepthook = hook
