@@ -4,9 +4,9 @@
 `MUTATIONS` maps a name to a way to break the code while a block runs, and the faults under which it shows.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 from typing import Any, Final
@@ -51,10 +51,18 @@ class Mutation:
     faults: tuple[Act, ...] = FAULTS
     script: Callable[[Random], Script] | None = None
     """Draws the script instead, where what is needed is too rare among all that can happen."""
+    always: tuple[Step, ...] = ()
+    """Happens in every script that is drawn."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What a drawn setting is changed to."""
 
     def draw(self, random: Random) -> Script:
         """Return a script in which it may show."""
-        return draw(random, self.faults) if self.script is None else self.script(random)
+        if self.script is not None:
+            return self.script(random)
+        drawn = draw(random, self.faults)
+        steps = sorted((*drawn.steps, *self.always), key=lambda step: step.at_ms)
+        return Script(replace(drawn.setting, **self.settings), tuple(steps))
 
     def applied(self) -> AbstractContextManager[Any]:
         """Break the code while the block runs."""
@@ -66,6 +74,8 @@ class Mutation:
 
 _HUB_DIES: Final = (Act.KILL_HUB, Act.DATABASE_SILENT, Act.DATABASE_SLOW, Act.DATABASE_AWAY)
 _AGENT_DIES: Final = (Act.KILL_AGENT, Act.REPLAY)
+_ALL_TWICE: Final = (Step(0, Act.NOISE, for_ms=30_000, nth=9),)
+_NOTHING_STORED: Final = (Step(0, Act.DATABASE_AWAY, for_ms=30_000),)
 _REPLAYED: Final = (Act.REPLAY, Act.NOISE)
 
 
@@ -130,7 +140,7 @@ def _two_hubs_both_store() -> Sequence[Replaced]:
             state.cursors[key] = cursor
         return tables.Result(count=len(tables._array(given["lockers"])))  # noqa: SLF001 - the same
 
-    writes = {**tables.writes, "cursor_advance": advance, "cursor_add": advance}
+    writes = {**tables.writes, "cursor_advance": advance, "cursor_add": advance}  # fmt: skip
     return [(tables, "writes", writes)]
 
 
@@ -330,7 +340,10 @@ MUTATIONS: Final = {
     "receipt before commit": Mutation(_receipt_before_commit, _HUB_DIES),
     "failed commit believed": Mutation(_failed_commit_believed, _HUB_DIES),
     "cursor outside of the transaction": Mutation(_cursor_outside_of_transaction, _HUB_DIES),
-    "dedupe off": Mutation(_dedupe_off, (Act.NOISE, *_HUB_DIES)),
+    "dedupe off": Mutation(
+        # With rows that the database refuses, the same batch comes for ever: found too, but after a long while.
+        _dedupe_off, (Act.KILL_HUB,), always=_ALL_TWICE, settings={"poison_every": 0},
+    ),
     "two hubs both store": Mutation(_two_hubs_both_store, (Act.SECOND_HUB, Act.DATABASE_SLOW)),
     "gap accepted silently": Mutation(_gap_accepted_silently, (*_HUB_DIES, Act.NOISE)),
     "fork ignored": Mutation(_fork_ignored, (Act.DISK_CLONED, Act.DISK_PUT_BACK)),
@@ -348,8 +361,10 @@ MUTATIONS: Final = {
     "start not written": Mutation(_start_not_written, _AGENT_DIES),
     "unknown told as failed": Mutation(_unknown_told_as_failed, _AGENT_DIES),
     "cancelled still acts": Mutation(_cancelled_still_acts, script=_cancelled_before_they_come),
-    "pruned at the broker's word": Mutation(_pruned_at_the_brokers_word, (Act.NOISE, *_HUB_DIES)),
+    "pruned at the broker's word": Mutation(
+        _pruned_at_the_brokers_word, (Act.KILL_HUB,), always=_NOTHING_STORED, settings={"batch_events_max": 20},
+    ),
     "the person stays in the row": Mutation(_person_stays_in_the_row, (Act.NOISE,)),
     "copies stay on the disk": Mutation(_copies_stay_on_the_disk, (Act.NOISE,)),
     "disk not synced": Mutation(_disk_not_synced, (Act.POWER_CUT, Act.PARTITION_AGENT)),
-}
+}  # fmt: skip
