@@ -417,6 +417,7 @@ async def hub_process(
     settings = {
         "HUB_MQTT_PORT": broker.port, "HUB_MQTT_PASSWORD_FILE": broker.hub_password_file,
         "HUB_DATABASE_DSN": dsn, "HUB_HTTP_PORT": port, "HUB_COMMANDS_KEY_FILE": folder / "command_key.pem",
+        "HUB_RETENTION_DIRECTORY": folder / "retention", "HUB_RETENTION_KEY_FILE": folder / "retention_key.pem",
         "LOCKERHUB_CRASH_AT": point, "LOCKERHUB_CRASH_AFTER": 2,
     }  # fmt: skip
     environment = {**os.environ, **{name: str(value) for name, value in settings.items()}}
