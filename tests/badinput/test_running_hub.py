@@ -180,7 +180,7 @@ async def test_bad_topics_are_kept_with_their_reason_or_never_come_in(
         await hub.balanced("sample")
 
 
-@pytest.mark.parametrize("rounds", [4, pytest.param(12, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(12, marks=pytest.mark.long)])
 async def test_bad_payloads_and_packets_neither_stop_nor_swell_the_hub(
     admin: Admin, dsn: str, tmp_path: Path, rounds: int
 ) -> None:

@@ -190,10 +190,13 @@ async def test_the_end_puts_everything_right() -> None:
 
 
 @pytest.mark.services
-async def test_the_ledger_is_the_truth_in_spite_of_all_troubles(broker: "Broker", tmp_path: "Path") -> None:
+@pytest.mark.parametrize("seconds", [14.0, pytest.param(60.0, marks=pytest.mark.long)])
+async def test_the_ledger_is_the_truth_in_spite_of_all_troubles(
+    broker: "Broker", tmp_path: "Path", seconds: float
+) -> None:
     archive = Archive()
     async with archive.on_duty(broker.port):
-        wish = options(tmp_path, broker.port, lockers=30, seconds=20.0, troubles=1.0, link="memory")
+        wish = options(tmp_path, broker.port, lockers=30, seconds=seconds, troubles=1.0, link="memory")
         account = await simulate(wish, asyncio.Event())
     assert account["drained"] is True
     assert sum(account["troubles"].values()) >= 1
