@@ -46,10 +46,10 @@ def publish(
     return packet(first, text(topic) + (number.to_bytes(2, "big") if qos else b"") + told + payload)
 
 
-def throw(host: str, port: int, data: bytes, quiet_s: float = 0.05) -> bytes:
-    """Send bytes on a connection of their own; return what came back until it was closed or quiet."""
+def throw(host: str, port: int, data: bytes, quiet_s: float = 0.05, listen_s: float = 5.0) -> bytes:
+    """Send bytes on a connection of their own; return what came back until it was closed or quiet, or so long."""
     heard = b""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + listen_s
     with (
         contextlib.suppress(ConnectionError, TimeoutError),
         socket.create_connection((host, port), timeout=5) as link,

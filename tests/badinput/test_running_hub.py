@@ -59,7 +59,8 @@ class Admin:
     password: str
 
     def throw(self, data: bytes) -> bytes:
-        return throw(self.broker.host, self.broker.port, data)
+        # One that subscribes to everything hears the neighbour, and is never quiet.
+        return throw(self.broker.host, self.broker.port, data, listen_s=1.0)
 
     def publish(self, topic: bytes, payloads: list[bytes]) -> None:
         """Publish one after another over one connection; all are taken by the broker, or the topic is refused."""
