@@ -1,4 +1,4 @@
-"""What a restart costs: how long no command succeeds, and how late events are, while 100 agents and callers go on.
+"""Bench of restarts: for how long no command succeeds, and how late events are, with 100 agents and callers.
 
 `takeover` starts the next hub beside the running one (`hub run --takeover`), `term` stops it with SIGTERM and
 starts the next one at once, `kill` does the same with SIGKILL.

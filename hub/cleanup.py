@@ -1,4 +1,4 @@
-"""What a removed locker leaves at the broker: its retained presence, which would be shown to whoever subscribes."""
+"""Clears the retained presence of removed lockers, which the broker would show to whoever subscribes."""
 
 import logging
 from collections.abc import Callable

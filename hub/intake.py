@@ -160,8 +160,6 @@ class Intake:
         received_ms: int,
     ) -> str:
         parts = self._parts
-        if channel is Channel.PRESENCE and not payload:
-            return IGNORED  # what a hub had cleared
         if channel is Channel.PRESENCE and retained and locker in parts.fleet.removed:
             # The broker has it of a locker that was removed while no hub ran, or by an account that is left.
             parts.cleanup.found(locker)

@@ -1,4 +1,4 @@
-"""What an event's data says to the alarms. It comes from lockers: whatever does not fit counts as absent."""
+"""Fields of an event's data that alarms read. It comes from lockers: whatever does not fit counts as absent."""
 
 import math
 from collections.abc import Mapping

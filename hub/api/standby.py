@@ -1,4 +1,4 @@
-"""What a standby serves: that it is one, to machines that watch it and to everybody else."""
+"""Routes of a standby: it says that it is one, to machines that watch it and to everybody else."""
 
 from aiohttp import web
 

@@ -1,4 +1,4 @@
-"""What no value of a request may be, whatever it is for: a time that nothing has, a text that nothing stores."""
+"""Values refused in any request, whatever they are for: times that nothing has, texts that nothing stores."""
 
 import re
 from collections.abc import Callable
