@@ -33,7 +33,8 @@ _HOUR_US: Final = 3_600_000_000
 _EVENT_FIELDS: Final = 15
 _READING_FIELDS: Final = 17
 _UUID_LENGTH: Final = _LENGTH.pack(16)
-_BY_BOOT: Final = _LENGTH.pack(len(TimeSource.BOOT)) + TimeSource.BOOT.value.encode()
+_SOURCES: Final = {source: _LENGTH.pack(len(source)) + source.value.encode() for source in TimeSource}
+_BY_BOOT: Final = _SOURCES[TimeSource.BOOT]
 _VALUES_AT: Final = 26  # behind the two times of a row of `reading`
 
 
@@ -82,7 +83,7 @@ def event_rows(
                     usual_clock if event.clock is None else _text(event.clock.value),
                     _INT8.pack(8, (event.at - _PG_EPOCH_MS) * 1000),
                     _data(event),
-                    _BY_BOOT if sources is None else _text(sources[place].value),
+                    _BY_BOOT if sources is None else _SOURCES[sources[place]],
                 )
             )
         )
@@ -120,7 +121,7 @@ def reading_row(
             _int(sample.board_errors),
             _int(sample.dropped),
             _NULL if sample.extra is None else _jsonb(data_bytes(sample.extra)),
-            _text(source.value),
+            _SOURCES[source],
         )
     )  # fmt: skip
 
