@@ -64,18 +64,22 @@ STATES = ("XX000", "25P03", "42501", "3D000", "53100", "57014", "58030", "P0001"
 
 @asynccontextmanager
 async def answering(dsn: str, state: str, when: str = "true") -> AsyncIterator[None]:
-    """Let every insert of an event, or of some, fail with a SQLSTATE."""
-    await changed(
-        dsn,
-        "CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        f"IF {when} THEN RAISE EXCEPTION 'an answer' USING ERRCODE = '{state}'; END IF; RETURN NEW; END $$",
+    """Let every insert of an event, or of some, fail with a SQLSTATE.
+
+    The trigger stays, and its function changes: that locks no table, and cannot end in a deadlock with the hub.
+    """
+    function = (
+        "CREATE OR REPLACE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} RETURN NEW; END $$"
     )
-    await changed(dsn, "CREATE TRIGGER fails BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION fails()")
+    await changed(
+        dsn, function.format(f"IF {when} THEN RAISE EXCEPTION 'an answer' USING ERRCODE = '{state}'; END IF;")
+    )
+    if not await asyncio.to_thread(rows, dsn, "SELECT tgname FROM pg_trigger WHERE tgname = 'fails'"):
+        await changed(dsn, "CREATE TRIGGER fails BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION fails()")
     try:
         yield
     finally:
-        await changed(dsn, "DROP TRIGGER fails ON event")
-        await changed(dsn, "DROP FUNCTION fails()")
+        await changed(dsn, function.format(""))
 
 
 @asynccontextmanager
