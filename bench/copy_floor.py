@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import psycopg
 
 from bench.messages import events_around_first
-from hub.store.binary import HEADER, TRAILER, event_rows
+from hub.store.binary_copy import HEADER, TRAILER, event_rows
 from hub.store.statements import statement
 from wire.messages import decode_events
 

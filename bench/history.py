@@ -21,11 +21,11 @@ from bench.history_rules import drop_year, forget_regular
 from bench.http_connection import HttpConnection
 from bench.processes import BenchError
 from bench.rig import Rig, rig
-from hub.config import Database
+from hub.config.settings import Database
 from hub.core.statistics import windows
-from hub.series import compress, roll_up
+from hub.scheduler.series import compress, roll_up
+from hub.store.database import Store
 from hub.store.statistics import StatisticsStore
-from hub.store.timescale import Store
 
 STORES: Final = ("timescaledb", "plain")
 """One after the other; the first one's figures stand at the top of the report."""

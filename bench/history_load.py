@@ -17,7 +17,7 @@ from uuid import UUID
 import psycopg
 
 from bench.history_fleet import READINGS_DAYS, Life, Plan, Visit, reading_lockers, readings
-from hub.store.binary import HEADER, TRAILER, event_rows, reading_row
+from hub.store.binary_copy import HEADER, TRAILER, event_rows, reading_row
 from hub.store.statements import statement
 from wire.messages import EventKind
 

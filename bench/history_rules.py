@@ -12,15 +12,15 @@ from bench.history_load import account_of
 from bench.history_writer import writing
 from bench.processes import BenchError
 from bench.rig import Rig
-from hub.config import Commands
-from hub.config import Retention as Settings
+from hub.config.settings import Commands
+from hub.config.settings import Retention as Settings
 from hub.core.people.erasing import Cause
+from hub.keys import load_or_make_proof_key
 from hub.people.eraser import Eraser
 from hub.people.journal import ErasureJournal
 from hub.retention.run import Retention
-from hub.signing import load_or_make_proof_key
+from hub.store.database import Store
 from hub.store.statistics import recount
-from hub.store.timescale import Store
 from hub.store.upkeep import alone
 
 _BASELINE_S: Final = 15.0

@@ -11,10 +11,10 @@ from typing import Final
 from uuid import uuid4
 
 from bench.processes import BenchError
-from hub.store.binary import event_rows
+from hub.store.binary_copy import event_rows
+from hub.store.database import Store
 from hub.store.ledgers import Ledgers
 from hub.store.rows import EventUnit
-from hub.store.timescale import Store
 from wire.messages import PROTOCOL, Clock, Event, Events
 
 EVENTS_PER_S: Final = 200

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from bench.http_connection import HttpConnection
 from bench.processes import HOST, BenchError, Child, child, cpu_s, family, free_port, listens, run
-from hub.signing import public_path
+from hub.keys import public_path
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 LOCKERS_A_CALL: Final = 500

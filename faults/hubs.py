@@ -13,7 +13,7 @@ from faults.broker import Broker
 from faults.database import Database
 from faults.process import Process
 from faults.waiting import until
-from hub.signing import public_path
+from hub.keys import public_path
 
 _START_S: Final = 30.0
 _ASK_S: Final = 4.0

@@ -35,51 +35,51 @@ from hub.api.server import application, listening, start, stop_accepting
 from hub.api.service import Service
 from hub.api.socket import Socket
 from hub.api.standby import standby_routes
-from hub.cleanup import Cleanup
-from hub.commanding import Commanding
-from hub.config import Config
+from hub.commands.instant import Dispatch
+from hub.commands.service import Commanding
+from hub.config.fairness import epoch_shares, message_shares, record_shares
+from hub.config.settings import Config
 from hub.core.accounting import Accounts
 from hub.core.clocks import Clocks
 from hub.core.fleet import Fleet
 from hub.core.ledger import Ledger
 from hub.core.samples import Seen
-from hub.dispatch import Dispatch
-from hub.drain import Queue, drained
-from hub.epochs import Epochs
 from hub.errors import StepDown
-from hub.forks import Forks
-from hub.handover import Handover, Predecessor
-from hub.health import HealthParts
+from hub.health.monitor import HealthParts
 from hub.influx.sink import influx_tasks
-from hub.intake import Intake, IntakeParts
-from hub.jobs import JobRunner
-from hub.leaps import Leaps
-from hub.lease import Lease
-from hub.ledger_watch import watch_ledgers
-from hub.links import Links, Receivers
+from hub.ingest.clock_leaps import Leaps
+from hub.ingest.epochs import Epochs
+from hub.ingest.event_writer import EventSink
+from hub.ingest.events import Intake, IntakeParts
+from hub.ingest.forks import Forks
+from hub.ingest.ledger_metrics import watch_ledgers
+from hub.ingest.reachability import Sweep, fleet_heard
+from hub.ingest.receipts import Receipts
+from hub.ingest.registry_sync import Registry
+from hub.ingest.telemetry import ReadingSink, Telemetry, TelemetryParts
+from hub.jobs.runner import JobRunner
+from hub.keys import CommandKey, load_key
+from hub.lifecycle.drain import Queue, drained
+from hub.lifecycle.handover import Handover, Predecessor
+from hub.lifecycle.lease import Lease
 from hub.live import Live
+from hub.live.queries import Watching
 from hub.metrics import Metrics
-from hub.mqtt import Link
+from hub.mqtt.connection import Link
+from hub.mqtt.connections import Links, Receivers
+from hub.mqtt.quarantine import Quarantine, QuarantineSink
+from hub.mqtt.retained_cleanup import Cleanup
+from hub.mqtt.tap import Tail
 from hub.notify.notifier import Notifier
 from hub.people.parts import PeopleParts
-from hub.quarantine import Quarantine, QuarantineSink
-from hub.queues import event_queue, quarantine_queue, reading_queue
-from hub.receipts import Receipts
-from hub.registry import Registry
 from hub.retention.build import build_service
-from hub.series import series_chores
-from hub.shares import epoch_shares, message_shares, record_shares
-from hub.signing import CommandKey, load_key
-from hub.sinks import EventSink
-from hub.statistics import statistics_chores
+from hub.scheduler.scheduler import Upkeep
+from hub.scheduler.series import series_chores
+from hub.scheduler.statistics import statistics_chores
+from hub.store.database import Store
 from hub.store.ledgers import Ledgers
-from hub.store.timescale import Store
-from hub.sweep import Sweep, fleet_heard
-from hub.tail import Tail
+from hub.store.queues import event_queue, quarantine_queue, reading_queue
 from hub.tasks import Make, Supervisor
-from hub.telemetry import ReadingSink, Telemetry, TelemetryParts
-from hub.upkeep import Upkeep
-from hub.watching import Watching
 from wire import __version__
 
 _log = logging.getLogger(__name__)

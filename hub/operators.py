@@ -10,9 +10,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Self
 
+from hub.config.secrets import shown_path
 from hub.errors import ConfigError
 from hub.masking import remember
-from hub.secret_files import shown_path
 
 LOCAL: Final = "local"
 """Everybody, where there is no token: whoever is on this machine."""

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hub.config import sections
+from hub.config.settings import sections
 from hub.core.accounting import Accounts
 from hub.metrics import Metrics
 from wire import messages

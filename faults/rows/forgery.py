@@ -14,7 +14,7 @@ from faults.rig import Rig
 from faults.row import Run, row
 from faults.tap import boot_ms
 from faults.waiting import until
-from hub.signing import CommandKey, load_key, make_key
+from hub.keys import CommandKey, load_key, make_key
 from wire.errors import WireError
 from wire.messages import PROTOCOL, Command, decode_events, decode_reply, encode
 from wire.salvage import salvage_events

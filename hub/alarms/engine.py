@@ -15,8 +15,7 @@ from hub import clock
 from hub.alarms.event_data import details_of, doors_seen
 from hub.alarms.records import Records, since_closed
 from hub.alarms.rules_file import read_rules
-from hub.api.alarm_views import AlarmView, HealthView, alarm_view, health_view
-from hub.config import Alarms as AlarmsConfig
+from hub.config.settings import Alarms as AlarmsConfig
 from hub.core.alarms.alarm import Alarm, Severity, State, Suppression
 from hub.core.alarms.places import Place
 from hub.core.alarms.reach import Reach, Seen
@@ -27,8 +26,9 @@ from hub.core.fleet import DoorState, Fleet, LockerState
 from hub.core.ledger import Key
 from hub.errors import StoreError
 from hub.metrics import Metrics
+from hub.schemas.alarms import AlarmView, HealthView, alarm_view, health_view
 from hub.store.alarms import AlarmStore
-from hub.store.timescale import Store
+from hub.store.database import Store
 from hub.tasks import Make
 from wire.messages import Clock, Event, EventKind, Events, Presence, Telemetry, Up
 

@@ -14,17 +14,6 @@ from msgspec import Meta
 
 from hub import clock
 from hub.alarms.engine import Alarms
-from hub.api.alarm_views import (
-    ActedView,
-    AlarmDetail,
-    AlarmPage,
-    HealthView,
-    RulesView,
-    SkippedView,
-    alarm_detail,
-    alarm_view,
-    rule_view,
-)
 from hub.api.auth import operator_of
 from hub.api.cursors import Cursor
 from hub.api.maintenance import MaintenanceRoutes
@@ -46,6 +35,17 @@ from hub.core.alarms.alarm import (
 from hub.core.alarms.texts import TYPES
 from hub.core.alarms.transitions import What
 from hub.core.fleet import Fleet
+from hub.schemas.alarms import (
+    ActedView,
+    AlarmDetail,
+    AlarmPage,
+    HealthView,
+    RulesView,
+    SkippedView,
+    alarm_detail,
+    alarm_view,
+    rule_view,
+)
 from hub.store.alarms import Act, AlarmFilter
 
 _CURSOR: Final = Cursor("alarms", tuple[Time, UUID])

@@ -9,14 +9,14 @@ from uuid import UUID
 import msgspec
 import orjson
 
-from hub.api.alarm_views import AlarmView, HealthView
-from hub.api.job_views import JobView
 from hub.api.socket import ViewerMessage
-from hub.api.views import CommandView, DoorView, EventView, LockerDetail, LockerView
-from hub.health import HubHealthView
+from hub.health.monitor import HubHealthView
 from hub.live.frames import PROTOCOL
+from hub.mqtt.tap import TailMessage
 from hub.operators import Role
-from hub.tail import TailMessage
+from hub.schemas.alarms import AlarmView, HealthView
+from hub.schemas.fleet import CommandView, DoorView, EventView, LockerDetail, LockerView
+from hub.schemas.jobs import JobView
 
 _LOCKER: Final = "[a-z0-9-]{1,32}"
 _REF: Final = "#/components/schemas/"

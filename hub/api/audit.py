@@ -12,8 +12,8 @@ from hub.api.cursors import Cursor
 from hub.api.people_views import PEOPLE_CODES, personal
 from hub.api.routes import Route, answer, read_query
 from hub.store.audit import audit_page
+from hub.store.database import Store
 from hub.store.people import By
-from hub.store.timescale import Store
 
 _CURSOR: Final = Cursor("audit", int)
 

@@ -13,8 +13,8 @@ from aiohttp import web
 from hub import clock
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_body
-from hub.config import Http
-from hub.config_sense import is_loopback
+from hub.config.consistency import is_loopback
+from hub.config.settings import Http
 from hub.core.rates import TokenBucket
 from hub.operators import LOCAL, Operators, Role
 

@@ -13,12 +13,12 @@ from hub.api.auth import operator_of
 from hub.api.cursors import Cursor, Time
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, id_of_key, read_body, read_query
-from hub.api.views import CommandPage, CommandView, command_of_row, command_view
-from hub.commanding import Commanding
-from hub.config import Commands as CommandsConfig
+from hub.commands.result import KEY_REUSED, Refused
+from hub.commands.service import Commanding
+from hub.config.settings import Commands as CommandsConfig
 from hub.core.commands import CommandClass, Entry, Order, State
+from hub.schemas.fleet import CommandPage, CommandView, command_of_row, command_view
 from hub.store.commands import CommandsQuery
-from hub.submission import KEY_REUSED, Refused
 from wire.errors import WireError
 from wire.messages import DURABLE_KINDS, Args, CommandKind, Text, data_bytes
 from wire.refusals import Refusal as LockerRefusal

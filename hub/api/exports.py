@@ -18,13 +18,13 @@ from hub.api.problems import Problem
 from hub.api.routes import Route, read_query
 from hub.api.spans import Time, asked_span
 from hub.api.statistics import StatisticsRoutes, statistics_lockers, whole_hours
-from hub.config import Config
-from hub.config import Exports as ExportsConfig
+from hub.config.settings import Config
+from hub.config.settings import Exports as ExportsConfig
 from hub.core.commands import State
 from hub.core.fleet import Fleet
 from hub.core.spans import EVER, Span
 from hub.errors import StoreError
-from hub.exports import (
+from hub.export_tables import (
     CONTENT_TYPES,
     Form,
     Sheet,
@@ -40,9 +40,9 @@ from hub.exports import (
 from hub.metrics import Metrics
 from hub.store.alarms import AlarmStore
 from hub.store.commands import CommandStore
+from hub.store.database import Store
 from hub.store.history import History
 from hub.store.statistics import StatisticsStore
-from hub.store.timescale import Store
 from wire.messages import Locker as LockerId
 
 _log = logging.getLogger(__name__)

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from hub.api.routes import Route, answer
-from hub.health import Health, HubHealthView
+from hub.health.monitor import Health, HubHealthView
 
 
 def health_routes(health: Health) -> list[Route]:

@@ -13,12 +13,12 @@ from hub.api.cursors import Cursor
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_query
 from hub.api.spans import Time, asked_span, lockers_at
-from hub.api.views import EventPage, EventView
 from hub.core.fleet import Fleet
 from hub.core.plot import Drawing, drawing, may_be_raw
 from hub.core.spans import EVER
+from hub.schemas.fleet import EventPage, EventView
+from hub.store.database import Store
 from hub.store.history import EventFilter, History
-from hub.store.timescale import Store
 from wire.messages import Kind
 from wire.messages import Locker as LockerId
 

@@ -13,7 +13,16 @@ from aiohttp import web
 from hub import clock
 from hub.api.auth import operator_of
 from hub.api.cursors import Cursor, Time
-from hub.api.job_views import (
+from hub.api.problems import Problem
+from hub.api.routes import Route, answer, id_of_key, read_body, read_query
+from hub.config.settings import Jobs as JobsConfig
+from hub.core.fleet import Fleet
+from hub.core.jobs import JobState, Objection, Step, TargetState, needs_approval
+from hub.core.targets import Target, canaries_of, choose, why_not
+from hub.jobs.runner import JobRunner
+from hub.metrics import Metrics
+from hub.operators import Operators, is_person
+from hub.schemas.jobs import (
     JobBody,
     JobDetail,
     JobPage,
@@ -26,17 +35,8 @@ from hub.api.job_views import (
     job_detail,
     job_view,
 )
-from hub.api.problems import Problem
-from hub.api.routes import Route, answer, id_of_key, read_body, read_query
-from hub.config import Jobs as JobsConfig
-from hub.core.fleet import Fleet
-from hub.core.jobs import JobState, Objection, Step, TargetState, needs_approval
-from hub.core.targets import Target, canaries_of, choose, why_not
-from hub.jobs import JobRunner
-from hub.metrics import Metrics
-from hub.operators import Operators, is_person
+from hub.store.database import Store
 from hub.store.jobs import JobRow, JobStore
-from hub.store.timescale import Store
 from wire.messages import CommandKind
 
 _CURSOR: Final = Cursor("jobs", tuple[Time, UUID])

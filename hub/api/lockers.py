@@ -12,7 +12,12 @@ from hub.api.history import event_page
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_query
 from hub.api.spans import Time, asked_span
-from hub.api.views import (
+from hub.config.settings import Commands
+from hub.core.fleet import Fleet, Locker
+from hub.core.natural import natural_key
+from hub.core.spans import EVER
+from hub.live import Live
+from hub.schemas.fleet import (
     EventPage,
     LockerDetail,
     LockerPage,
@@ -23,15 +28,10 @@ from hub.api.views import (
     locker_detail,
     locker_view,
 )
-from hub.config import Commands
-from hub.core.fleet import Fleet, Locker
-from hub.core.natural import natural_key
-from hub.core.spans import EVER
-from hub.live import Live
 from hub.store.commands import CommandStore
+from hub.store.database import Store
 from hub.store.history import EventFilter, History
 from hub.store.rows import ReadingsQuery
-from hub.store.timescale import Store
 from wire.messages import Kind
 
 _CURSOR: Final = Cursor("lockers", str)

@@ -10,7 +10,6 @@ from msgspec import Meta
 
 from hub import clock
 from hub.alarms.engine import Alarms
-from hub.api.alarm_views import WindowPage, WindowView, window_view
 from hub.api.auth import operator_of
 from hub.api.cursors import Cursor
 from hub.api.problems import Problem
@@ -18,6 +17,7 @@ from hub.api.routes import Route, answer, read_body, read_query
 from hub.api.spans import Time, lockers_at
 from hub.core.alarms.maintenance import Window
 from hub.core.fleet import Fleet
+from hub.schemas.alarms import WindowPage, WindowView, window_view
 
 _CURSOR: Final = Cursor("maintenance", tuple[Time, UUID])
 _LONGEST: Final = timedelta(days=90)

@@ -10,20 +10,28 @@ import msgspec
 from aiohttp import web
 
 from hub import clock
-from hub.api.alarm_views import AlarmView, alarm_view
 from hub.api.history import event_page
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_query
 from hub.api.spans import Time
-from hub.api.views import DoorCounts, EventView, LockerDetail, LockerView, command_of_row, door_view, locker_view
-from hub.config import Commands
+from hub.config.settings import Commands
 from hub.core.fleet import Fleet, Locker, LockerSpec
 from hub.core.past import BACK, Signs, door_counts_then, locker_then, reach, stopped_at
 from hub.core.spans import BadSpan, past_moment
+from hub.schemas.alarms import AlarmView, alarm_view
+from hub.schemas.fleet import (
+    DoorCounts,
+    EventView,
+    LockerDetail,
+    LockerView,
+    command_of_row,
+    door_view,
+    locker_view,
+)
 from hub.store.alarms import AlarmFilter, AlarmStore
+from hub.store.database import Store
 from hub.store.history import EventFilter, History
 from hub.store.past import Found, PastStore
-from hub.store.timescale import Store
 
 _EVENTS_SHOWN: Final = 50
 _EVENTS_BACK: Final = timedelta(days=366)

@@ -6,10 +6,10 @@ from hub.api.notices import Notices
 from hub.api.rights import Rights
 from hub.api.routes import Route, needing
 from hub.api.transactions import TransactionRoutes
-from hub.config import People as PeopleConfig
+from hub.config.settings import People as PeopleConfig
 from hub.operators import Role
 from hub.people.parts import PeopleParts
-from hub.store.timescale import Store
+from hub.store.database import Store
 
 
 def people_routes(parts: PeopleParts, config: PeopleConfig, store: Store) -> list[Route]:

@@ -7,8 +7,8 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from hub.commands.result import Refused
 from hub.core.commands import Refusal
-from hub.submission import Refused
 
 
 @dataclass(frozen=True, slots=True)

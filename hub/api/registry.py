@@ -14,12 +14,13 @@ from hub.api.label import label_svg
 from hub.api.lockers import Lockers, find_locker
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_body, read_query
-from hub.api.views import DoorView, LockerDetail, door_view
-from hub.config import Http
+from hub.config.settings import Http
 from hub.core.fleet import Fleet, Locker
 from hub.core.printable import composed, unprintable
+from hub.ingest.registry_sync import Registry
 from hub.operators import Role
-from hub.registry import Registry
+from hub.schemas.fleet import DoorView, LockerDetail, door_view
+from hub.store.database import Store
 from hub.store.people import By
 from hub.store.registry import (
     CHARACTERS_MAX,
@@ -33,7 +34,6 @@ from hub.store.registry import (
     remove_locker,
     set_service,
 )
-from hub.store.timescale import Store
 
 _BODY: Final = ("not_json", "too_large", "database_unavailable")
 _NUMBER: Final = re.compile(r"[0-9]{1,3}")

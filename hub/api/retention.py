@@ -19,8 +19,8 @@ from hub.core.retention.policy import Category, Policy
 from hub.core.retention.proof import Proof
 from hub.operators import Role, is_person
 from hub.retention.service import RetentionService
+from hub.store.database import Store
 from hub.store.holds import Holds
-from hub.store.timescale import Store
 
 _CURSOR: Final = Cursor("proofs", int)
 

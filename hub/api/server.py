@@ -14,7 +14,7 @@ from aiohttp import web
 from hub.api.auth import Auth
 from hub.api.problems import Problem
 from hub.api.routes import Route
-from hub.config import Http
+from hub.config.settings import Http
 from hub.errors import ConfigError, StoreError, StoreRejected
 from hub.metrics import Metrics
 from hub.operators import Role

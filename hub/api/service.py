@@ -8,7 +8,7 @@ from aiohttp import web
 
 from hub.api.asyncapi import live_document
 from hub.api.routes import Route, answer
-from hub.checks import Check, run_checks
+from hub.health.checks import Check, run_checks
 from hub.metrics import Metrics
 
 

@@ -20,11 +20,11 @@ from hub import clock
 from hub.api.auth import Auth, role_of
 from hub.api.problems import Problem
 from hub.api.routes import Route
-from hub.config import Live as LiveConfig
+from hub.config.settings import Live as LiveConfig
 from hub.core.rates import TokenBucket
 from hub.live import Live, Viewer, error_frame, hello_frame, pong_frame
 from hub.live.frames import DEFLATE_WINDOW_BITS, PING, pong_to
-from hub.live.viewers import BUFFER_BYTES_MAX
+from hub.live.subscribers import BUFFER_BYTES_MAX
 from hub.metrics import Metrics
 
 _log = logging.getLogger(__name__)

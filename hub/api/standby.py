@@ -4,7 +4,7 @@ from aiohttp import web
 
 from hub.api.problems import Problem
 from hub.api.routes import Route
-from hub.checks import Check, run_checks
+from hub.health.checks import Check, run_checks
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _RETRY_AFTER_S = 1.0

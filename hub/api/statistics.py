@@ -17,8 +17,8 @@ from hub.api.zones import TimeZones
 from hub.core.fleet import Fleet
 from hub.core.spans import Span
 from hub.core.statistics import COLLECT_BOUNDS_S, HOUR, hour_of, quantile_s, share
+from hub.store.database import Store
 from hub.store.statistics import StatisticsStore
-from hub.store.timescale import Store
 from wire.messages import Locker as LockerId
 
 Bucket = Literal["hour", "day", "week", "month"]

@@ -29,14 +29,14 @@ from hub.api.people_views import (
 )
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, id_of_key, read_body, read_query
-from hub.config import People as PeopleConfig
+from hub.config.settings import People as PeopleConfig
 from hub.core.people.codes import RANDOM_BYTES, code_of, digest_of
 from hub.core.people.transactions import TransactionState
 from hub.core.rates import TokenBucket
 from hub.errors import PeopleError
+from hub.store.database import Store
 from hub.store.people import TENANT, By
 from hub.store.tenants import transaction_kinds
-from hub.store.timescale import Store
 from hub.store.transactions import NewTransaction, Transactions, TransactionsQuery
 
 _CURSOR: Final = Cursor("transactions", tuple[Time, UUID])

@@ -9,11 +9,11 @@ import typer
 
 from hub import clock
 from hub.alarms.rules_file import read_rules
-from hub.api.alarm_views import alarm_view, rule_view
 from hub.cli.options import ByOption, ConfigOption, JsonOption, load, with_store
 from hub.core.alarms.alarm import NOTE_CHARACTERS_MAX, Alarm, Severity, acknowledged
+from hub.schemas.alarms import alarm_view, rule_view
 from hub.store.alarms import Acted, AlarmFilter, AlarmStore
-from hub.store.timescale import Store
+from hub.store.database import Store
 
 alarm_app = typer.Typer(help="Alarms: what people have to be told of.", no_args_is_help=True)
 

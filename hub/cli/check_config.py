@@ -10,8 +10,8 @@ from hub import clock
 from hub import config as settings
 from hub.cli.options import ConfigOption, JsonOption
 from hub.masking import scrub
-from hub.online_check import check_online
-from hub.setup_check import check_setup
+from hub.preflight.local import check_setup
+from hub.preflight.online import check_online
 
 
 def check_config(

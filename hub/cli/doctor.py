@@ -8,13 +8,13 @@ import typer
 
 from hub import clock
 from hub import config as settings
-from hub.broker_check import check_broker
 from hub.cli.options import ConfigOption, JsonOption
 from hub.core.doctor import Facts, Finding, HubLease, Series, Standby, Task, size
 from hub.errors import ConfigError
-from hub.online_check import database_findings
+from hub.preflight.broker import check_broker
+from hub.preflight.local import check_setup
+from hub.preflight.online import database_findings
 from hub.retention.run import parse_file
-from hub.setup_check import check_setup
 
 _TABLES_SHOWN = 8
 

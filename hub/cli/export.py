@@ -17,7 +17,7 @@ from hub.cli.options import ConfigOption, fail, load, with_store
 from hub.core.commands import State
 from hub.core.spans import EVER, BadSpan, Span, read_time, span
 from hub.core.statistics import HOUR, hour_of
-from hub.exports import (
+from hub.export_tables import (
     Form,
     Sheet,
     Written,
@@ -31,9 +31,9 @@ from hub.exports import (
 )
 from hub.store.alarms import AlarmFilter, AlarmStore
 from hub.store.commands import CommandStore
+from hub.store.database import Store
 from hub.store.history import EventFilter, History
 from hub.store.statistics import StatisticsStore
-from hub.store.timescale import Store
 from wire.messages import Kind
 from wire.topics import is_locker_id
 

@@ -11,8 +11,8 @@ from hub import clock
 from hub.cli.options import ConfigOption, JsonOption, fail, load, with_store
 from hub.core.retention.holds import HoldOrder, refuse_reason
 from hub.operators import LOCAL
+from hub.store.database import Store
 from hub.store.holds import Hold, Holds, Release
-from hub.store.timescale import Store
 
 hold_app = typer.Typer(help="Legal holds: data that is kept on order.", no_args_is_help=True)
 

@@ -8,13 +8,13 @@ import typer
 
 from hub import clock
 from hub.cli.options import ConfigOption, JsonOption, fail, load, with_store
-from hub.config import Config
+from hub.config.settings import Config
 from hub.influx.buckets import BucketState, look_at_buckets
 from hub.influx.rebuild import REBUILT, Rebuild
 from hub.influx.sink import server, streams
 from hub.metrics import Metrics
+from hub.store.database import Store
 from hub.store.influx_feed import InfluxFeed, InfluxPast, Rebuilding
-from hub.store.timescale import Store
 from hub.store.upkeep import alone
 from wire import __version__
 

@@ -9,8 +9,8 @@ import typer
 
 from hub.cli.options import ConfigOption, JsonOption, fail, load, with_store
 from hub.core.jobs import JobState, TargetState
+from hub.store.database import Store
 from hub.store.jobs import JobRow, JobStore
-from hub.store.timescale import Store
 
 job_app = typer.Typer(help="Jobs: one order for many doors or lockers.", no_args_is_help=True)
 

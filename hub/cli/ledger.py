@@ -9,8 +9,8 @@ import typer
 from hub.cli.options import ConfigOption, JsonOption, fail, load, with_store
 from hub.core.ledger import Key
 from hub.core.verify import CountersView, LedgerView, judge
+from hub.store.database import Store
 from hub.store.ledgers import Ledgers
-from hub.store.timescale import Store
 
 ledger_app = typer.Typer(help="What became of every number of every ledger.", no_args_is_help=True)
 

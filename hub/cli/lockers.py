@@ -10,8 +10,9 @@ from hub import clock
 from hub.cli.options import ByOption, ConfigOption, JsonOption, fail, load, with_store
 from hub.core.fleet import LockerSpec
 from hub.core.printable import composed, unprintable
+from hub.ingest.registry_sync import grid
 from hub.operators import LOCAL
-from hub.registry import grid
+from hub.store.database import Store
 from hub.store.people import By
 from hub.store.registry import (
     CHARACTERS_MAX,
@@ -25,7 +26,6 @@ from hub.store.registry import (
     remove_locker,
     set_service,
 )
-from hub.store.timescale import Store
 from wire.topics import is_locker_id
 
 locker_app = typer.Typer(help="The registry of lockers.", no_args_is_help=True)

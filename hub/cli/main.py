@@ -39,10 +39,10 @@ from hub.cli.restore import restore_check
 from hub.cli.retention import retention_app
 from hub.cli.rights import rights_app
 from hub.cli.tenant import tenant_app
+from hub.demo.reconcile import decode_truth, reconcile_events
 from hub.errors import ConfigError, HubError
-from hub.handover import find_predecessor, inherited_listeners
-from hub.reconcile import decode_truth, reconcile_events
-from hub.signing import load_key, make_key, public_path
+from hub.keys import load_key, make_key, public_path
+from hub.lifecycle.handover import find_predecessor, inherited_listeners
 from hub.store.ledgers import Ledgers
 from hub.store.migrate import check as missing_migrations
 from hub.store.migrate import migrate as migrate_database
@@ -141,8 +141,8 @@ def demo(
     """Start a database, a broker, the hub and a simulated fleet; the page is on http://127.0.0.1:8080."""
     try:
         # Only here: a hub that is installed without the extra `embedded` runs all the same.
-        from hub.demo import DemoOptions  # noqa: PLC0415
-        from hub.demo import demo as run_demo  # noqa: PLC0415
+        from hub.demo.demo import DemoOptions  # noqa: PLC0415
+        from hub.demo.demo import demo as run_demo  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"{error.name} is not installed: the demo needs the extras, lockerhub[edge,embedded]"

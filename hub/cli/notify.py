@@ -7,10 +7,10 @@ import orjson
 import typer
 
 from hub.cli.options import ConfigOption, JsonOption, fail, load
-from hub.config import Config
+from hub.config.notify import EmailChannel, WebhookChannel
+from hub.config.settings import Config
 from hub.core.notify.tries import Verdict
 from hub.notify.notifier import TEST_TIMEOUT_S, sender_of, test_message
-from hub.notify.settings import EmailChannel, WebhookChannel
 
 notify_app = typer.Typer(help="Who is told of alarms, and whether it works.", no_args_is_help=True)
 

@@ -11,9 +11,9 @@ import typer
 
 from hub import config as settings
 from hub import logs
-from hub.config import Config
+from hub.config.settings import Config
 from hub.masking import scrub
-from hub.store.timescale import Store
+from hub.store.database import Store
 
 _T = TypeVar("_T")
 _STATEMENT_TIMEOUT_MS = 60_000

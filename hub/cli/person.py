@@ -14,8 +14,8 @@ from hub.operators import LOCAL
 from hub.people.export import Exported
 from hub.people.parts import erasing
 from hub.people.rights_desk import RightsDesk
+from hub.store.database import Store
 from hub.store.people import AccountsQuery, By, People
-from hub.store.timescale import Store
 
 person_app = typer.Typer(help="Accounts: the people behind the actors of events.", no_args_is_help=True)
 

@@ -14,10 +14,10 @@ from hub.people.parts import erasing
 from hub.people.restoring import RestoreCheck, Restored
 from hub.retention.build import build_retention
 from hub.retention.verification import verify
+from hub.store.database import Store
 from hub.store.erasure import ErasureStore
 from hub.store.people import By
 from hub.store.statistics import recount
-from hub.store.timescale import Store
 from hub.store.transactions import Transactions
 
 

@@ -12,18 +12,18 @@ import typer
 
 from hub import clock
 from hub.cli.options import ConfigOption, JsonOption, fail, load, with_store
-from hub.config import Config
+from hub.config.settings import Config
 from hub.core.retention.periods import YEARS_MAX
 from hub.core.retention.policy import Category
 from hub.core.retention.proof import Proof
 from hub.errors import HubError
+from hub.keys import load_public_key
 from hub.operators import LOCAL
 from hub.retention.build import build_retention
 from hub.retention.run import Retention
 from hub.retention.service import TASK
 from hub.retention.verification import trusted_keys, verify
-from hub.signing import load_public_key
-from hub.store.timescale import Store
+from hub.store.database import Store
 from hub.store.upkeep import alone
 
 retention_app = typer.Typer(help="How long data lives: rules, runs and their proofs.", no_args_is_help=True)

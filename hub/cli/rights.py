@@ -13,9 +13,9 @@ from hub.core.people.rights import Check, CheckHow, RequestState, RightKind
 from hub.operators import LOCAL
 from hub.people.parts import erasing
 from hub.people.rights_desk import Particulars, RightsDesk
+from hub.store.database import Store
 from hub.store.people import By
 from hub.store.rights import RequestsQuery, RightsRequests
-from hub.store.timescale import Store
 
 rights_app = typer.Typer(help="What people asked for about their data.", no_args_is_help=True)
 

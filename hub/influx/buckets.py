@@ -4,8 +4,8 @@ import logging
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from hub.config.influx import Influx
 from hub.core.influx import Answer, Bucket
-from hub.influx.settings import Influx
 
 _log = logging.getLogger(__name__)
 
@@ -15,7 +15,7 @@ _AGAIN_MS: Final = 3_600_000.0
 
 
 class BucketClient(Protocol):
-    """A server's buckets API: `hub.store.influx.InfluxServer`."""
+    """A server's buckets API: `hub.influx.client.InfluxServer`."""
 
     async def bucket(self, name: str) -> Bucket | Answer:
         """Look a bucket up; an Answer where the server does not say."""

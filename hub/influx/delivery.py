@@ -20,7 +20,7 @@ _WARN_EVERY_MS: Final = 60_000.0
 
 
 class Writer(Protocol):
-    """A server's write API: `hub.store.influx.InfluxServer`."""
+    """A server's write API: `hub.influx.client.InfluxServer`."""
 
     async def write(self, bucket: str, lines: bytes, precision: str) -> Answer:
         """Send lines, separated by line breaks; never raises for what server or network do."""

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from hub.config.influx import Influx
 from hub.influx.delivery import Writer
-from hub.influx.settings import Influx
 from hub.influx.sink import Lines, Stream, delivery
 from hub.metrics import Metrics
 from hub.store.influx_feed import InfluxPast, Rebuilding

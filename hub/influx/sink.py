@@ -13,22 +13,22 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from hub import clock
-from hub.certificates import trusting
-from hub.config import Config
+from hub.config.certificates import trusting
+from hub.config.influx import Influx
+from hub.config.secrets import read_secret
+from hub.config.settings import Config
 from hub.core.influx import Slice, door_hour_line, reading_line
 from hub.errors import ConfigError, StoreUnavailable
 from hub.influx.buckets import BucketWatch
 from hub.influx.delivery import Delivery, Limits, Writer
-from hub.influx.settings import Influx
 from hub.metrics import Metrics
-from hub.secret_files import read_secret
+from hub.store.database import Store
 from hub.store.influx_feed import InfluxFeed, Place
-from hub.store.timescale import Store
 from hub.store.upkeep import alone
 from hub.tasks import Make
 
 if TYPE_CHECKING:
-    from hub.store.influx import InfluxServer
+    from hub.influx.client import InfluxServer
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def server(settings: Influx) -> "InfluxServer":
         raise ConfigError("influx.url is not set: the InfluxDB sink is off")
     try:
         # Only here: a hub that is installed without the extra `influx` runs all the same.
-        from hub.store.influx import InfluxServer  # noqa: PLC0415
+        from hub.influx.client import InfluxServer  # noqa: PLC0415
     except ModuleNotFoundError as error:
         missing = (error.name or "influxdb_client").partition(".")[0]
         raise ConfigError(

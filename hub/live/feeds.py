@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from uuid import UUID
 
-from hub.api.views import CommandView, EventView, command_view
-from hub.config import Commands
+from hub.config.settings import Commands
 from hub.live.recent import RecentCommands
 from hub.live.views import Plain, Turn
+from hub.schemas.fleet import CommandView, EventView, command_view
 
 EVENTS_SHOWN: Final = 100
 COMMANDS_SHOWN: Final = 100

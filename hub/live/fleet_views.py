@@ -6,14 +6,14 @@ from typing import Any
 import orjson
 
 from hub import clock
-from hub.api.views import CommandView, command_view, door_view, locker_detail, locker_fields
-from hub.config import Commands
+from hub.config.settings import Commands
 from hub.core.commands import Entry
 from hub.core.fleet import Fleet
 from hub.live.alarm_views import AlarmSource
 from hub.live.recent import RecentCommands
 from hub.live.rows import DOORS_BY, LOCKERS_BY, SEVERITIES, Rows, changed_fields
 from hub.live.views import Plain, Turn
+from hub.schemas.fleet import CommandView, command_view, door_view, locker_detail, locker_fields
 
 
 class _OfRows(Plain):

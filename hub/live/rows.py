@@ -4,9 +4,9 @@ import asyncio
 from collections import Counter
 from typing import Any, Final
 
-from hub.api.views import AlarmCounts, locker_fields
 from hub.core.fleet import Changes, DoorState, Fleet, LockerState
 from hub.live.frames import encoded
+from hub.schemas.fleet import AlarmCounts, locker_fields
 
 SEVERITIES: Final = tuple(AlarmCounts.__slots__)
 _LOCKERS_A_STEP: Final = 200

@@ -12,10 +12,10 @@ from functools import cached_property
 from typing import Any, Protocol
 from uuid import UUID
 
-from hub.api.views import EventView
 from hub.core.commands import Entry
 from hub.core.fleet import Changes
 from hub.operators import Role
+from hub.schemas.fleet import EventView
 
 
 @dataclass

@@ -8,12 +8,12 @@ from typing import Final
 
 import aiosmtplib
 
-from hub.certificates import trusting
+from hub.config.certificates import trusting
+from hub.config.notify import EmailChannel
+from hub.config.secrets import read_secret
 from hub.core.notify.notices import Message
 from hub.core.notify.tries import Outcome, Verdict, of_replies
 from hub.core.notify.words import letter, one_line
-from hub.notify.settings import EmailChannel
-from hub.secret_files import read_secret
 
 _ADDRESS: Final = re.compile(r"[^\s<>@]+@")
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from hub import clock
-from hub.config import Config
+from hub.config.notify import EmailChannel, WebhookChannel
+from hub.config.settings import Config
 from hub.core.alarms.alarm import Alarm
 from hub.core.alarms.transitions import Transition
 from hub.core.notify.notices import SEVERITIES, TOLD, Message, notice_of
@@ -21,13 +22,12 @@ from hub.notify.channel import Channel, Pause, Sender, Stand
 from hub.notify.desk import Desk
 from hub.notify.lease import RENEW_S, Lease
 from hub.notify.mail import Mail
-from hub.notify.settings import EmailChannel, WebhookChannel
 from hub.notify.webhook import Webhook
-from hub.store.batch import Batcher
+from hub.scheduler.scheduler import Chore
+from hub.store.batcher import Batcher
+from hub.store.database import Store
 from hub.store.notifications import Delivery, NotificationStore
-from hub.store.timescale import Store
 from hub.tasks import Make
-from hub.upkeep import Chore
 
 _log = logging.getLogger(__name__)
 

@@ -11,13 +11,13 @@ import aiohttp
 import orjson
 
 from hub import clock
-from hub.certificates import trusting
+from hub.config.certificates import trusting
+from hub.config.notify import WebhookChannel, check_url
+from hub.config.secrets import read_secret
 from hub.core.notify.notices import Message
 from hub.core.notify.tries import Outcome, Verdict, of_status
 from hub.core.notify.words import one_line, payload
 from hub.errors import ConfigError
-from hub.notify.settings import WebhookChannel, check_url
-from hub.secret_files import read_secret
 from wire import __version__
 
 _PREFIX: Final = "whsec_"

@@ -15,9 +15,9 @@ from hub.core.people.erasing import LOCKER_AWAY_MAX, Cause, Erased
 from hub.core.people.journal import Entry
 from hub.errors import ErasureIncomplete, PeopleError
 from hub.people.journal import ErasureJournal
+from hub.store.database import Store
 from hub.store.erasure import CODES, OF_THE_PERSON, TRACES, ErasureStore, Left, Person, Recount
 from hub.store.people import unknown
-from hub.store.timescale import Store
 from hub.store.upkeep import alone
 
 _log = logging.getLogger(__name__)

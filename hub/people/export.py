@@ -13,8 +13,8 @@ from uuid import UUID
 import orjson
 
 from hub.core.delimited import BOM, csv_lines
+from hub.store.database import Store
 from hub.store.person_data import person_data
-from hub.store.timescale import Store
 
 FORM: Final = "lockerhub person 1"
 

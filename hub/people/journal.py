@@ -11,7 +11,7 @@ from uuid import UUID
 
 from hub.core.people.journal import CONTEXT, ORIGIN, Entry, JournalBroken, digest_of, line_of, read_lines
 from hub.errors import PeopleError
-from hub.signing import ProofKey
+from hub.keys import ProofKey
 
 _log = logging.getLogger(__name__)
 _FILE: Final = "erasures.jsonl"

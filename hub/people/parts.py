@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from hub import clock
-from hub.config import Config
+from hub.config.settings import Config
+from hub.keys import load_or_make_proof_key
 from hub.metrics import Metrics
 from hub.people.code_key import load_or_make_code_key
 from hub.people.eraser import Eraser
 from hub.people.journal import ErasureJournal
 from hub.people.rights_desk import RightsDesk
 from hub.people.watch import PeopleWatch
-from hub.signing import load_or_make_proof_key
+from hub.scheduler.scheduler import Chore
+from hub.store.database import Store
 from hub.store.people import People
 from hub.store.statistics import recount
-from hub.store.timescale import Store
 from hub.store.transactions import Transactions
 from hub.tasks import Make
-from hub.upkeep import Chore
 
 _CODES_EVERY_S: Final = 60.0
 _ERASURE_EVERY_S: Final = 6 * 3600.0

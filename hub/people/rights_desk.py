@@ -14,9 +14,9 @@ from hub.core.rates import TokenBucket
 from hub.errors import PeopleError
 from hub.people.eraser import Eraser
 from hub.people.export import Exported, export_person
+from hub.store.database import Store
 from hub.store.people import By, People
 from hub.store.rights import RightsRequests
-from hub.store.timescale import Store
 
 _SIGN_INS_PER_MINUTE: Final = 10
 _NOBODY: Final = Hashed(bytes(16), bytes(32))

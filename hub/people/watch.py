@@ -10,9 +10,9 @@ from uuid import UUID
 from hub import clock
 from hub.errors import StoreUnavailable
 from hub.metrics import Metrics
+from hub.store.database import Store
 from hub.store.people import People
 from hub.store.rights import RightsRequests
-from hub.store.timescale import Store
 
 _log = logging.getLogger(__name__)
 

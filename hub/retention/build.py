@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from hub.config import Config
+from hub.config.settings import Config
 from hub.core.people.erasing import Cause
 from hub.metrics import Metrics
 from hub.people.parts import erasing
 from hub.retention.run import Retention
 from hub.retention.service import RetentionService
 from hub.retention.verification import trusted_keys
-from hub.store.timescale import Store
+from hub.store.database import Store
 from hub.store.transactions import Transactions
 from wire import __version__
 

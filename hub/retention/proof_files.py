@@ -6,7 +6,7 @@ from typing import Final
 
 from hub.core.retention.proof import Proof
 from hub.errors import HubError
-from hub.signing import PublicKey
+from hub.keys import PublicKey
 
 _DIGITS: Final = 6
 _PUBLIC_KEY: Final = "retention_key.pub.pem"

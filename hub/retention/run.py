@@ -21,21 +21,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from hub import clock
-from hub.config import Retention as RetentionConfig
+from hub.config.settings import Retention as RetentionConfig
 from hub.core.retention.manifest import Left, Outcome, cut_offs_of, done, manifest, moment, opening
 from hub.core.retention.plan import Act, Chunk, Due
 from hub.core.retention.policy import Category, Policy, PolicyError, parse_policy
 from hub.core.retention.proof import ORIGIN, Proof, read_proof, seal
 from hub.core.retention.series import SERIES
 from hub.errors import ConfigError, HubError, StoreUnavailable
+from hub.keys import ProofKey, load_or_make_proof_key
 from hub.retention.proof_files import ProofFiles
 from hub.retention.rules import Erase, Rule, Run, Sweep, plan_run, rules
-from hub.signing import ProofKey, load_or_make_proof_key
+from hub.store.database import Store
 from hub.store.ledgers import Ledgers
 from hub.store.proofs import OpenRun, ProofStore
 from hub.store.retention import RetentionStore
 from hub.store.series import Scope
-from hub.store.timescale import Store
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from hub import clock
-from hub.config import Retention as Config
+from hub.config.settings import Retention as Config
 from hub.core.retention.manifest import moment
 from hub.core.retention.plan import Act
 from hub.core.retention.policy import Category, Policy
@@ -17,10 +17,10 @@ from hub.errors import HubError, StoreUnavailable
 from hub.metrics import Metrics
 from hub.retention.run import Retention
 from hub.retention.verification import trusted_keys, verify
+from hub.scheduler.scheduler import Chore
+from hub.store.database import Store
 from hub.store.holds import Holds
-from hub.store.timescale import Store
 from hub.store.upkeep import alone, look
-from hub.upkeep import Chore
 
 TASK: Final = "retention"
 """The name of its chore, and of the lock that lets one process at a time run it."""

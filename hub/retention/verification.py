@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from hub.config import Retention as Config
+from hub.config.settings import Retention as Config
 from hub.core.retention.manifest import cut_offs_of, moment
 from hub.core.retention.plan import Act
 from hub.core.retention.policy import Category
 from hub.core.retention.proof import Proof
 from hub.core.retention.series import SERIES
 from hub.core.retention.verdict import Kept, Verdict, judge_audit, judge_proofs, judge_rules, last_complete
+from hub.keys import PublicKey, load_public_key, public_path
 from hub.retention.rules import Run
 from hub.retention.run import Retention
-from hub.signing import PublicKey, load_public_key, public_path
 from hub.store.audit import audit_page
-from hub.store.timescale import Store
+from hub.store.database import Store
 
 _ORDERED_BY_OTHERS: Final = (Category.ACCOUNT, Category.AUDIT)
 """What may wait for what is not in the proof: a hold on a part of a person, a row before it in the chain."""

@@ -15,8 +15,8 @@ from hub.core.alarms.book import Step, Unwritten
 from hub.core.alarms.health import Past, Source
 from hub.core.alarms.maintenance import Window
 from hub.store.audit import audit
+from hub.store.database import Store
 from hub.store.statements import statement
-from hub.store.timescale import Store
 
 Connection = psycopg.AsyncConnection[DictRow]
 Act = Callable[[Alarm], Alarm | Skip]

@@ -10,8 +10,8 @@ import psycopg
 from psycopg.rows import DictRow
 
 from hub.core.people.chain import SALT_BYTES, AuditRow, Verification, chained, digest_of_subject
+from hub.store.database import Store
 from hub.store.statements import statement
-from hub.store.timescale import Store
 
 _PAGE_ROWS: Final = 5000
 _FAULTS_MAX: Final = 100

@@ -11,8 +11,8 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from hub.core.commands import CommandClass, Entry, Order, Outcome, State
+from hub.store.database import Store
 from hub.store.statements import statement
-from hub.store.timescale import Store
 from wire.messages import DATA_BYTES_MAX
 
 _EVENTS_BEFORE: Final = timedelta(days=1)

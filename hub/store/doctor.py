@@ -19,9 +19,9 @@ from hub.core.doctor import (
     Standby,
     Task,
 )
-from hub.store.chunks import COMPRESS_AFTER_DAYS
 from hub.store.dsn import connected
 from hub.store.migrate import PLAIN, TIMESCALEDB, TIMESCALEDB_VERSION_MIN, check, version_of
+from hub.store.partitions import COMPRESS_AFTER_DAYS
 from hub.store.statements import statement
 
 _CLOCKS: Final = {

@@ -19,9 +19,9 @@ from hub.core.people.spans import multirange, spans
 from hub.errors import ErasureIncomplete
 from hub.store.audit import audit
 from hub.store.commands import add_forgets
+from hub.store.database import Store
 from hub.store.people import By, Connection
 from hub.store.statements import statement
-from hub.store.timescale import Store
 
 Recount = Callable[[Connection, Sequence[tuple[str, datetime]]], Awaitable[None]]
 

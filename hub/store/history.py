@@ -14,9 +14,9 @@ from uuid import UUID
 from psycopg.rows import DictRow
 
 from hub.core.plot import Held
+from hub.store.database import Store
 from hub.store.rows import ReadingsQuery
 from hub.store.statements import statement
-from hub.store.timescale import Store
 
 EventPlace = tuple[datetime, str, UUID, int]
 """Where a page of events ended: occurred_at, locker, epoch, seq."""

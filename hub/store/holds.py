@@ -9,8 +9,8 @@ from uuid import UUID
 
 from hub.core.retention.holds import Found, HoldOrder, refuse_order
 from hub.store.audit import audit
+from hub.store.database import Store
 from hub.store.statements import statement
-from hub.store.timescale import Store
 
 
 @dataclass(frozen=True, slots=True)

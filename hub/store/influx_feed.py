@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from psycopg.rows import DictRow
 
+from hub.store.database import Store
 from hub.store.statements import statement
-from hub.store.timescale import Store
 
 _BEFORE_ALL: Final = datetime(2000, 1, 1, tzinfo=UTC)
 

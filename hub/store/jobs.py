@@ -13,8 +13,8 @@ from psycopg.types.json import Jsonb
 from hub.core.jobs import ACTIVE, JobState, Objection, Step, TargetState, after
 from hub.core.targets import Target
 from hub.errors import StoreUnavailable
+from hub.store.database import Store
 from hub.store.statements import statement
-from hub.store.timescale import Store
 from wire.messages import Args
 
 WHY_CHARACTERS_MAX: Final = 200

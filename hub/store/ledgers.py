@@ -12,11 +12,11 @@ from hub.core.gaps import ToldGap, disjoint
 from hub.core.ledger import START, Key, Stand, contradict
 from hub.errors import CursorConflict
 from hub.failpoints import Point, reached
-from hub.store.binary import hours_of
+from hub.store.binary_copy import hours_of
+from hub.store.database import Store, copy, copy_apart, quarantine_row
 from hub.store.rows import EventUnit, Quarantined
 from hub.store.statements import statement
 from hub.store.statistics import mark_due
-from hub.store.timescale import Store, copy, copy_apart, quarantine_row
 
 RANGES_SHOWN_MAX: Final = 100
 """How many ranges of one ledger are listed; the others are counted."""

@@ -16,9 +16,9 @@ import psycopg
 from psycopg import sql
 
 from hub.errors import MigrationError
-from hub.store.chunks import MONTHS_AHEAD
 from hub.store.dsn import connected
 from hub.store.migrate import PLAIN, TIMESCALEDB, create_extension, form_of, migrations, refuse_old
+from hub.store.partitions import MONTHS_AHEAD
 from hub.store.statements import statement
 
 _CLOCKS: Final = {"event": "occurred_at", "reading": "sampled_at", "reading_hour": "bucket"}

@@ -13,8 +13,8 @@ from hub import clock
 from hub.core.alarms.alarm import Alarm
 from hub.core.notify.notices import Message
 from hub.store.alarms import alarm_of_row
+from hub.store.database import Store
 from hub.store.statements import statement
-from hub.store.timescale import Store
 
 State = Literal["waiting", "sent", "failed", "dropped"]
 

@@ -12,8 +12,8 @@ import psycopg
 from psycopg.rows import DictRow
 
 from hub.core.past import Edges, Told
+from hub.store.database import Store
 from hub.store.statements import statement
-from hub.store.timescale import Store
 
 
 @dataclass(slots=True)

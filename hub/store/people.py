@@ -17,8 +17,8 @@ from hub.core.people.passwords import Hashed
 from hub.core.printable import composed, unprintable
 from hub.errors import PeopleError
 from hub.store.audit import audit
+from hub.store.database import Store
 from hub.store.statements import statement
-from hub.store.timescale import Store
 
 TENANT: Final = "default"
 

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
+from hub.store.database import Store
 from hub.store.people import TENANT, Connection, unknown
 from hub.store.statements import statement
-from hub.store.timescale import Store
 
 _PAGE_ROWS: Final = 1000
 _TABLES: Final = {

@@ -10,9 +10,9 @@ from psycopg.types.json import Jsonb
 
 from hub.core.retention.proof import Proof
 from hub.store.audit import audit
+from hub.store.database import Store
 from hub.store.series import Connection
 from hub.store.statements import statement
-from hub.store.timescale import Store
 
 _PAGE: Final = 500
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg.rows import DictRow
 
-from hub.store.binary import reading_fields, sampled_at
+from hub.store.binary_copy import reading_fields, sampled_at
+from hub.store.database import Store, copy, copy_apart
 from hub.store.rows import ReadingUnit
 from hub.store.statements import statement
-from hub.store.timescale import Store, copy, copy_apart
 
 _RECEIVED_AT = 1
 _LOCKER = 2

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from hub.store.audit import audit
+from hub.store.database import Store
 from hub.store.people import By
 from hub.store.statements import statement
-from hub.store.timescale import Store
 
 CHARACTERS_MAX: Final = {"name": 120, "site": 120, "address": 200, "serial": 60}
 TAG_CHARACTERS_MAX: Final = 40

@@ -11,9 +11,9 @@ from psycopg.rows import DictRow
 from hub.core.retention.plan import Act, Chunk
 from hub.core.retention.policy import Category, CutOffs, Policy
 from hub.core.retention.series import SERIES, Series
+from hub.store.database import Store
 from hub.store.series import Connection, Count, Scope, SeriesStore, composed, cut_off_values, let_go, write_step
 from hub.store.statements import statement
-from hub.store.timescale import Store
 
 FINDINGS_MAX: Final = 100
 """How many ledgers with something wrong are named."""

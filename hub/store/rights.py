@@ -20,9 +20,9 @@ from hub.core.people.rights import (
 )
 from hub.errors import PeopleError
 from hub.store.audit import audit
+from hub.store.database import Store
 from hub.store.people import TENANT, By, Connection, locked
 from hub.store.statements import statement
-from hub.store.timescale import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from hub.core.retention.plan import Act, Chunk, Reach, may_be_held
 from hub.core.retention.policy import CutOffs
 from hub.core.retention.series import Series
 from hub.errors import StoreError, StoreUnavailable
+from hub.store.database import Store
 from hub.store.statements import statement
-from hub.store.timescale import Store
 
 ROWS_MAX: Final = 10_000
 """The most rows of one locker that one transaction deletes, and about the most that it deletes in all."""

@@ -14,8 +14,8 @@ import psycopg
 from psycopg.rows import DictRow
 
 from hub.core.statistics import HOUR, LOOK_BACK, Window, hour_of, pieces, windows
+from hub.store.database import Store
 from hub.store.statements import statement
-from hub.store.timescale import Store
 
 Connection = psycopg.AsyncConnection[DictRow]
 HourPlace = tuple[datetime, str, int]

@@ -7,9 +7,9 @@ from psycopg.rows import DictRow
 
 from hub.errors import PeopleError
 from hub.store.audit import audit
+from hub.store.database import Store
 from hub.store.people import TENANT, By
 from hub.store.statements import statement
-from hub.store.timescale import Store
 
 _LET_GO: Final = {
     "badges": (statement("badges_let_go"),),

@@ -11,9 +11,9 @@ from psycopg.rows import DictRow
 from hub.core.people.transactions import TransactionState, may_become, why_no_code, why_no_rating
 from hub.errors import PeopleError
 from hub.store.audit import audit
+from hub.store.database import Store
 from hub.store.people import TENANT, By, Connection, switched_on, usable
 from hub.store.statements import statement
-from hub.store.timescale import Store
 
 _EXPIRE_ROWS_MAX: Final = 5000
 

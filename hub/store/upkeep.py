@@ -13,8 +13,8 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
 from hub.core.upkeep import Ages
+from hub.store.database import Store
 from hub.store.statements import statement
-from hub.store.timescale import Store
 from hub.store.translate import translating
 
 _ERROR_CHARS_MAX: Final = 500

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-from hub.config import Mqtt
-from hub.deliveries import Held
+from hub.config.settings import Mqtt
 from hub.metrics import Metrics
-from hub.mqtt import Link, Receive
+from hub.mqtt.acks import Held
+from hub.mqtt.connection import Link, Receive
 
 CONNACK = {4: b"\x20\x02\x00\x00", 5: b"\x20\x03\x00\x00\x00"}
 SUBACK = {4: b"\x90\x03\x00\x01\x01", 5: b"\x90\x04\x00\x01\x00\x01"}

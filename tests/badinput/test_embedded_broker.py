@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import aiomqtt
 import pytest
 
-from hub.embedded.broker import PACKET_BYTES_MAX, EmbeddedBroker
+from hub.demo.embedded.broker import PACKET_BYTES_MAX, EmbeddedBroker
 from tests.badinput.corpus import packets
 from tests.badinput.raw import packet, text, throw
 

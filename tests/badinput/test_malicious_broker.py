@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.deliveries import Delivery, Held
+from hub.mqtt.acks import Delivery, Held
 from tests.badinput.broker import Malice, linked
 
 GOOD = {"3.1.1": b"\x32\x08\x00\x03a/bmmx", "5": b"\x32\x09\x00\x03a/bmm\x00x"}

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from hub.config import Mqtt
-from hub.deliveries import Held
+from hub.config.settings import Mqtt
 from hub.metrics import Metrics
-from hub.mqtt import AskLease, Link, Receive
+from hub.mqtt.acks import Held
+from hub.mqtt.connection import AskLease, Link, Receive
 from hub.tasks import end
 
 VERSION_5, VERSION_3 = 5, 4

@@ -7,10 +7,10 @@ import pytest
 
 from hub.core.broker_terms import VERSION_TOPIC, faults, receive_maximum
 from hub.core.lease import Loss
-from hub.deliveries import Held
 from hub.errors import LinkError
 from hub.metrics import Metrics
-from hub.mqtt import Link
+from hub.mqtt.acks import Held
+from hub.mqtt.connection import Link
 from tests.field.scripted_broker import VERSION_3, VERSION_5, Step, linked
 from tests.hub.scene import eventually, fresh_database, online, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker

@@ -9,9 +9,9 @@ from typing import Any
 
 from aiohttp import web
 
-from hub.influx.settings import Influx
+from hub.config.influx import Influx
+from hub.influx.client import InfluxServer
 from hub.influx.sink import server
-from hub.store.influx import InfluxServer
 
 Judge = Callable[[list[str]], web.Response | None]
 

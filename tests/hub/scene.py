@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from psycopg.rows import TupleRow
 
 from hub.app import Hub, running
-from hub.config import Config, load
+from hub.config.settings import Config, load
 from hub.core.fleet import LockerSpec
-from hub.registry import grid
-from hub.signing import make_key, public_path
+from hub.ingest.registry_sync import grid
+from hub.keys import make_key, public_path
+from hub.store.database import Store
 from hub.store.migrate import migrate
-from hub.store.timescale import Store
 from hub.tasks import end
 from tests.services.conftest import Cluster, MosquittoBroker, free_port
 from wire.messages import (

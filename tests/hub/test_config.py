@@ -5,10 +5,10 @@ from typing import get_type_hints
 
 import pytest
 
-from hub.config import Config, load, sections
-from hub.config_sense import is_loopback
+from hub.config.consistency import is_loopback
+from hub.config.secrets import read_secret
+from hub.config.settings import Config, load, sections
 from hub.errors import ConfigError
-from hub.secret_files import read_secret
 
 GOOD = """
 [mqtt]

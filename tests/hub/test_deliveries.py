@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.deliveries import Acknowledgements, Delivery
+from hub.mqtt.acks import Acknowledgements, Delivery
 
 
 class Line:

@@ -7,25 +7,25 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from hub.commanding import CommandSink
-from hub.config import Config
+from hub.commands.instant import Accepted, Dispatch, Refused
+from hub.commands.observers import News
+from hub.commands.publisher import Courier
+from hub.commands.service import CommandSink
+from hub.config.fairness import message_shares
+from hub.config.settings import Config
 from hub.core.clocks import Clocks
 from hub.core.commands import Order, Refusal
 from hub.core.fleet import Fleet
-from hub.courier import Courier
-from hub.dispatch import Accepted, Dispatch, Refused
 from hub.errors import LinkError
+from hub.keys import make_key
 from hub.live import Live
 from hub.metrics import Metrics
-from hub.news import News
-from hub.quarantine import Quarantine, QuarantineSink
-from hub.shares import message_shares
-from hub.signing import make_key
-from hub.store.batch import Batcher
+from hub.mqtt.quarantine import Quarantine, QuarantineSink
+from hub.mqtt.tap import Tail
+from hub.store.batcher import Batcher
 from hub.store.commands import CommandStore, Told
+from hub.store.database import Store
 from hub.store.rows import Quarantined
-from hub.store.timescale import Store
-from hub.tail import Tail
 from tests.hub.api.serving import NOWHERE, locker
 from wire.messages import Clock, Command, CommandState, Presence, Reply, decode_command, encode
 from wire.refusals import DISOWNED

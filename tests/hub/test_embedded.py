@@ -18,7 +18,7 @@ import aiomqtt
 import psycopg
 import pytest
 
-from hub.embedded import EmbeddedBroker, EmbeddedPostgres
+from hub.demo.embedded import EmbeddedBroker, EmbeddedPostgres
 from hub.errors import EmbeddedError
 
 ROOT = os.geteuid() == 0
@@ -28,7 +28,7 @@ as_root = pytest.mark.skipif(not ROOT, reason="only root has to run PostgreSQL a
 SCRIPT = """
 import asyncio, sys
 from pathlib import Path
-from hub.embedded import EmbeddedPostgres
+from hub.demo.embedded import EmbeddedPostgres
 from hub.errors import EmbeddedError
 
 async def main():

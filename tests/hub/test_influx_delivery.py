@@ -12,11 +12,11 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hub.config.influx import Influx
 from hub.core.influx import Answer, Bucket
 from hub.errors import ConfigError
 from hub.influx.buckets import BucketWatch, look_at_buckets
 from hub.influx.delivery import Delivery, Limits
-from hub.influx.settings import Influx
 from hub.influx.sink import server
 from hub.metrics import Metrics
 from tests.hub.fake_influx import FakeInflux, client_of, fake_influx

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.config import load
+from hub.config.settings import load
 from hub.errors import ConfigError
 
 URL = {"HUB_INFLUX_URL": "https://influx.example.org:8086/api"}

@@ -5,10 +5,10 @@ import logging
 
 import pytest
 
-from hub.ledger_watch import watch_ledgers
+from hub.ingest.ledger_metrics import watch_ledgers
 from hub.metrics import Metrics
+from hub.store.database import Store
 from hub.store.ledgers import Ledgers
-from hub.store.timescale import Store
 from tests.hub.scene import eventually
 
 
@@ -22,7 +22,7 @@ async def test_a_database_that_is_away_is_told_and_asked_again(caplog: pytest.Lo
         task = asyncio.create_task(watch_ledgers(Ledgers(store), metrics, 0.01), name="ledger.watch")
 
         async def told() -> bool:
-            said = [one for one in caplog.records if one.name == "hub.ledger_watch"]
+            said = [one for one in caplog.records if one.name == "hub.ingest.ledger_metrics"]
             return [one.levelno for one in said[:2]] == [logging.WARNING] * 2
 
         try:

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.core.fairness import Shares
+from hub.ingest.presence_shares import PresenceShares, Word
 from hub.metrics import Metrics
-from hub.presence_shares import PresenceShares, Word
 
 
 def shares(metrics: Metrics | None = None) -> PresenceShares:

@@ -7,8 +7,8 @@ from hub.core.accounting import Tally
 from hub.core.ledger import Key
 from hub.errors import CursorConflict, StoreRejected
 from hub.metrics import Metrics
-from hub.quarantine import Limits, Quarantine, event_texts, storable
-from hub.store.batch import Batcher
+from hub.mqtt.quarantine import Limits, Quarantine, event_texts, storable
+from hub.store.batcher import Batcher
 from hub.store.rows import Quarantined
 
 KEY: Key = ("berlin-01", UUID(int=1))

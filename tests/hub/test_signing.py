@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import structs
 
 from hub.errors import ConfigError
-from hub.signing import (
+from hub.keys import (
     load_key,
     load_or_make_proof_key,
     load_public_key,
@@ -99,7 +99,7 @@ def test_a_proof_key_is_made_at_its_first_use_and_read_from_then_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "retention_key.pem"
-    caplog.set_level(logging.WARNING, "hub.signing")
+    caplog.set_level(logging.WARNING, "hub.keys")
     made = load_or_make_proof_key(path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert "Made the key that signs proofs" in caplog.text

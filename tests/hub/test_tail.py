@@ -9,7 +9,7 @@ import pytest
 
 from hub.live import Turn
 from hub.metrics import Metrics
-from hub.tail import PAYLOAD_CHARACTERS_MAX, SHOWN_MAX, Tail, TailView
+from hub.mqtt.tap import PAYLOAD_CHARACTERS_MAX, SHOWN_MAX, Tail, TailView
 from tests.hub.api.serving import served
 from tests.hub.live.watching import AT, FLEET, QUICK, Watch
 from wire.messages import PROTOCOL, Command, encode

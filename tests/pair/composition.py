@@ -30,20 +30,20 @@ import edge_agent.disk
 import edge_agent.mqtt
 import hub.app
 import hub.clock
-import hub.links
 import hub.metrics
-import hub.store.timescale
+import hub.mqtt.connections
+import hub.scheduler.scheduler
+import hub.store.database
 import hub.tasks
-import hub.upkeep
 from edge_agent import signature
 from edge_agent.cabinet import Cabinet
 from hub.alarms.engine import Alarms
 from hub.alarms.records import Records
 from hub.core.accounting import Accounts
+from hub.keys import CommandKey
 from hub.notify.notifier import Notifier
 from hub.people.watch import PeopleWatch
 from hub.retention.service import RetentionService
-from hub.signing import CommandKey
 from tests.pair import links
 from tests.pair.database import Pool
 from tests.pair.drive import Drive

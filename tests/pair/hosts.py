@@ -13,8 +13,8 @@ from edge_agent.config import Config as EdgeConfig
 from edge_agent.config import parse
 from edge_agent.disk import DiskError
 from hub.app import running as hub_running
-from hub.config import Config as HubConfig
-from hub.config import load, sections
+from hub.config.settings import Config as HubConfig
+from hub.config.settings import load, sections
 from hub.errors import StoreError
 from tests.pair import composition
 from tests.pair.board import Board

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from edge_agent import mqtt as edge_mqtt
 from edge_agent.config import Mqtt as EdgeMqtt
-from hub.config import Mqtt as HubMqtt
-from hub.deliveries import Delivery
+from hub.config.settings import Mqtt as HubMqtt
 from hub.errors import LinkError
 from hub.metrics import Metrics
-from hub.mqtt import Link, Receive
+from hub.mqtt.acks import Delivery
+from hub.mqtt.connection import Link, Receive
 from tests.pair.broker import Broker, Connection
 from tests.pair.process import running
 
@@ -22,7 +22,7 @@ _BACKOFF_S: Final = 0.2
 
 
 class HubLink(Link):
-    """What `hub.mqtt.Link` promises: publish or LinkError at once; connected again whenever it is lost."""
+    """What `hub.mqtt.connection.Link` promises: publish or LinkError at once; connected again whenever it is lost."""
 
     def __init__(
         self,

@@ -26,13 +26,13 @@ from edge_agent.commands import Commands
 from edge_agent.disk import Disk
 from edge_agent.journal import Journal
 from edge_agent.sender import Sender
+from hub.commands.instant import Dispatch
+from hub.commands.publisher import Courier
 from hub.core.accounting import Outcome, Tally
 from hub.core.fleet import Fleet
 from hub.core.ledger import Ledger, Take
-from hub.courier import Courier
-from hub.dispatch import Dispatch
 from hub.errors import StoreUnavailable
-from hub.sinks import EventSink
+from hub.ingest.event_writer import EventSink
 from hub.store.ledgers import Ledgers
 from tests.pair import composition, stage, tables
 from tests.pair.composition import replaced

@@ -4,11 +4,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from hub import clock
+from hub.commands.result import Accepted, Refused
 from hub.core.commands import CommandClass, Entry, Order, State
 from hub.core.people.erasing import LOCKER_AWAY_MAX
 from hub.errors import StoreError
 from hub.store.commands import add_forgets
-from hub.submission import Accepted, Refused
 from tests.pair.broker import Broker
 from tests.pair.checker import Ordered, Truth
 from tests.pair.database import Database

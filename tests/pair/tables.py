@@ -13,7 +13,7 @@ from uuid import UUID
 
 import psycopg
 
-from hub.store.binary import HEADER, TRAILER
+from hub.store.binary_copy import HEADER, TRAILER
 
 Key = tuple[str, UUID]
 Row = dict[str, Any]

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from hub.influx.settings import Influx
+from hub.config.influx import Influx
 from hub.influx.sink import InfluxSink, server
 from hub.metrics import Metrics
+from hub.store.database import Store
 from hub.store.influx_feed import InfluxFeed
-from hub.store.timescale import Store
 from tests.hub.fake_influx import FakeInflux
 from tests.hub.scene import eventually, rows
 from tests.services.conftest import ended, free_port, listens, program, wait_for

@@ -8,8 +8,8 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from hub.core.statistics import HOUR, hour_of
+from hub.store.database import Store
 from hub.store.statistics import Connection, StatisticsStore, mark_due
-from hub.store.timescale import Store
 
 EPOCH = UUID(int=1)
 

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from hub.config import Retention as RetentionConfig
+from hub.config.settings import Retention as RetentionConfig
 from hub.core.retention.verdict import Verdict
 from hub.core.verify import LedgerView, judge
 from hub.retention.run import Retention
 from hub.retention.verification import verify
+from hub.store.database import Store
 from hub.store.ledgers import Ledgers
-from hub.store.timescale import Store
 from tests.hub.scene import fresh_database, rows
 from tests.services.conftest import Cluster
 

@@ -15,7 +15,7 @@ from hub.core.alarms.rules import parse_rules
 from hub.core.alarms.watch import Watch
 from hub.metrics import Metrics
 from hub.store.alarms import AlarmStore
-from hub.store.timescale import Store
+from hub.store.database import Store
 from tests.hub.core.alarms.scene import BERLIN, DEFAULT
 from tests.hub.scene import fresh_database, rows
 from tests.services.conftest import Cluster

@@ -17,7 +17,7 @@ from hub.core.people.erasing import Cause
 from hub.people.parts import erasing
 from hub.retention.build import build_retention
 from hub.retention.verification import verify
-from hub.store.binary import event_rows
+from hub.store.binary_copy import event_rows
 from hub.store.ledgers import Ledgers
 from hub.store.migrate import check, migrate
 from hub.store.people import By, People

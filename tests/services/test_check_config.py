@@ -12,8 +12,8 @@ from psycopg.conninfo import make_conninfo
 from typer.testing import CliRunner
 
 from hub.cli.main import app
-from hub.online_check import check_online
-from hub.signing import make_key
+from hub.keys import make_key
+from hub.preflight.online import check_online
 from hub.store.migrate import migrate
 from tests.hub.scene import fresh_database, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker, ended, free_port, listens, program, wait_for

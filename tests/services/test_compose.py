@@ -102,7 +102,7 @@ def test_everything_that_should_run_comes_back(services: dict[str, dict[str, Any
 
 
 def test_its_variables_are_settings_of_the_hub(services: dict[str, dict[str, Any]]) -> None:
-    config = import_module("hub.config")
+    config = import_module("hub.config.settings")
     environment = services["hub"]["environment"]
     ours = {name: value for name, value in environment.items() if name.startswith("HUB_")}
     loaded = config.load(None, ours)

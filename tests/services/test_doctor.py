@@ -14,16 +14,16 @@ from typer.testing import CliRunner
 
 from hub import series
 from hub.cli.main import app
-from hub.config import load
+from hub.config.settings import load
 from hub.core.doctor import Facts, judge
 from hub.errors import StoreUnavailable
 from hub.metrics import Metrics
-from hub.online_check import check_online
+from hub.preflight.online import check_online
+from hub.scheduler.scheduler import Upkeep
+from hub.store.database import Store
 from hub.store.doctor import examine
 from hub.store.lease import LeaseTable
 from hub.store.migrate import migrate
-from hub.store.timescale import Store
-from hub.upkeep import Upkeep
 from tests.hub.scene import fresh_database, rows
 from tests.services.conftest import Cluster
 

@@ -14,10 +14,10 @@ from hub.core.people.erasing import Cause
 from hub.core.retention.holds import HoldOrder
 from hub.errors import ErasureIncomplete, PeopleError
 from hub.store.audit import verify_audit
+from hub.store.database import Store
 from hub.store.holds import Holds
 from hub.store.people import People
 from hub.store.statistics import recount
-from hub.store.timescale import Store
 from tests.hub.people.persons import (
     BADGE,
     BY,

@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from hub.cli.export import export_app
-from hub.config import Exports
-from hub.store.timescale import Store
+from hub.config.settings import Exports
+from hub.store.database import Store
 from tests.hub.api.serving import Served, locker, served
 from tests.hub.scene import eventually, fresh_database
 from tests.services.conftest import Cluster

@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-import hub.durable
+import hub.commands.durable
 from hub.core.people.erasing import LOCKER_AWAY_MAX
 from hub.store.commands import add_forgets
-from hub.store.timescale import Store
+from hub.store.database import Store
 from tests.hub.asking import state_of
 from tests.hub.contract import Contract
 from tests.hub.scene import Scene, eventually, fresh_database, online, rows, scene

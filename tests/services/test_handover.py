@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from hub.errors import ConfigError
-from hub.handover import Handover, find_predecessor, inherited_listeners
+from hub.lifecycle.handover import Handover, find_predecessor, inherited_listeners
 from tests.hub.scene import LOCKERS, eventually, fresh_database, register
 from tests.services.conftest import Cluster, MosquittoBroker, free_port
 from tests.services.test_hub_process import environment, hub_process, run

@@ -9,10 +9,10 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from hub.store.database import Store
 from hub.store.history import EventFilter, History
 from hub.store.statements import statement
 from hub.store.statistics import StatisticsStore
-from hub.store.timescale import Store
 from tests.hub.api.serving import Served, locker, served
 from tests.hub.scene import fresh_database
 from tests.services.conftest import Cluster

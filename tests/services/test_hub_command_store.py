@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from hub.core.commands import CommandClass, Entry, Order, Outcome, State
 from hub.store.commands import CommandRow, CommandsQuery, CommandStore, OutcomeRow, Settlement, Told, entry_of_row
-from hub.store.timescale import Store
+from hub.store.database import Store
 from tests.hub.scene import fresh_database, rows
 from tests.services.conftest import Cluster
 

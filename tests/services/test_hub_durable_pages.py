@@ -10,20 +10,20 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from hub.config import Config
+from hub.commands.durable import Durable
+from hub.commands.observers import News
+from hub.commands.publisher import Courier
+from hub.commands.result import Accepted
+from hub.config.settings import Config
 from hub.core.clocks import Clocks
 from hub.core.commands import Order
 from hub.core.fleet import Fleet
-from hub.courier import Courier
-from hub.durable import Durable
+from hub.keys import make_key
 from hub.live import Live
 from hub.metrics import Metrics
-from hub.news import News
-from hub.signing import make_key
+from hub.mqtt.tap import Tail
 from hub.store.commands import FORGETS_PER_LOCKER_MAX, CommandStore
-from hub.store.timescale import Store
-from hub.submission import Accepted
-from hub.tail import Tail
+from hub.store.database import Store
 from tests.hub.api.serving import locker
 from tests.hub.scene import fresh_database, register
 from tests.services.conftest import Cluster

@@ -15,8 +15,8 @@ import pytest
 
 from hub.influx.sink import InfluxSink, server
 from hub.metrics import Metrics
+from hub.store.database import Store
 from hub.store.influx_feed import InfluxFeed, Place
-from hub.store.timescale import Store
 from hub.store.upkeep import alone
 from tests.hub.fake_influx import fake_influx
 from tests.hub.scene import Scene, eventually, fresh_database, online, rows, scene

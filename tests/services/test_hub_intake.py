@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.store.binary import event_rows
+from hub.store.binary_copy import event_rows
 from hub.store.ledgers import Ledgers
 from hub.store.rows import EventUnit
 from tests.hub.scene import Agent, Scene, agent, eventually, fresh_database, online, register, rows, scene

@@ -11,8 +11,8 @@ import pytest
 from hub.core.jobs import JobState, Objection, Step, TargetState
 from hub.core.targets import Target
 from hub.errors import StoreUnavailable
+from hub.store.database import Store
 from hub.store.jobs import JobLedger, JobRow, JobStore, LeaseLost, Moved, Result
-from hub.store.timescale import Store
 from tests.hub.boxes import (
     ALL,
     ALONE,

@@ -14,12 +14,12 @@ from hub.core.gaps import ToldGap
 from hub.core.ledger import START, Key
 from hub.core.verify import GapView, LedgerView, RangeView, judge
 from hub.errors import CursorConflict, StoreRejected, StoreUnavailable
-from hub.store.binary import event_rows
+from hub.store.binary_copy import event_rows
+from hub.store.database import Store
 from hub.store.ledgers import RANGES_SHOWN_MAX, Ledgers
 from hub.store.migrate import PLAIN, TIMESCALEDB, migrations
 from hub.store.rows import EventUnit, Quarantined
 from hub.store.statements import statement
-from hub.store.timescale import Store
 from tests.hub.scene import fresh_database, rows
 from tests.services.conftest import Cluster
 from wire.messages import CHAIN_START, Clock, Event, Events

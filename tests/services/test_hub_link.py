@@ -11,10 +11,10 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from hub.config import Mqtt
+from hub.config.settings import Mqtt
 from hub.errors import LinkError
 from hub.metrics import Metrics
-from hub.mqtt import Link, Receive
+from hub.mqtt.connection import Link, Receive
 from tests.hub.scene import fresh_database, scene
 from tests.services.conftest import Cluster, MosquittoBroker, mosquitto
 from wire.messages import decode_hub_state
@@ -172,7 +172,7 @@ async def test_a_broker_that_reads_on_after_the_link_has_given_it_up_is_found_ag
 ) -> None:
     # As on a machine that was put aside at the wrong moment: gmqtt finds the silence first, closes with something
     # still to be sent, and the connection ends when that has gone.
-    monkeypatch.setattr("hub.mqtt._SILENT_KEEPALIVES", 1000)
+    monkeypatch.setattr("hub.mqtt.connection._SILENT_KEEPALIVES", 1000)
     async with link(broker, "ingest", "5", lambda *_: None, KEEPALIVE_S) as one:
         async with frozen(broker):
             with pytest.raises(LinkError, match="does not read"):

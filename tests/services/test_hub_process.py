@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from hub.signing import make_key
+from hub.keys import make_key
 from tests.hub.scene import LOCKERS, Agent, agent, eventually, fresh_database, register, rows
 from tests.services.conftest import Cluster, MosquittoBroker, free_port
 from wire.messages import Event

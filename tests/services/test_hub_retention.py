@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
-from hub.config import Config
-from hub.config import Retention as RetentionConfig
+from hub.config.settings import Config
+from hub.config.settings import Retention as RetentionConfig
 from hub.core.retention.holds import HoldOrder
 from hub.core.retention.policy import Category
 from hub.core.retention.series import SERIES
@@ -17,9 +17,9 @@ from hub.errors import ErasureIncomplete, HubError
 from hub.retention.build import build_retention
 from hub.retention.run import Retention
 from hub.store.audit import verify_audit
+from hub.store.database import Store
 from hub.store.holds import Holds, Release
 from hub.store.series import Scope
-from hub.store.timescale import Store
 from tests.hub.scene import rows
 from tests.services.conftest import Cluster
 from tests.services.retention_scene import (

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hub.core.fleet import DoorSpec, LockerSpec
 from hub.core.ledger import Key
 from hub.errors import StoreRejected, StoreUnavailable
-from hub.store.binary import HEADER, TRAILER, event_rows, reading_row
+from hub.store.binary_copy import HEADER, TRAILER, event_rows, reading_row
+from hub.store.database import Store
 from hub.store.history import History
 from hub.store.ledgers import Ledgers
 from hub.store.readings import write_readings, write_readings_apart
 from hub.store.rows import EventsQuery, EventUnit, Quarantined, ReadingsQuery, ReadingUnit
 from hub.store.statements import statement
-from hub.store.timescale import Store
 from tests.hub.scene import fresh_database, rows
 from tests.services.conftest import Cluster
 from tests.wire.strategies import batches, samples

@@ -13,14 +13,14 @@ import pytest
 
 from hub.core.accounting import Outcome, Tally
 from hub.errors import StoreUnavailable
+from hub.ingest.telemetry import ReadingSink
 from hub.metrics import Metrics
-from hub.quarantine import Quarantine, QuarantineSink
-from hub.store.batch import Batcher
-from hub.store.binary import reading_row
+from hub.mqtt.quarantine import Quarantine, QuarantineSink
+from hub.store.batcher import Batcher
+from hub.store.binary_copy import reading_row
+from hub.store.database import Store
 from hub.store.readings import write_readings
 from hub.store.rows import ReadingUnit
-from hub.store.timescale import Store
-from hub.telemetry import ReadingSink
 from tests.hub.scene import Agent, Scene, agent, eventually, fresh_database, online, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker, mosquitto
 from tests.services.locked import locked

@@ -9,11 +9,11 @@ import pytest
 
 from hub.core.ledger import Key
 from hub.errors import CursorConflict, StoreRejected
-from hub.series import compress, make_partitions
-from hub.store.binary import event_rows
+from hub.scheduler.series import compress, make_partitions
+from hub.store.binary_copy import event_rows
+from hub.store.database import Store
 from hub.store.ledgers import Ledgers
 from hub.store.rows import EventUnit
-from hub.store.timescale import Store
 from tests.hub.scene import fresh_database, rows
 from tests.services.conftest import Cluster
 from wire.messages import Clock, Event, Events

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hub.cli.main import app
-from hub.secret_files import read_secret
+from hub.config.secrets import read_secret
 from hub.store.registry import REMOVED_WHY
 from tests.hub.scene import Agent, Scene, agent, eventually, fresh_database, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker, mosquitto

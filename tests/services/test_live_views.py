@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from hub.store.commands import add_forgets
-from hub.store.timescale import Store
+from hub.store.database import Store
 from tests.hub.live.watching import Watch
 from tests.hub.scene import Scene, eventually, fresh_database, obedient, online, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker

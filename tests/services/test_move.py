@@ -13,11 +13,11 @@ import pytest
 from hub import series
 from hub.core.verify import judge
 from hub.errors import MigrationError
+from hub.store.database import Store
 from hub.store.ledgers import Ledgers
 from hub.store.migrate import PLAIN, TIMESCALEDB, check, migrate, migrations
 from hub.store.move import FORMS_KNOWN, move
 from hub.store.statements import statement
-from hub.store.timescale import Store
 from tests.hub.scene import fresh_database, register, rows
 from tests.services.conftest import Cluster
 

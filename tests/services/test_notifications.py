@@ -15,16 +15,16 @@ from typer.testing import CliRunner
 
 from hub import clock
 from hub.cli.main import app
-from hub.config import Config
+from hub.config.notify import Notify, WebhookChannel
+from hub.config.settings import Config
 from hub.core.alarms.transitions import What
 from hub.core.notify.notices import Message
+from hub.keys import make_key
 from hub.masking import Secret
 from hub.metrics import Metrics
 from hub.notify.notifier import Notifier
-from hub.notify.settings import Notify, WebhookChannel
-from hub.signing import make_key
+from hub.store.database import Store
 from hub.store.notifications import Delivery, NotificationStore
-from hub.store.timescale import Store
 from hub.tasks import Supervisor
 from tests.hub.api.serving import NOWHERE, served
 from tests.hub.contract import Contract

@@ -14,7 +14,8 @@ import pytest
 
 from hub import clock
 from hub.alarms.records import Records
-from hub.config import Config
+from hub.config.notify import Notify, WebhookChannel
+from hub.config.settings import Config
 from hub.core.alarms.alarm import Alarm, Severity, Shelf, State
 from hub.core.alarms.places import Place
 from hub.core.alarms.rules import parse_rules
@@ -24,9 +25,8 @@ from hub.core.notify.tries import RETRIES_MAX
 from hub.masking import Secret
 from hub.metrics import Metrics
 from hub.notify.notifier import Notifier
-from hub.notify.settings import Notify, WebhookChannel
 from hub.store.alarms import AlarmStore
-from hub.store.timescale import Store
+from hub.store.database import Store
 from hub.tasks import Supervisor
 from tests.hub.core.alarms.scene import BERLIN, DEFAULT
 from tests.hub.core.notify.alarms import AT, alarm

@@ -17,7 +17,7 @@ import aiohttp
 import orjson
 import pytest
 
-from hub.signing import make_key
+from hub.keys import make_key
 from tests.hub.contract import Contract
 from tests.hub.scene import Agent, Scene, agent, eventually, fresh_database, online, register, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker, free_port, postgres_programs

@@ -11,10 +11,10 @@ from uuid import UUID
 import pytest
 
 from hub import store as hub_store
-from hub.config import Http
+from hub.config.settings import Http
 from hub.store.alarms import WINDOWS_MAX
+from hub.store.database import Store
 from hub.store.people import By
-from hub.store.timescale import Store
 from hub.store.transactions import NewTransaction, Transactions
 from tests.hub.api.serving import Served, locker, served
 from tests.hub.contract import Contract

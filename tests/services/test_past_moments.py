@@ -11,7 +11,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from hub.core.fleet import Fleet
-from hub.store.timescale import Store
+from hub.store.database import Store
 from tests.hub.api.serving import Served, locker, served
 from tests.hub.contract import Contract
 from tests.hub.scene import fresh_database

@@ -23,13 +23,13 @@ from hub.api.auth import Auth
 from hub.api.barred import refusing_barred
 from hub.api.routes import Route, answer
 from hub.api.server import application
-from hub.config import Http
+from hub.config.settings import Http
 from hub.errors import PeopleError
 from hub.metrics import Metrics
 from hub.people.watch import PeopleWatch
+from hub.store.database import Store
 from hub.store.people import People
 from hub.store.tenants import TenantChange, set_tenant
-from hub.store.timescale import Store
 from hub.store.transactions import Transactions
 from tests.hub.api.serving import Served, locker, served
 from tests.hub.contract import Contract

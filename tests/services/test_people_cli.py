@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from hub.cli.main import app
 from hub.core.people.erasing import Cause
 from hub.errors import PeopleError
-from hub.store.timescale import Store
+from hub.store.database import Store
 from tests.hub.people.persons import EMAIL, NOW, Person, add_events, eraser_of, found_in, person, switch_on
 from tests.hub.scene import fresh_database, register, rows
 from tests.services.conftest import Cluster

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from hub.cli.main import app
 from hub.core.fleet import LockerSpec
 from hub.errors import StoreRejected
-from hub.registry import grid
-from hub.store.timescale import Store
+from hub.ingest.registry_sync import grid
+from hub.store.database import Store
 from tests.hub.contract import Contract
 from tests.hub.scene import Scene, fresh_database, online, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker

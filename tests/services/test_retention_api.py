@@ -18,14 +18,14 @@ from hub.api.auth import Auth
 from hub.api.retention import retention_routes
 from hub.api.server import application
 from hub.cli.main import app
-from hub.config import Config, Database, Http
-from hub.config import Retention as RetentionConfig
+from hub.config.settings import Config, Database, Http
+from hub.config.settings import Retention as RetentionConfig
 from hub.errors import ConfigError, HubError
 from hub.masking import Secret
 from hub.metrics import Metrics
 from hub.retention.build import build_service
 from hub.retention.service import RetentionService
-from hub.store.timescale import Store
+from hub.store.database import Store
 from hub.store.upkeep import alone
 from tests.hub.scene import eventually, fresh_database, rows
 from tests.services.conftest import Cluster

@@ -10,11 +10,11 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from hub.config import Retention as RetentionConfig
+from hub.config.settings import Retention as RetentionConfig
 from hub.core.retention.proof import canonical
 from hub.errors import HubError, StoreRejected
 from hub.retention.run import Retention
-from hub.store.timescale import Store
+from hub.store.database import Store
 from hub.store.upkeep import alone
 from tests.hub.scene import fresh_database, rows
 from tests.services.conftest import Cluster

@@ -10,10 +10,10 @@ import pytest
 
 from hub import logs
 from hub.cli.main import main
-from hub.config import load
+from hub.config.settings import load
 from hub.errors import ConfigError
+from hub.keys import make_key
 from hub.masking import MASK, Secret, remember, scrub
-from hub.signing import make_key
 from hub.store.dsn import check_dsn
 from hub.store.migrate import migrate
 from tests.hub.scene import fresh_database, rows

@@ -10,7 +10,7 @@ import pytest
 
 from hub import series
 from hub.errors import StoreRejected
-from hub.store.timescale import Store
+from hub.store.database import Store
 from tests.hub.scene import eventually, fresh_database, rows
 from tests.services.conftest import Cluster
 

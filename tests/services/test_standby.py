@@ -14,10 +14,10 @@ import aiomqtt
 import pytest
 
 from hub.app import run
-from hub.config import Config, Database, Mqtt, Service, load
+from hub.config.settings import Config, Database, Mqtt, Service, load
 from hub.core.lease import Loss
 from hub.errors import StepDown
-from hub.lease import Lease
+from hub.lifecycle.lease import Lease
 from hub.masking import Secret
 from hub.metrics import Metrics
 from hub.tasks import end

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from hub.core.statistics import COLLECT_BOUNDS_S, HOUR, LOOK_BACK, hour_of
 from hub.metrics import Metrics
-from hub.statistics import Statistics
+from hub.scheduler.statistics import Statistics
+from hub.store.database import Store
 from hub.store.statistics import StatisticsStore, mark_due, recount
-from hub.store.timescale import Store
 from tests.hub.scene import eventually, fresh_database
 from tests.services.conftest import Cluster
 from tests.services.past import Told, clear, count_all, insert, write

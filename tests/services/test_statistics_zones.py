@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from hub.core.statistics import HOUR
+from hub.store.database import Store
 from hub.store.statistics import StatisticsStore
-from hub.store.timescale import Store
 from tests.hub.scene import fresh_database
 from tests.services.conftest import Cluster
 

@@ -10,10 +10,10 @@ import pytest
 
 from hub.errors import StoreRejected, StoreUnavailable
 from hub.metrics import Metrics
-from hub.store.timescale import Store
+from hub.scheduler.scheduler import Chore, Upkeep
+from hub.store.database import Store
 from hub.store.upkeep import alone
 from hub.tasks import Supervisor
-from hub.upkeep import Chore, Upkeep
 from tests.hub.scene import eventually, fresh_database, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker
 

@@ -29,30 +29,30 @@ from hub.api.routes import Route
 from hub.api.server import application
 from hub.api.service import Service
 from hub.api.socket import Socket
-from hub.commanding import Commanding
-from hub.config import Config, Exports, Http, Retention
-from hub.config import Live as LiveConfig
+from hub.commands.service import Commanding
+from hub.config.notify import Notify
+from hub.config.settings import Config, Exports, Http, Retention
+from hub.config.settings import Live as LiveConfig
 from hub.core.accounting import Accounts
 from hub.core.clocks import Clocks
 from hub.core.fleet import DoorSpec, Fleet, LockerSpec
-from hub.health import Health, HealthParts
-from hub.jobs import JobRunner
+from hub.health.monitor import Health, HealthParts
+from hub.ingest.registry_sync import Registry, grid
+from hub.jobs.runner import JobRunner
+from hub.keys import make_key
 from hub.live import Live
+from hub.live.queries import Watching
 from hub.metrics import Metrics
+from hub.mqtt.quarantine import Quarantine, QuarantineSink
+from hub.mqtt.tap import Tail
 from hub.notify.notifier import Notifier
-from hub.notify.settings import Notify
 from hub.people.parts import PeopleParts
-from hub.quarantine import Quarantine, QuarantineSink
-from hub.registry import Registry, grid
 from hub.retention.build import build_service
-from hub.signing import make_key
-from hub.store.batch import Batcher
+from hub.store.batcher import Batcher
+from hub.store.database import Store
 from hub.store.ledgers import Ledgers
 from hub.store.rows import Quarantined
-from hub.store.timescale import Store
-from hub.tail import Tail
 from hub.tasks import Supervisor
-from hub.watching import Watching
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 DOORS: tuple[DoorSpec, ...] = grid(3)

@@ -5,7 +5,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from hub.config import Http
+from hub.config.settings import Http
 from tests.hub.api.serving import Served, served
 
 TOKEN = "correct horse"

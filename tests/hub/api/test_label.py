@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import segno
 
-from hub.config import Http, load
+from hub.config.settings import Http, load
 from hub.errors import ConfigError
 from tests.hub.api.serving import locker, served
 

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from hub.api.page import VIEWS
-from hub.config import Http
+from hub.config.settings import Http
 from hub.operators import Role
 from tests.hub.api.serving import locker, served
 from tests.hub.contract import Contract

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hub.config import Http
-from hub.config import Live as LiveConfig
+from hub.config.settings import Http
+from hub.config.settings import Live as LiveConfig
 from tests.hub.api.serving import Served, locker, served
 from tests.hub.live.raw import (
     BINARY,

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from hub.api.alarm_views import AlarmView, HealthView, health_view
-from hub.api.views import CommandView, command_view
-from hub.config import Commands
+from hub.config.settings import Commands
 from hub.core.alarms.health import Health
 from hub.core.commands import Entry, Order, State
+from hub.ingest.registry_sync import grid
 from hub.live.feeds import COMMANDS_SHOWN
-from hub.registry import grid
+from hub.schemas.alarms import AlarmView, HealthView, health_view
+from hub.schemas.fleet import CommandView, command_view
 from tests.hub.api.serving import Served, locker, served
 from tests.hub.live.watching import AT, FLEET, QUICK, Watch, come_online, until
 from wire.messages import Event

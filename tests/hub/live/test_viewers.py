@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.api.views import locker_fields
-from hub.config import Commands
-from hub.config import Live as LiveConfig
+from hub.config.settings import Commands
+from hub.config.settings import Live as LiveConfig
 from hub.core.fleet import Fleet
 from hub.live import Frame, Live, Viewer
 from hub.live.frames import DEFLATE_WINDOW_BITS, encoded, pong_to
-from hub.live.viewers import BUFFER_BYTES_MAX
+from hub.live.subscribers import BUFFER_BYTES_MAX
 from hub.metrics import Metrics
 from hub.operators import Role
+from hub.schemas.fleet import locker_fields
 from tests.hub.api.serving import locker
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from uuid import UUID
 
-from hub.api.views import EventView, event_of_batch
-from hub.config import Live as LiveConfig
+from hub.config.settings import Live as LiveConfig
 from hub.core.commands import Entry, Order
+from hub.schemas.fleet import EventView, event_of_batch
 from tests.hub.api.serving import locker, served
 from tests.hub.live.watching import AT, FLEET, NOW, QUICK, Watch, batch, come_online, happen, until
 from wire.messages import Event

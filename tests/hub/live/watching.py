@@ -8,7 +8,7 @@ from uuid import UUID
 
 from aiohttp import ClientWebSocketResponse
 
-from hub.config import Live as LiveConfig
+from hub.config.settings import Live as LiveConfig
 from hub.live import Live
 from tests.hub.api.serving import Served, locker
 from tests.hub.live.schema import check_frame

@@ -8,12 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from hub.config.notify import WebhookChannel
 from hub.core.notify.notices import Message
 from hub.core.notify.tries import RETRIES_MAX, Verdict
 from hub.masking import Secret
 from hub.metrics import Metrics
 from hub.notify.channel import Channel, Stand
-from hub.notify.settings import WebhookChannel
 from hub.notify.webhook import Webhook
 from hub.store.notifications import Delivery
 from hub.tasks import Supervisor

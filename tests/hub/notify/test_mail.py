@@ -9,10 +9,10 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from hub.config.notify import EmailChannel
 from hub.core.notify.notices import Message
 from hub.core.notify.tries import Verdict
 from hub.notify.mail import Mail, masked
-from hub.notify.settings import EmailChannel
 from tests.hub.core.notify.alarms import AT, notice
 from tests.hub.notify.receivers import PASSWORD, MailServer, certificate, mail_server, secret
 from tests.services.conftest import free_port

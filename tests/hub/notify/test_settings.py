@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hub.config import load
+from hub.config.notify import EmailChannel, WebhookChannel
+from hub.config.settings import load
 from hub.errors import ConfigError
-from hub.notify.settings import EmailChannel, WebhookChannel
 
 EMAIL = """
 [[notify.channel]]

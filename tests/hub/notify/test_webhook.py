@@ -12,11 +12,11 @@ from uuid import UUID
 
 import pytest
 
+from hub.config.notify import WebhookChannel
 from hub.core.notify.notices import Message
 from hub.core.notify.tries import Verdict
 from hub.errors import ConfigError
 from hub.masking import Secret
-from hub.notify.settings import WebhookChannel
 from hub.notify.webhook import Webhook
 from tests.hub.core.notify.alarms import AT, notice
 from tests.hub.notify.receivers import SECRET, Answer, certificate, hook, secret

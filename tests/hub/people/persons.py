@@ -14,15 +14,15 @@ from hub.core.people.codes import digest_of
 from hub.core.people.passwords import hashed
 from hub.core.people.rights import Check, CheckHow, RightKind
 from hub.core.people.transactions import TransactionState
+from hub.keys import load_or_make_proof_key
 from hub.people.eraser import Eraser
 from hub.people.journal import ErasureJournal
-from hub.signing import load_or_make_proof_key
 from hub.store.audit import audit
+from hub.store.database import Store
 from hub.store.people import By, People
 from hub.store.rights import RightsRequests
 from hub.store.statistics import recount
 from hub.store.tenants import TenantChange, set_tenant
-from hub.store.timescale import Store
 from hub.store.transactions import NewTransaction, Transactions
 
 NOW = datetime(2026, 11, 21, 8, tzinfo=UTC)

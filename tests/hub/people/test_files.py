@@ -10,9 +10,9 @@ import pytest
 from hub.core.people.erasing import Cause
 from hub.core.people.journal import Entry
 from hub.errors import ConfigError, PeopleError
+from hub.keys import load_or_make_proof_key
 from hub.people.code_key import load_or_make_code_key
 from hub.people.journal import ErasureJournal
-from hub.signing import load_or_make_proof_key
 
 AT = datetime(2026, 11, 21, 8, tzinfo=UTC)
 

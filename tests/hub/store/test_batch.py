@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hub.errors import CursorConflict, StoreRejected, StoreUnavailable
 from hub.metrics import Metrics
-from hub.store.batch import Batcher
+from hub.store.batcher import Batcher
 
 AN_HOUR_MS = 3_600_000.0
 WAIT_S = 10.0

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.metrics import Metrics
-from hub.store.batch import Batcher
+from hub.store.batcher import Batcher
 from tests.hub.store.test_batch import Item, Table, running
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.core.timing import TimeSource
-from hub.store.binary import HEADER, TRAILER, event_rows, hours_of, reading_fields, reading_row, reading_values
+from hub.store.binary_copy import HEADER, TRAILER, event_rows, hours_of, reading_fields, reading_row, reading_values
 from tests.wire.strategies import batches, samples
 from wire.messages import Clock, Event, Events, Sample
 

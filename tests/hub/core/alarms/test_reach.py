@@ -14,7 +14,7 @@ LOCKERS: Final = 500
 RECONNECT_CAP_S: Final = 60.0
 """Of the agents, with full jitter: `edge_agent.config.Mqtt.reconnect_cap_s`."""
 RECONNECT_S: Final = 90.0
-"""`hub.config.Alarms.reconnect_s`."""
+"""`hub.config.settings.Alarms.reconnect_s`."""
 SILENT_AFTER_S: Final = 45.0
 HUB_BACK_S: Final = 2.0
 

@@ -1,0 +1,1 @@
+"""Commands to lockers: admission, instant and durable delivery, and what became of each."""

@@ -1,0 +1,1 @@
+"""Configuration: settings from TOML and environment, checked as a whole; secrets from files."""

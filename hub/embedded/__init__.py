@@ -1,6 +1,0 @@
-"""A PostgreSQL and an MQTT broker that live inside `hub demo`; nothing here is for production."""
-
-from hub.embedded.broker import EmbeddedBroker
-from hub.embedded.postgres import EmbeddedPostgres
-
-__all__ = ["EmbeddedBroker", "EmbeddedPostgres"]

@@ -1,0 +1,1 @@
+"""Checks of a configuration before the hub runs: files and keys, the database, the broker."""

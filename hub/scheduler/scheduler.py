@@ -1,0 +1,111 @@
+"""What the hub does of itself from time to time: partitions, compression, roll-ups, statistics, retention.
+
+Each task (a Chore) has a row in the table `upkeep`, so that a restart does not repeat what was done, all hubs see
+what one of them did, and a task that does not run any more is noticed: by `hub doctor`, by the alert UpkeepLate.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from hub import clock
+from hub.core.upkeep import due_in_s
+from hub.errors import HubError, StoreUnavailable
+from hub.failures import described
+from hub.metrics import Metrics
+from hub.store import upkeep as table
+from hub.store.database import Store
+from hub.store.upkeep import alone
+from hub.tasks import Make
+
+_log = logging.getLogger(__name__)
+
+_LOOK_S_MAX: Final = 60.0
+"""How long a hub goes without a look at a task's row, which another hub or a command line may have changed."""
+_AWAY_S: Final = 10.0
+_STAGGER_S: Final = 0.5
+"""Tasks begin one after another: a hub that starts has other things to do."""
+
+
+@dataclass(frozen=True)
+class Chore:
+    """A task: its name ([a-z_]), how often it is to be done, and how."""
+
+    name: str
+    every_s: float
+    run: Callable[[], Awaitable[dict[str, Any]]]
+    """Does it and returns what it did, as JSON has it, without anything personal. Raises HubError when it failed.
+    It may be ended at any point, and has to be right when two of it run at once."""
+
+
+class Upkeep:
+    """Runs each chore when it is due, one hub at a time."""
+
+    def __init__(self, store: Store, metrics: Metrics, chores: Sequence[Chore]) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._chores = tuple(chores)
+        for chore in self._chores:
+            metrics.upkeep_period.labels(chore.name).set(chore.every_s)
+
+    def tasks(self) -> dict[str, Make]:
+        """Return the tasks that go round until they are cancelled: one for each chore, so that none waits."""
+        return {
+            f"upkeep.{chore.name}": partial(self._follow, chore, place * _STAGGER_S)
+            for place, chore in enumerate(self._chores)
+        }
+
+    async def turn(self, chore: Chore) -> float:
+        """Do the chore if it is due and nobody else does it; return after how many seconds to look again.
+
+        A failed chore is counted, logged, written down and tried again later. Raises StoreUnavailable if the
+        database is away before or after it.
+        """
+        wait_s = await self._look(chore)
+        if wait_s > 0:
+            return wait_s
+        async with alone(self._store, chore.name) as got:
+            # Another hub may have done it between the look and the lock.
+            wait_s = await self._look(chore) if got else _LOOK_S_MAX
+            if wait_s > 0:
+                return wait_s
+            await table.begin(self._store, chore.name)
+            await self._do(chore)
+        return await self._look(chore)
+
+    async def _follow(self, chore: Chore, first_s: float) -> None:
+        await asyncio.sleep(first_s)
+        while True:
+            try:
+                wait_s = await self.turn(chore)
+            except StoreUnavailable as error:
+                _log.warning("Upkeep waits for the database", extra={"task": chore.name, "error": str(error)})
+                wait_s = _AWAY_S
+            await asyncio.sleep(min(wait_s, _LOOK_S_MAX))
+
+    async def _look(self, chore: Chore) -> float:
+        known = await table.look(self._store, chore.name, chore.every_s)
+        self._metrics.upkeep_last_success.labels(chore.name).set(known.good_at)
+        return due_in_s(known.ages, chore.every_s)
+
+    async def _do(self, chore: Chore) -> None:
+        began_ms = clock.now_ms()
+        try:
+            did = await chore.run()
+        except HubError as error:
+            await self._failed(chore, str(error))
+        except Exception as error:  # noqa: BLE001 - decided: a chore's defect must not stop the doors; it is told
+            await self._failed(chore, **described(error))
+        else:
+            await table.succeeded(self._store, chore.name, did)
+            self._metrics.upkeep_runs.labels(chore.name, "succeeded").inc()
+            _log.info("Upkeep done", extra={"task": chore.name, "did": did})
+        self._metrics.upkeep_seconds.labels(chore.name).set((clock.now_ms() - began_ms) / 1000)
+
+    async def _failed(self, chore: Chore, error: str, where: str | None = None) -> None:
+        self._metrics.upkeep_runs.labels(chore.name, "failed").inc()
+        _log.error("Upkeep failed", extra={"task": chore.name, "error": error, "where": where})
+        await table.failed(self._store, chore.name, error)
