@@ -45,7 +45,7 @@ from hub.core.fleet import Fleet
 from hub.core.ledger import Ledger
 from hub.core.samples import Seen
 from hub.errors import StepDown
-from hub.health.monitor import HealthParts
+from hub.health.monitor import Health, HealthParts
 from hub.influx.sink import influx_tasks
 from hub.ingest.clock_leaps import Leaps
 from hub.ingest.epochs import Epochs
@@ -258,12 +258,11 @@ class _Build:
                 gaps_per_minute_max=intake.gaps_per_minute_max,
             )
         )  # fmt: skip
-        self.seen = Seen(intake.cursors_max)
         self.telemetry = Telemetry(
             TelemetryParts(
                 tally=self.accounts.samples, fleet=self.fleet, clocks=self.clocks, readings=self.readings,
-                quarantine=self.quarantine, shares=record_shares(intake), seen=self.seen, alarms=self.alarms,
-                tail=self.tail, silent_after_ms=intake.silent_after_s * 1000, metrics=metrics,
+                quarantine=self.quarantine, shares=record_shares(intake), seen=Seen(intake.cursors_max),
+                alarms=self.alarms, tail=self.tail, silent_after_ms=intake.silent_after_s * 1000, metrics=metrics,
             )
         )  # fmt: skip
         self.lease = Lease(config, UUID(self.id), metrics)
@@ -300,12 +299,13 @@ class _Build:
         self.checks = {
             "database": self.store.ping, "broker": self.links.check, "tasks": self.supervisor.check,
         }  # fmt: skip
-        self.health = self.watching.show_health(
+        self.health = Health(
             HealthParts(
                 __version__, self.id, self.checks, self.live, self.accounts, self._in_flight, self.store, metrics,
                 lambda: channel_views(self.notifier),
             )
         )  # fmt: skip
+        self.live.offer(self.health.kind())
 
     async def load(self) -> None:
         """Take over what the database knows."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 from hub import clock
 from hub.core.restarts import Restarts
 from hub.errors import StepDown, StoreUnavailable
-from hub.failures import described, sentence
+from hub.logs import described, sentence
 from hub.metrics import Metrics
 
 _log = logging.getLogger(__name__)

@@ -46,6 +46,28 @@ HOMES = {
     "segno": ("hub/api/label.py",),
     "typer": ("hub/cli/",),
 }
+# The rooms of `hub/`, a layer each line; a room is a folder of `hub/`, or a module at its root. A room imports
+# rooms of the layers below its own, and no other: neither those above nor those beside it.
+LAYERS = (
+    ("__main__",),
+    ("cli",),
+    ("demo",),
+    ("app",),
+    ("api", "preflight"),
+    ("ingest", "jobs"),
+    ("commands", "health", "retention"),
+    ("alarms", "live", "notify", "people"),
+    ("export_tables", "influx", "lifecycle", "mqtt", "scheduler", "schemas"),
+    ("store",),
+    ("tasks",),
+    ("failpoints", "keys", "metrics", "operators"),
+    ("config",),
+    ("core",),
+    ("logs",),
+    ("clock", "errors", "masking"),
+)
+LEVELS = {room: level for level, rooms in enumerate(reversed(LAYERS)) for room in rooms}
+ROOT_MODULES_MAX = 12
 # What a core may not touch: time, chance, the machine, the network, other tasks.
 IMPURE = {
     "asyncio", "concurrent", "contextvars", "fcntl", "glob", "http", "io", "logging", "multiprocessing", "os",
@@ -102,6 +124,14 @@ class Module:
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 yield node.module
 
+    def imports_in_full(self) -> Iterator[str]:
+        """The same; of `from hub import clock` it is `hub.clock`."""
+        for node in nodes(self.text):
+            if isinstance(node, ast.Import):
+                yield from (name.name for name in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                yield from (f"{node.module}.{name.name}" for name in node.names)
+
 
 @functools.cache
 def nodes(text: str) -> tuple[ast.AST, ...]:
@@ -120,6 +150,28 @@ def sides_that_import_each_other(modules: list[Module]) -> list[str]:
         for name in module.imports()
         if name.split(".")[0] == others.get(module.top)
     ]
+
+
+def upward_imports(modules: list[Module]) -> list[str]:
+    found = []
+    for module in (module for module in modules if module.top == "hub" and module.path != "hub/__init__.py"):
+        room = room_of(module.path.removesuffix(".py").replace("/", "."))
+        if room not in LEVELS:
+            found.append(f"{module.path}: the room {room} has no layer")
+            continue
+        for name in module.imports_in_full():
+            if not name.startswith("hub.") or (other := room_of(name)) in {room, "__version__"}:
+                continue
+            if other not in LEVELS:
+                found.append(f"{module.path} imports {name}, whose room {other} has no layer")
+            elif LEVELS[other] >= LEVELS[room]:
+                where = "above" if LEVELS[other] > LEVELS[room] else "beside"
+                found.append(f"{module.path} imports {name}: {other} is {where} {room}")
+    return found
+
+
+def room_of(name: str) -> str:
+    return name.split(".")[1]
 
 
 def impure_wire(modules: list[Module]) -> list[str]:
@@ -255,6 +307,20 @@ def test_hub_and_agent_never_import_each_other(sources: list[Module]) -> None:
     assert sides_that_import_each_other(sources) == []
 
 
+def test_the_hubs_rooms_import_only_what_is_below_them(sources: list[Module]) -> None:
+    assert upward_imports(sources) == []
+
+
+def test_every_room_with_a_layer_exists(sources: list[Module]) -> None:
+    rooms = {room_of(one.path.removesuffix(".py").replace("/", ".")) for one in sources if one.top == "hub"}
+    assert LEVELS.keys() == rooms - {"__init__"}
+
+
+def test_few_modules_are_at_the_hubs_root(sources: list[Module]) -> None:
+    root = [module.path for module in sources if module.top == "hub" and module.path.count("/") == 1]
+    assert len(set(root) - {"hub/__init__.py"}) <= ROOT_MODULES_MAX
+
+
 def test_the_wire_is_pure(sources: list[Module]) -> None:
     assert impure_wire(sources) == []
 
@@ -300,6 +366,14 @@ def test_nothing_is_left_for_later(texts: list[Module]) -> None:
     [
         (sides_that_import_each_other, "hub/ingest/events.py", "from edge_agent.outbox import Outbox"),
         (sides_that_import_each_other, "edge_agent/app.py", "import hub.app"),
+        (upward_imports, "hub/store/batcher.py", "from hub.cli.main import app"),
+        (upward_imports, "hub/store/batcher.py", "from hub import app"),
+        (upward_imports, "hub/store/batcher.py", "import hub.app"),
+        (upward_imports, "hub/ingest/events.py", "from hub.jobs.runner import JobRunner"),
+        (upward_imports, "hub/live/broadcaster.py", "from hub.unknown import rooms"),
+        (upward_imports, "hub/unknown/rooms.py", ""),
+        (upward_imports, "hub/core/fleet.py", "if TYPE_CHECKING:\n    from hub.config.settings import Config"),
+        (upward_imports, "hub/core/fleet.py", "def late():\n    from hub.store.rows import Row"),
         (impure_wire, "wire/messages.py", "import orjson"),
         (impure_wire, "wire/messages.py", "import time"),
         (impure_core_imports, "hub/core/fleet.py", "import logging"),

@@ -10,12 +10,12 @@ import msgspec
 import orjson
 
 from hub.api.socket import ViewerMessage
-from hub.health.monitor import HubHealthView
 from hub.live.frames import PROTOCOL
 from hub.mqtt.tap import TailMessage
 from hub.operators import Role
 from hub.schemas.alarms import AlarmView, HealthView
 from hub.schemas.fleet import CommandView, DoorView, EventView, LockerDetail, LockerView
+from hub.schemas.health import HubHealthView
 from hub.schemas.jobs import JobView
 
 _LOCKER: Final = "[a-z0-9-]{1,32}"

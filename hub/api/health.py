@@ -3,7 +3,8 @@
 from aiohttp import web
 
 from hub.api.routes import Route, answer
-from hub.health.monitor import Health, HubHealthView
+from hub.health.monitor import Health
+from hub.schemas.health import HubHealthView
 
 
 def health_routes(health: Health) -> list[Route]:

@@ -13,6 +13,7 @@ from aiohttp import web
 from hub import clock
 from hub.api.auth import operator_of
 from hub.api.cursors import Cursor, Time
+from hub.api.job_requests import JobBody, JobsParameters, TargetsParameters
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, id_of_key, read_body, read_query
 from hub.config.settings import Jobs as JobsConfig
@@ -23,14 +24,11 @@ from hub.jobs.runner import JobRunner
 from hub.metrics import Metrics
 from hub.operators import Operators, is_person
 from hub.schemas.jobs import (
-    JobBody,
     JobDetail,
     JobPage,
     JobPlan,
-    JobsParameters,
     PlannedTarget,
     TargetPage,
-    TargetsParameters,
     TargetView,
     job_detail,
     job_view,

@@ -1,13 +1,9 @@
 """Notifications: the channels, what became of messages, and a test."""
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 from uuid import UUID
 
-import msgspec
 from aiohttp import web
-from msgspec import Meta
 
 from hub import clock
 from hub.api.cursors import Cursor, Time
@@ -17,69 +13,17 @@ from hub.core.notify.tries import Verdict
 from hub.core.rates import TokenBucket
 from hub.notify.channel import Channel
 from hub.notify.notifier import Notifier
+from hub.schemas.notifications import (
+    ChannelList,
+    ChannelView,
+    NotificationPage,
+    NotificationsParameters,
+    NotificationView,
+    TestResult,
+)
 
 _CURSOR: Final = Cursor("notifications", tuple[Time, UUID])
 _TESTS_PER_MINUTE: Final = 6
-
-
-class NotificationsParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which messages: of a channel."""
-
-    channel: Annotated[str, Meta(max_length=32)] | None = None
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    cursor: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelView:
-    """A channel. Empty lists mean all of them; `to` has no secret in it."""
-
-    name: str
-    kind: Literal["email", "webhook"]
-    to: str
-    severities: list[str]
-    sites: list[str]
-    queue: int
-    last_ok_at: datetime | None
-    last_error: str | None
-    last_error_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelList:
-    """All channels, as configured."""
-
-    items: list[ChannelView]
-
-
-@dataclass(frozen=True, slots=True)
-class TestResult:
-    """What a test came to."""
-
-    ok: bool
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotificationView:
-    """A message. `alarm` is null of a digest and of a test; `error` is what its newest try came to."""
-
-    id: UUID
-    at: datetime
-    channel: str
-    alarm: UUID | None
-    transition: Literal["raised", "cleared", "acked", "digest", "test"]
-    state: Literal["waiting", "sent", "failed", "dropped"]
-    tries: int
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class NotificationPage:
-    """Messages, newest first, and where to go on."""
-
-    items: list[NotificationView]
-    next: str | None
 
 
 def channel_views(notifier: Notifier) -> list[ChannelView]:

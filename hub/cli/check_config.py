@@ -7,8 +7,8 @@ import orjson
 import typer
 
 from hub import clock
-from hub import config as settings
 from hub.cli.options import ConfigOption, JsonOption
+from hub.config import settings
 from hub.masking import scrub
 from hub.preflight.local import check_setup
 from hub.preflight.online import check_online

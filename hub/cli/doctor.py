@@ -7,8 +7,8 @@ import orjson
 import typer
 
 from hub import clock
-from hub import config as settings
 from hub.cli.options import ConfigOption, JsonOption
+from hub.config import settings
 from hub.core.doctor import Facts, Finding, HubLease, Series, Standby, Task, size
 from hub.errors import ConfigError
 from hub.preflight.broker import check_broker

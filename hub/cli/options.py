@@ -9,8 +9,8 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from hub import config as settings
 from hub import logs
+from hub.config import settings
 from hub.config.settings import Config
 from hub.masking import scrub
 from hub.store.database import Store

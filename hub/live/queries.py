@@ -1,4 +1,4 @@
-"""What viewers can see beyond the fleet: commands, jobs, the hub's own health, messages of a locker."""
+"""What viewers can see beyond the fleet: commands, jobs, messages of a locker."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -6,8 +6,8 @@ from typing import Any, Final
 from hub import clock
 from hub.config.settings import Config
 from hub.errors import StoreError, StoreUnavailable
-from hub.health.monitor import Health, HealthParts
 from hub.live import Live
+from hub.live.tap_view import tail_kind
 from hub.mqtt.tap import Tail
 from hub.schemas.fleet import CommandView, EventView, command_of_row
 from hub.schemas.jobs import job_view
@@ -34,13 +34,7 @@ class Watching:
         live.load_with(self._events_of)
         live.load_commands_with(self._commands_newest)
         live.show_jobs(self._jobs_newest)
-        live.offer(tail.kind(live.wake))
-
-    def show_health(self, parts: HealthParts) -> Health:
-        """Offer the hub's health. Before the first viewer."""
-        health = Health(parts)
-        self._live.offer(health.kind())
-        return health
+        live.offer(tail_kind(tail, live.wake))
 
     async def load(self) -> None:
         """Begin with the events of before."""

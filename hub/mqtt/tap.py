@@ -12,10 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from hub import clock
-from hub.live import Kind, Subject, Turn
-from hub.live.views import Plain
 from hub.metrics import Metrics
-from hub.operators import Role
 from wire.errors import WireError
 from wire.messages import CommandKind
 from wire.topics import Channel, parse
@@ -75,10 +72,9 @@ class Tail:
         self._skipped = metrics.live_tail_messages.labels("skipped")
         metrics.live_tail_lockers.set_function(lambda: len(self.watched))
 
-    def kind(self, tell: Callable[[], None]) -> Kind:
-        """Return the views of it; `tell` is called when there is something new."""
+    def listen(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called when there is something new."""
         self._tell = tell
-        return Kind("tail", Subject.LOCKER, lambda locker: TailView(self, locker), Role.OPERATOR)
 
     def note(
         self, direction: Literal["in", "out"], topic: str, payload: bytes, verdict: str, *, retained: bool = False
@@ -117,35 +113,6 @@ class Tail:
         watched.watchers -= 1
         if not watched.watchers:
             del self.watched[locker]
-
-
-class TailView(Plain):
-    """The messages of one locker."""
-
-    def __init__(self, tail: Tail, locker: str) -> None:
-        self._tail = tail
-        self._locker = locker
-        self._watched = tail.watch(locker)
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the newest of the turns before, oldest first."""
-        new = {message.n for message in self._watched.new}
-        return {"messages": [message for message in self._watched.newest if message.n not in new]}
-
-    def diff(self, turn: Turn) -> dict[str, Any] | None:
-        """Return the new ones, oldest first."""
-        del turn
-        watched = self._watched
-        if not watched.new:
-            return None
-        data = {"messages": list(watched.new), "skipped": watched.skipped}
-        watched.new.clear()
-        watched.skipped = 0
-        return data
-
-    def close(self) -> None:
-        """Watch no more."""
-        self._tail.unwatch(self._locker)
 
 
 def _shown(channel: Channel, payload: bytes) -> str:

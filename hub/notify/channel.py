@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from hub import clock
 from hub.core.notify.notices import Message
 from hub.core.notify.tries import RETRIES_MAX, Outcome, Verdict, pause_s
-from hub.failures import described, sentence
+from hub.logs import described, sentence
 from hub.metrics import Metrics
 from hub.store.notifications import Delivery, State
 

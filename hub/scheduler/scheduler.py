@@ -14,7 +14,7 @@ from typing import Any, Final
 from hub import clock
 from hub.core.upkeep import due_in_s
 from hub.errors import HubError, StoreUnavailable
-from hub.failures import described
+from hub.logs import described
 from hub.metrics import Metrics
 from hub.store import upkeep as table
 from hub.store.database import Store

@@ -9,7 +9,7 @@ from typing import Any, Final
 from hub import clock
 from hub.errors import StoreError, StoreRejected, StoreUnavailable
 from hub.scheduler.scheduler import Chore
-from hub.store import chunks
+from hub.store import partitions
 from hub.store.database import Store
 from hub.store.upkeep import apart
 
@@ -31,13 +31,13 @@ def series_chores(store: Store) -> list[Chore]:
 
 async def make_partitions(store: Store) -> dict[str, Any]:
     """Make the coming months' partitions, and empty the default ones. TimescaleDB makes its chunks by itself."""
-    if await chunks.on_timescaledb(store):
+    if await partitions.on_timescaledb(store):
         return {}
     made, moved, failed = 0, 0, []
     async with apart(store, "partitions") as conn:
-        for name, month in await chunks.partitions_wanted(conn):
+        for name, month in await partitions.partitions_wanted(conn):
             try:
-                moved += await chunks.make_partition(conn, name, month)
+                moved += await partitions.make_partition(conn, name, month)
                 made += 1
             except StoreError as error:
                 failed.append(f"{name} {month:%Y-%m}: {error}")
@@ -48,16 +48,16 @@ async def make_partitions(store: Store) -> dict[str, Any]:
 
 async def compress(store: Store) -> dict[str, Any]:
     """Compress old chunks, on TimescaleDB; vacuum what has dead rows, on both."""
-    timescaledb = await chunks.on_timescaledb(store)
+    timescaledb = await partitions.on_timescaledb(store)
     began_ms = clock.now_ms()
     did = {"compressed": 0, "again": 0, "busy": 0, "vacuumed": 0}
     failed = []
     async with apart(store, "compression", statement_timeout_s=3600) as conn:
-        for chunk in await chunks.chunks_to_compress(conn) if timescaledb else []:
+        for chunk in await partitions.chunks_to_compress(conn) if timescaledb else []:
             if clock.now_ms() - began_ms > _COMPRESSION_S_MAX * 1000:
                 break
             try:
-                await chunks.compress(conn, chunk)
+                await partitions.compress(conn, chunk)
                 did["again" if chunk.opened else "compressed"] += 1
             except StoreUnavailable:
                 if conn.closed:
@@ -66,7 +66,7 @@ async def compress(store: Store) -> dict[str, Any]:
                 did["busy"] += 1
             except StoreRejected as error:
                 failed.append(f"{chunk.name}: {error}")
-        async for _ in chunks.vacuum(conn, timescaledb=timescaledb):
+        async for _ in partitions.vacuum(conn, timescaledb=timescaledb):
             did["vacuumed"] += 1
     if failed:
         raise StoreRejected(f"{len(failed)} chunks could not be compressed; {failed[0]}")
@@ -80,6 +80,6 @@ async def roll_up(store: Store) -> dict[str, Any]:
     done = False
     async with apart(store, "rollup") as conn:
         while not done and clock.now_ms() - began_ms < _ROLLUP_S_MAX * 1000:
-            step = await chunks.roll_up(conn)
+            step = await partitions.roll_up(conn)
             hours, days, steps, done = hours + step.hours, days + step.days, steps + 1, step.done
     return {"hours": hours, "days": days, "steps": steps, "done": done}

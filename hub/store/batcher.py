@@ -22,7 +22,7 @@ from collections.abc import Hashable, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 from hub.errors import CursorConflict, StoreRejected, StoreUnavailable
-from hub.failures import described
+from hub.logs import described
 from hub.metrics import Metrics
 from hub.store.lane import UNBOUNDED, Lane, Room, Unit
 

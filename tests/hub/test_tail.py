@@ -8,8 +8,9 @@ import orjson
 import pytest
 
 from hub.live import Turn
+from hub.live.tap_view import TailView
 from hub.metrics import Metrics
-from hub.mqtt.tap import PAYLOAD_CHARACTERS_MAX, SHOWN_MAX, Tail, TailView
+from hub.mqtt.tap import PAYLOAD_CHARACTERS_MAX, SHOWN_MAX, Tail
 from tests.hub.api.serving import served
 from tests.hub.live.watching import AT, FLEET, QUICK, Watch
 from wire.messages import PROTOCOL, Command, encode

@@ -118,9 +118,9 @@ def _replacements(world: World) -> list[tuple[object, str, object]]:
     return [
         (hub.clock, "time", _Like(time, clock_gettime_ns=_boot_ns, monotonic_ns=_monotonic_ns, time_ns=_wall_ns)),
         (hub.clock, "datetime", _Datetime),
-        (hub.store.timescale, "AsyncConnectionPool", Pool),
+        (hub.store.database, "AsyncConnectionPool", Pool),
         (hub.metrics.Metrics, "count_accounts", _count_accounts),
-        (hub.links, "Link", links.HubLink),
+        (hub.mqtt.connections, "Link", links.HubLink),
         (hub.app, "load_key", lambda _: CommandKey(PRIVATE)),
         (hub.app, "start", _no_http),
         (hub.app, "listening", lambda *_: nullcontext([])),
@@ -128,7 +128,7 @@ def _replacements(world: World) -> list[tuple[object, str, object]]:
         (hub.app, "Lease", _AlwaysHeld),
         # What goes by the calendar is not modelled.
         (hub.tasks, "described", partial(_breach, world)),
-        (hub.upkeep.Upkeep, "_follow", _never),
+        (hub.scheduler.scheduler.Upkeep, "_follow", _never),
         *((place, "run", _never) for place in (RetentionService, PeopleWatch)),
         # Alarms are raised for real, and stay in memory: their table is not modelled.
         (Alarms, "load", _load_places),

@@ -22,7 +22,7 @@ _BACKOFF_S: Final = 0.2
 
 
 class HubLink(Link):
-    """What `hub.mqtt.connection.Link` promises: publish or LinkError at once; connected again whenever it is lost."""
+    """What `hub.mqtt.connection.Link` promises: publish or LinkError at once; connected again when it is lost."""
 
     def __init__(
         self,

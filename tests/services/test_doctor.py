@@ -12,13 +12,13 @@ from uuid import uuid4
 import pytest
 from typer.testing import CliRunner
 
-from hub import series
 from hub.cli.main import app
 from hub.config.settings import load
 from hub.core.doctor import Facts, judge
 from hub.errors import StoreUnavailable
 from hub.metrics import Metrics
 from hub.preflight.online import check_online
+from hub.scheduler import series
 from hub.scheduler.scheduler import Upkeep
 from hub.store.database import Store
 from hub.store.doctor import examine

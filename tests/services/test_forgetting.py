@@ -49,7 +49,7 @@ async def forget(dsn: str) -> AsyncIterator[Forget]:
 
 @pytest.fixture(autouse=True)
 def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub.durable, "_LOOK_MS", 100.0)
+    monkeypatch.setattr(hub.commands.durable, "_LOOK_MS", 100.0)
 
 
 def now() -> datetime:

@@ -10,9 +10,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from hub import series
 from hub.core.verify import judge
 from hub.errors import MigrationError
+from hub.scheduler import series
 from hub.store.database import Store
 from hub.store.ledgers import Ledgers
 from hub.store.migrate import PLAIN, TIMESCALEDB, check, migrate, migrations

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from hub import series
 from hub.errors import StoreRejected
+from hub.scheduler import series
 from hub.store.database import Store
 from tests.hub.scene import eventually, fresh_database, rows
 from tests.services.conftest import Cluster

@@ -116,10 +116,11 @@ async def served(
         config, make_key(tmp_path / "key.pem"), store, fleet, Clocks(), viewers,
         Quarantine(quarantined, metrics, payload_bytes_max=100, per_topic_per_minute=100), tail, metrics,
     )  # fmt: skip
-    watching = Watching(viewers, tail, config, store)
-    health = watching.show_health(
+    Watching(viewers, tail, config, store)
+    health = Health(
         HealthParts("0.0.0", "hub", {"database": store.ping}, viewers, Accounts(), lambda: (0, 0), store, metrics)
     )
+    viewers.offer(health.kind())
     auth = Auth(http)
     socket = Socket(viewers, auth, live, "0.0.0", "hub", metrics)
     jobs = JobRunner(

@@ -1,0 +1,44 @@
+"""Live view of a locker's messages, as the tap has them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hub.live import Kind, Subject, Turn
+from hub.live.views import Plain
+from hub.mqtt.tap import Tail
+from hub.operators import Role
+
+
+def tail_kind(tail: Tail, tell: Callable[[], None]) -> Kind:
+    """Return the views of it; `tell` is called when there is something new."""
+    tail.listen(tell)
+    return Kind("tail", Subject.LOCKER, lambda locker: TailView(tail, locker), Role.OPERATOR)
+
+
+class TailView(Plain):
+    """The messages of one locker."""
+
+    def __init__(self, tail: Tail, locker: str) -> None:
+        self._tail = tail
+        self._locker = locker
+        self._watched = tail.watch(locker)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the newest of the turns before, oldest first."""
+        new = {message.n for message in self._watched.new}
+        return {"messages": [message for message in self._watched.newest if message.n not in new]}
+
+    def diff(self, turn: Turn) -> dict[str, Any] | None:
+        """Return the new ones, oldest first."""
+        del turn
+        watched = self._watched
+        if not watched.new:
+            return None
+        data = {"messages": list(watched.new), "skipped": watched.skipped}
+        watched.new.clear()
+        watched.skipped = 0
+        return data
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._tail.unwatch(self._locker)
