@@ -21,10 +21,10 @@ from bench.history_rules import drop_year, forget_regular
 from bench.http_connection import HttpConnection
 from bench.processes import BenchError
 from bench.rig import Rig, rig
-from hub.config.settings import Database
+from hub.config.settings import DatabaseSettings
 from hub.core.statistics import windows
 from hub.scheduler.series import compress, roll_up
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.statistics import StatisticsStore
 
 STORES: Final = ("timescaledb", "plain")
@@ -105,19 +105,19 @@ def _tend(running: Rig, plan: Plan) -> dict[str, Any]:
     }
 
 
-async def _compress(store: Store) -> None:
+async def _compress(store: Database) -> None:
     while (did := await compress(store)) and did["compressed"]:
         pass
 
 
-async def _count(store: Store) -> None:
+async def _count(store: Database) -> None:
     statistics = StatisticsStore(store)
     while hours := (await statistics.due(_HOURS_AT_ONCE))[0]:
         for window in windows(hours, gap=timedelta(days=2), longest=timedelta(days=7)):
             await statistics.count(window)
 
 
-async def _roll_up(store: Store) -> None:
+async def _roll_up(store: Database) -> None:
     while not (await roll_up(store))["done"]:
         pass
 
@@ -190,10 +190,10 @@ def _row(dsn: str, query: str) -> tuple[Any, ...]:
     return row
 
 
-def _with_store(dsn: str, work: Callable[[Store], Awaitable[_T]]) -> _T:
+def _with_store(dsn: str, work: Callable[[Database], Awaitable[_T]]) -> _T:
     async def run() -> _T:
-        settings = Database()
-        async with Store(
+        settings = DatabaseSettings()
+        async with Database(
             dsn,
             connections_max=settings.connections_max,
             statement_timeout_ms=settings.statement_timeout_ms,

@@ -12,7 +12,7 @@ from random import Random
 from typing import Final
 from uuid import UUID
 
-from wire.messages import PROTOCOL, Clock, Event, EventKind, Events, Sample
+from wire.messages import PROTOCOL, Clock, Event, EventBatch, EventKind, Sample
 
 EVENTS_A_VISIT: Final = 5
 YEARS: Final = 7
@@ -102,7 +102,7 @@ class Plan:
 class Visit:
     """One visit: its events with their numbers, when each occurred and when the hub had them, in Unix ms."""
 
-    batch: Events
+    batch: EventBatch
     occurred: list[int]
     received_ms: int
 
@@ -177,7 +177,7 @@ class Life:
         first = self.next_seq
         self.next_seq += len(events)
         last = events[-1]
-        batch = Events(
+        batch = EventBatch(
             v=PROTOCOL, boot=self._boot, t=last.t, at=last.at, clock=Clock.SYNCED, epoch=self.epoch, first=first,
             events=events,
         )  # fmt: skip

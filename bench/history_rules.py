@@ -12,16 +12,15 @@ from bench.history_load import account_of
 from bench.history_writer import writing
 from bench.processes import BenchError
 from bench.rig import Rig
-from hub.config.settings import Commands
-from hub.config.settings import Retention as Settings
+from hub.config.settings import CommandSettings, RetentionSettings
 from hub.core.people.erasing import Cause
 from hub.keys import load_or_make_proof_key
 from hub.people.eraser import Eraser
 from hub.people.journal import ErasureJournal
-from hub.retention.run import Retention
-from hub.store.database import Store
+from hub.retention.run import RetentionRun
+from hub.store.database import Database
 from hub.store.statistics import recount
-from hub.store.upkeep import alone
+from hub.store.upkeep import advisory_lock
 
 _BASELINE_S: Final = 15.0
 _HUB: Final = {"id": "bench", "version": "bench"}
@@ -29,11 +28,11 @@ _DROPPED: Final = "dropped event"
 _ROWS: Final = "deleted rows of "
 
 
-async def forget_regular(running: Rig, plan: Plan, store: Store) -> dict[str, Any]:
+async def forget_regular(running: Rig, plan: Plan, store: Database) -> dict[str, Any]:
     """Erase the regular as on their request. Raises BenchError if that were not exactly their events."""
     directory, key_file = _retention(running)
     journal = ErasureJournal(directory, lambda: load_or_make_proof_key(key_file))
-    eraser = Eraser(store, journal, recount, delivery_ms=Commands().durable_deadline_ms)
+    eraser = Eraser(store, journal, recount, delivery_ms=CommandSettings().durable_deadline_ms)
     began = time.monotonic()
     erased = await eraser.erase(account_of(plan), cause=Cause.REQUEST, by="bench", now=datetime.now(UTC))
     took_s = time.monotonic() - began
@@ -42,14 +41,16 @@ async def forget_regular(running: Rig, plan: Plan, store: Store) -> dict[str, An
     return {"erase_person_s": round(took_s, 2), "erased_rows": sum(erased.deleted.values())}
 
 
-async def drop_year(running: Rig, plan: Plan, store: Store) -> dict[str, Any]:
+async def drop_year(running: Rig, plan: Plan, store: Database) -> dict[str, Any]:
     """Run retention with a policy by which one more year is over, while a writer goes on."""
     directory, key_file = _retention(running)
     # Whatever is due anyway goes first.
-    await _run(store, Settings(str(directory), str(key_file), None))
+    await _run(store, RetentionSettings(str(directory), str(key_file), None))
     shorter = _policy(running.directory, plan.years - 1)
     baseline = await _write_while(running, plan, store, None)
-    while_dropping = await _write_while(running, plan, store, Settings(str(directory), str(key_file), str(shorter)))
+    while_dropping = await _write_while(
+        running, plan, store, RetentionSettings(str(directory), str(key_file), str(shorter))
+    )
     return {
         "writer_baseline_p99_ms": baseline["p99_ms"],
         "writer_baseline_max_ms": baseline["max_ms"],
@@ -59,7 +60,9 @@ async def drop_year(running: Rig, plan: Plan, store: Store) -> dict[str, Any]:
     }
 
 
-async def _write_while(running: Rig, plan: Plan, store: Store, settings: Settings | None) -> dict[str, Any]:
+async def _write_while(
+    running: Rig, plan: Plan, store: Database, settings: RetentionSettings | None
+) -> dict[str, Any]:
     with writing(running.dsn, plan.lockers) as commits:
         found: dict[str, Any] = {}
         if settings is None:
@@ -73,14 +76,14 @@ async def _write_while(running: Rig, plan: Plan, store: Store, settings: Setting
     }
 
 
-async def _run(store: Store, settings: Settings) -> dict[str, Any]:
+async def _run(store: Database, settings: RetentionSettings) -> dict[str, Any]:
     """Run retention as the hub's upkeep does; return how long chunks, rows and all of it took."""
-    async with alone(store, "retention") as got:
+    async with advisory_lock(store, "retention") as got:
         if not got:
             raise BenchError("somebody else runs retention")
         began = last = time.monotonic()
         chunks, chunks_s, rows_s = 0, 0.0, 0.0
-        async for what in Retention(store, settings, _HUB).steps(datetime.now(UTC)):
+        async for what in RetentionRun(store, settings, _HUB).steps(datetime.now(UTC)):
             now = time.monotonic()
             if what.startswith("dropped "):
                 chunks += 1

@@ -12,10 +12,10 @@ from uuid import uuid4
 
 from bench.processes import BenchError
 from hub.store.binary_copy import event_rows
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.ledgers import Ledgers
 from hub.store.rows import EventUnit
-from wire.messages import PROTOCOL, Clock, Event, Events
+from wire.messages import PROTOCOL, Clock, Event, EventBatch
 
 EVENTS_PER_S: Final = 200
 _EVENTS_A_COMMIT: Final = 5
@@ -69,7 +69,7 @@ def _write(dsn: str, lockers: list[str], there: "Connection[object, object]") ->
 
 async def _writes(dsn: str, lockers: list[str], there: "Connection[object, object]") -> None:
     took_ms: list[float] = []
-    async with Store(dsn, connections_max=4, statement_timeout_ms=60_000, connect_timeout_s=10) as store:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=60_000, connect_timeout_s=10) as store:
         ledgers = Ledgers(store)
         epoch, numbers = uuid4(), dict.fromkeys(lockers, 1)
         pause_s = _EVENTS_A_COMMIT / EVENTS_PER_S
@@ -78,7 +78,7 @@ async def _writes(dsn: str, lockers: list[str], there: "Connection[object, objec
         while not there.poll():
             locker = lockers[len(took_ms) % len(lockers)]
             at_ms = time.time_ns() // 1_000_000
-            batch = Events(
+            batch = EventBatch(
                 v=PROTOCOL, boot=epoch, t=1, at=at_ms, clock=Clock.SYNCED, epoch=epoch, first=numbers[locker],
                 events=[Event(t=1, at=at_ms, kind="door.opened", door=1)] * _EVENTS_A_COMMIT,
             )  # fmt: skip

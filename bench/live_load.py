@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 from bench.lockers import Fleet, LockerConnection
 from bench.mqtt_packets import publish
-from wire.messages import PROTOCOL, Clock, Event, EventKind, Events, encode
+from wire.messages import PROTOCOL, Clock, Event, EventBatch, EventKind, encode
 from wire.topics import Channel, topic_of
 
 _DOORS: Final = 16
@@ -37,7 +37,7 @@ class _Ledger:
     def packet(self, t: int, kind: EventKind, door: int | None, data: dict[str, Any] | None = None) -> bytes:
         """Return the next event of this ledger, as it goes over the wire."""
         at = time.time_ns() // 1_000_000
-        said = Events(
+        said = EventBatch(
             v=PROTOCOL, boot=self.connection.boot, t=t, at=at, clock=Clock.SYNCED, epoch=self.epoch,
             first=self.next_seq, events=[Event(t=t, at=at, kind=kind, door=door, data=data)],
         )  # fmt: skip

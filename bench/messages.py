@@ -3,7 +3,7 @@
 from typing import Final
 from uuid import UUID
 
-from wire.messages import PROTOCOL, Clock, Event, Events, Presence, Sample, Telemetry, encode
+from wire.messages import PROTOCOL, Clock, Event, EventBatch, Presence, Sample, TelemetryBatch, encode
 
 _SEQ_HOLE: Final = 4_611_686_018_427_387_904
 _COUNT_HOLE: Final = 2_147_483_001
@@ -25,7 +25,7 @@ def events_around_first(
         shuts: whether that one shuts instead of opening.
     """
     kinds = ("door.opened", "door.closed")
-    said = Events(
+    said = EventBatch(
         v=PROTOCOL, boot=boot, t=t, at=at_ms, clock=Clock.SYNCED, epoch=epoch, first=_SEQ_HOLE,
         events=[
             Event(t=t, at=at_ms, kind=kinds[(place + shuts) % 2], door=(door - 1 + place // 2) % _DOORS + 1)
@@ -44,7 +44,7 @@ def telemetry_around_count(*, boot: UUID, at_ms: int) -> tuple[bytes, bytes, byt
         t=_COUNT_HOLE, temperature_c=21.5, humidity_pct=44.0, supply_v=12.1, rssi_dbm=-61.0, cpu_temp_c=48.2,
         cpu_pct=7.5, memory_pct=31.0, disk_free_mb=5120.0, outbox_events=_COUNT_HOLE,
     )  # fmt: skip
-    said = Telemetry(v=PROTOCOL, boot=boot, t=1, at=at_ms, clock=Clock.SYNCED, samples=[sample])
+    said = TelemetryBatch(v=PROTOCOL, boot=boot, t=1, at=at_ms, clock=Clock.SYNCED, samples=[sample])
     head, middle, tail = encode(said).split(b"%d" % _COUNT_HOLE)
     return head, middle, tail
 

@@ -13,16 +13,16 @@ from edge_agent import __version__, settings
 from edge_agent.beacon import Beacon
 from edge_agent.boards.link import SerialLink
 from edge_agent.cabinet import Cabinet, MakeLink
-from edge_agent.clock import LockerClock
-from edge_agent.commands import Commands, Hooks
+from edge_agent.clock import BootClock
+from edge_agent.commands import CommandExecutor, Hooks
 from edge_agent.config import Config
-from edge_agent.core.doors import DoorView, Note
-from edge_agent.core.limits import Bounds, Limits
+from edge_agent.core.doors import DoorStatus, Note
+from edge_agent.core.limits import Bounds, LimitMonitor
 from edge_agent.disk import Disk, DiskError, open_disk
 from edge_agent.journal import Journal
 from edge_agent.outbox import Outbox
 from edge_agent.signature import Verify, verifier
-from edge_agent.telemetry import Machine, Measure, Period, Ring, sample_forever
+from edge_agent.telemetry import Machine, Measure, SamplePeriod, SampleRing, sample_forever
 from edge_agent.uplink import Uplink
 from wire.messages import EventKind
 
@@ -35,10 +35,10 @@ _FAREWELL_PATIENCE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class AgentParts:
     """What an agent stands on; `parts_of_machine` makes those of a real locker."""
 
-    clock: LockerClock
+    clock: BootClock
     disk_thread: Executor
     verify: Verify
     make_link: MakeLink
@@ -46,7 +46,7 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class AgentSummary:
     """What one run of an agent came to. `first_seq` and `last_seq` are its part of the ledger."""
 
     epoch: UUID
@@ -64,12 +64,12 @@ def disk_thread() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="disk")
 
 
-def parts_of_machine(config: Config, thread: Executor) -> Parts:
+def parts_of_machine(config: Config, thread: Executor) -> AgentParts:
     """Return the parts of a real locker. Raises KeyFileError."""
     data_dir = Path(config.data_dir)
     data_dir.mkdir(parents=True, exist_ok=True)
-    return Parts(
-        clock=LockerClock(),
+    return AgentParts(
+        clock=BootClock(),
         disk_thread=thread,
         verify=verifier(Path(config.hub.public_key_file)),
         make_link=SerialLink,
@@ -80,16 +80,16 @@ def parts_of_machine(config: Config, thread: Executor) -> Parts:
 class Agent:
     """One locker's agent. `ready` is set when its first board has answered, or is known to be silent."""
 
-    def __init__(self, config: Config, parts: Parts) -> None:
+    def __init__(self, config: Config, parts: AgentParts) -> None:
         self.ready = asyncio.Event()
         self._config = config
         self._parts = parts
         self._outbox: Outbox | None = None
         self._cabinet: Cabinet | None = None
 
-    def view(self, door: int) -> DoorView:
+    def view(self, door: int) -> DoorStatus:
         """Return what the agent knows of a door; nothing, unless it runs."""
-        return DoorView(door, None, None) if self._cabinet is None else self._cabinet.view(door)
+        return DoorStatus(door, None, None) if self._cabinet is None else self._cabinet.view(door)
 
     def tell(self, kind: EventKind, door: int | None = None, data: dict[str, Any] | None = None) -> bool:
         """Enter into the ledger what a device beside the boards says: a reader, a tamper contact.
@@ -101,7 +101,7 @@ class Agent:
         self._outbox.post([Note(self._parts.clock.t(), kind, door, data=data)])
         return True
 
-    async def run(self, stop: asyncio.Event) -> Summary:
+    async def run(self, stop: asyncio.Event) -> AgentSummary:
         """Work until `stop` is set or the hub orders a restart; then stop in order, drain, and say goodbye.
 
         Raises:
@@ -114,7 +114,7 @@ class Agent:
         config = settings.kept_over(self._config, state.settings)
         outbox = Outbox(disk, state, clock, unacked_events_max=config.outbox.unacked_events_max)
         journal = Journal(disk, outbox, clock)
-        ring = Ring(config.telemetry.ring_samples_max)
+        ring = SampleRing(config.telemetry.ring_samples_max)
         owed = await journal.load()
         uplink: Uplink
 
@@ -125,7 +125,7 @@ class Agent:
         cabinet = Cabinet(config, clock, self._parts.make_link, outbox.post, boards_changed)
         uplink = Uplink(config, clock, cabinet, outbox, ring)
         beacon = Beacon(config.beacon)
-        period = Period(config.telemetry.period_s)
+        period = SamplePeriod(config.telemetry.period_s)
         ending = _Ending()
 
         def configured(changed: dict[str, float]) -> None:
@@ -135,7 +135,7 @@ class Agent:
             cabinet.follow(config.doors)
             period.change(config.telemetry.period_s)
 
-        commands = Commands(
+        commands = CommandExecutor(
             config.locker,
             clock,
             cabinet,
@@ -178,7 +178,7 @@ class Agent:
             link.cancel()
         await disk.close(_DISK_PATIENCE_S)
         left = len(ring)
-        return Summary(
+        return AgentSummary(
             outbox.epoch,
             state.next_seq,
             outbox.last_seq,
@@ -193,9 +193,9 @@ class Agent:
         await disk.settled(_DISK_PATIENCE_S)
         return await uplink.drain(self._config.outbox.drain_s)
 
-    def _measure(self, cabinet: Cabinet, outbox: Outbox, uplink: Uplink, commands: Commands) -> Measure:
+    def _measure(self, cabinet: Cabinet, outbox: Outbox, uplink: Uplink, commands: CommandExecutor) -> Measure:
         bounds = self._config.limits
-        limits = Limits(Bounds(bounds.temperature_c_max, bounds.battery_pct_min, bounds.supply_v_min))
+        limits = LimitMonitor(Bounds(bounds.temperature_c_max, bounds.battery_pct_min, bounds.supply_v_min))
 
         async def measure() -> dict[str, Any]:
             values = await self._parts.measure()

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from edge_agent.config import Beacon as BeaconConfig
+from edge_agent.config import BeaconSettings
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class BeaconError(Exception):
 class Beacon:
     """One locker's beacon. It goes off by itself; asked again meanwhile, it stays on for longer."""
 
-    def __init__(self, config: BeaconConfig) -> None:
+    def __init__(self, config: BeaconSettings) -> None:
         self._led = None if config.led is None else Path(config.led)
         self._command = config.command
         self._seconds = config.seconds

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from uuid import UUID
 
 from edge_agent.boards.bus import Bus, Listener, Timing
-from edge_agent.boards.link import Link
-from edge_agent.clock import LockerClock
-from edge_agent.config import Board, Config, Doors
-from edge_agent.core.doors import BoardDoors, DoorView, Note, Rules
+from edge_agent.boards.link import BoardLink
+from edge_agent.clock import BootClock
+from edge_agent.config import BoardSettings, Config, DoorSettings
+from edge_agent.core.doors import BoardDoors, DoorRules, DoorStatus, Note
 from edge_agent.core.feedback import Feedback
 
 log = logging.getLogger(__name__)
 
-MakeLink = Callable[[str, int], Link]
+MakeLink = Callable[[str, int], BoardLink]
 """Makes the line of a port at a baud rate."""
 
 
@@ -23,14 +23,14 @@ class Cabinet:
     def __init__(
         self,
         config: Config,
-        clock: LockerClock,
+        clock: BootClock,
         make_link: MakeLink,
         on_notes: Callable[[list[Note]], object],
         on_boards: Callable[[], None],
     ) -> None:
         self._clock = clock
         rules = _rules(config.doors)
-        ports: dict[str, list[tuple[int, Board]]] = {}
+        ports: dict[str, list[tuple[int, BoardSettings]]] = {}
         for number, board in enumerate(config.boards, start=1):
             ports.setdefault(board.port, []).append((number, board))
         self._lines = [
@@ -41,7 +41,7 @@ class Cabinet:
             door: (line, board) for line in self._lines for board in line.boards for door in board.doors
         }
 
-    def follow(self, doors: Doors) -> None:
+    def follow(self, doors: DoorSettings) -> None:
         """Watch the doors by other settings from now on."""
         rules = _rules(doors)
         for line in self._lines:
@@ -72,12 +72,12 @@ class Cabinet:
             total += parser.checksum_errors + parser.skipped_bytes
         return total
 
-    def views(self) -> list[DoorView]:
+    def views(self) -> list[DoorStatus]:
         """Return what is known of each door, by number."""
         views = [view for line in self._lines for board in line.boards for view in board.watch.views()]
         return sorted(views, key=lambda view: view.number)
 
-    def view(self, door: int) -> DoorView:
+    def view(self, door: int) -> DoorStatus:
         """Return what is known of one door."""
         return self._of_door[door][1].watch.view(door)
 
@@ -99,7 +99,7 @@ class Cabinet:
 
 
 class _WatchedBoard:
-    def __init__(self, number: int, board: Board, rules: Rules) -> None:
+    def __init__(self, number: int, board: BoardSettings, rules: DoorRules) -> None:
         self.address = board.address
         self.inverted = 0 if board.locked_bit else (1 << board.locks) - 1
         self.doors = range(board.first_door, board.first_door + board.locks)
@@ -126,10 +126,10 @@ class _Line(Listener):
     def __init__(
         self,
         port: str,
-        boards: list[tuple[int, Board]],
+        boards: list[tuple[int, BoardSettings]],
         config: Config,
-        rules: Rules,
-        clock: LockerClock,
+        rules: DoorRules,
+        clock: BootClock,
         make_link: MakeLink,
         on_notes: Callable[[list[Note]], object],
         on_boards: Callable[[], None],
@@ -143,7 +143,7 @@ class _Line(Listener):
         link = make_link(port, boards[0][1].baud)
         self.bus = Bus(link, list(self._by_address), self._timing(config.doors), self)
 
-    def follow(self, doors: Doors, rules: Rules) -> None:
+    def follow(self, doors: DoorSettings, rules: DoorRules) -> None:
         """Go by other settings from now on."""
         self.bus.follow(self._timing(doors))
         for board in self.boards:
@@ -169,7 +169,7 @@ class _Line(Listener):
         was_online = watched.watch.online
         self._tell(watched, watched.is_gone(watched.watch.gone(self._clock.t())), was_online)
 
-    def _timing(self, doors: Doors) -> Timing:
+    def _timing(self, doors: DoorSettings) -> Timing:
         return Timing(
             poll_ms=doors.poll_ms, answer_timeout_ms=self._answer_timeout_ms, fast_for_ms=doors.open_detect_ms
         )
@@ -187,8 +187,8 @@ class _Line(Listener):
             self._on_boards()
 
 
-def _rules(doors: Doors) -> Rules:
-    return Rules(
+def _rules(doors: DoorSettings) -> DoorRules:
+    return DoorRules(
         debounce_reads=doors.debounce_reads,
         open_detect_ms=doors.open_detect_ms,
         left_open_ms=doors.left_open_s * 1000,

@@ -29,7 +29,7 @@ class Stamp:
     clock: Clock
 
 
-class LockerClock:
+class BootClock:
     """Tells the time of one boot.
 
     `boot` names the boot. Without one given it is the kernel's, or random where the kernel has none.

@@ -13,9 +13,9 @@ from msgspec import structs
 
 from edge_agent import settings
 from edge_agent.beacon import Beacon, BeaconError
-from edge_agent.boards.link import LinkError
+from edge_agent.boards.link import BoardLinkError
 from edge_agent.cabinet import Cabinet
-from edge_agent.clock import LockerClock
+from edge_agent.clock import BootClock
 from edge_agent.core.doors import Note
 from edge_agent.core.orders import (
     AHEAD_MS_MAX,
@@ -39,7 +39,7 @@ from edge_agent.journal import Journal, finished, never_begun
 from edge_agent.stopwatch import Stopwatch
 from wire.errors import Reason, WireError
 from wire.messages import PROTOCOL, Command, CommandState, EventKind, Reply, decode_command
-from wire.refusals import Refusal
+from wire.refusals import AgentRefusal
 
 log = logging.getLogger(__name__)
 
@@ -69,13 +69,13 @@ class _AnyVersion(msgspec.Struct):
 _read_any_version = msgspec.json.Decoder(_AnyVersion).decode
 
 
-class Commands:
+class CommandExecutor:
     """The orders of one locker."""
 
     def __init__(
         self,
         locker: str,
-        clock: LockerClock,
+        clock: BootClock,
         cabinet: Cabinet,
         journal: Journal,
         verify: Callable[[Command], bool],
@@ -132,7 +132,7 @@ class Commands:
                 # A refusal would be its end; without a word it comes again.
                 self._drop()
                 return
-            verdict = Reject(Refusal.BUSY)
+            verdict = Reject(AgentRefusal.BUSY)
         match verdict:
             case Repeat(reply):
                 log.info("command repeated", extra={"command": str(command.id)})
@@ -184,9 +184,9 @@ class Commands:
             return
         try:
             fired = await self._cabinet.unlock(door, self._gate(command), command.id, command.actor)
-        except LinkError as error:
+        except BoardLinkError as error:
             log.warning("pulse not sent", extra={"command": str(command.id), "why": str(error)})
-            await self._end(command, CommandState.FAILED, Refusal.BOARD_OFFLINE, stages)
+            await self._end(command, CommandState.FAILED, AgentRefusal.BOARD_OFFLINE, stages)
             return
         if not fired:
             await self._end(command, CommandState.REJECTED, self._why_not(command), stages)
@@ -206,7 +206,7 @@ class Commands:
             await self._beacon.on()
         except BeaconError as error:
             log.warning("beacon not lit", extra={"command": str(command.id), "why": str(error)})
-            await self._end(command, CommandState.FAILED, Refusal.BEACON_FAILED, stages)
+            await self._end(command, CommandState.FAILED, AgentRefusal.BEACON_FAILED, stages)
             return
         await self._end(command, CommandState.SUCCEEDED, None, stages)
 
@@ -255,7 +255,7 @@ class Commands:
     async def _put_back(self, command: Command, stages: Stopwatch, *, started: bool) -> None:
         """End a durable command that came too late, or was cancelled, before it did anything."""
         reason = self._why_not(command)
-        if reason is Refusal.CANCELLED:
+        if reason is AgentRefusal.CANCELLED:
             await self._end(command, CommandState.REJECTED, reason, stages)
             return
         # The hub sends it again, under the same id with a new deadline.
@@ -275,7 +275,7 @@ class Commands:
             self._journal.cancel_in_hand(target)
 
     async def _never_begin(self, command: Command, target: UUID, stages: Stopwatch) -> None:
-        reply = self._reply(target, CommandState.REJECTED, Refusal.CANCELLED, stages)
+        reply = self._reply(target, CommandState.REJECTED, AgentRefusal.CANCELLED, stages)
         note = never_begun(target, command.actor, self._clock.t())
         await self._journal.finish_unknown(target, reply, note)
         crash_at("after_done")
@@ -285,8 +285,8 @@ class Commands:
         """Return what is asked in the moment of acting: whether the command may still act."""
         return lambda: not too_late(command, self._clock.t()) and not self._journal.is_cancelled(command.id)
 
-    def _why_not(self, command: Command) -> Refusal:
-        return Refusal.CANCELLED if self._journal.is_cancelled(command.id) else Refusal.EXPIRED
+    def _why_not(self, command: Command) -> AgentRefusal:
+        return AgentRefusal.CANCELLED if self._journal.is_cancelled(command.id) else AgentRefusal.EXPIRED
 
     async def _started(self, command: Command, stages: Stopwatch) -> bool:
         """Write down that it begins. What cannot be written down does not begin."""
@@ -302,13 +302,13 @@ class Commands:
 
     async def _not_written(self, command: Command, error: DiskError, stages: Stopwatch) -> None:
         log.error("command not written down", extra={"command": str(command.id), "why": str(error)})
-        await self._end(command, CommandState.FAILED, Refusal.STORAGE, stages)
+        await self._end(command, CommandState.FAILED, AgentRefusal.STORAGE, stages)
 
     async def _end(
         self,
         command: Command,
         state: CommandState,
-        reason: Refusal | None,
+        reason: AgentRefusal | None,
         stages: Stopwatch,
         *before: Note,
         names: tuple[str, ...] = (),
@@ -323,7 +323,7 @@ class Commands:
         self,
         command: UUID,
         state: CommandState,
-        reason: Refusal | None,
+        reason: AgentRefusal | None,
         stages: Stopwatch,
         names: tuple[str, ...] = (),
     ) -> Reply:
@@ -347,7 +347,7 @@ class Commands:
             return
         with contextlib.suppress(msgspec.MsgspecError):
             command = _read_any_version(payload).id
-            reply = self._reply(command, CommandState.REJECTED, Refusal.VERSION, stages)
+            reply = self._reply(command, CommandState.REJECTED, AgentRefusal.VERSION, stages)
             self._spawn(self._send_reply(reply), command)
 
     def _spawn(self, work: Coroutine[Any, Any, None], command: UUID) -> None:
@@ -361,7 +361,7 @@ class Commands:
             log.error("command broke off", extra={"task": task.get_name()}, exc_info=error)
 
 
-def _text(reason: Refusal, names: tuple[str, ...]) -> str:
+def _text(reason: AgentRefusal, names: tuple[str, ...]) -> str:
     if not names:
         return reason.value
     # Names are what the hub sent: the wire's reason holds 200 printable characters.

@@ -14,7 +14,7 @@ from msgspec import Meta, structs
 
 from edge_agent import failpoint
 from edge_agent.core.orders import AHEAD_MS_MAX
-from wire.messages import BATCH_EVENTS_MAX, Locker
+from wire.messages import BATCH_EVENTS_MAX, LockerId
 
 _ENVIRONMENT: Final = "EDGE_"
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9._-]+)?")
@@ -30,7 +30,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pass
 
 
-class Mqtt(_Section, frozen=True, kw_only=True):
+class MqttSettings(_Section, frozen=True, kw_only=True):
     """Where the broker is. `username` is the locker's id unless said otherwise."""
 
     host: str = "127.0.0.1"
@@ -44,7 +44,7 @@ class Mqtt(_Section, frozen=True, kw_only=True):
     reconnect_cap_s: Annotated[float, Meta(ge=0.5, le=3600)] = 60.0
 
 
-class Hub(_Section, frozen=True, kw_only=True):
+class HubSettings(_Section, frozen=True, kw_only=True):
     """Who may command this locker."""
 
     public_key_file: str
@@ -52,7 +52,7 @@ class Hub(_Section, frozen=True, kw_only=True):
     """How far ahead a command's deadline may be; one beyond is refused. Not below the hub's longest deadline."""
 
 
-class Board(_Section, frozen=True, kw_only=True):
+class BoardSettings(_Section, frozen=True, kw_only=True):
     """One lock board on one serial port; boards of the same port share its bus."""
 
     port: str
@@ -66,7 +66,7 @@ class Board(_Section, frozen=True, kw_only=True):
     answer_timeout_ms: Annotated[int, Meta(ge=10, le=5000)] = 60
 
 
-class Doors(_Section, frozen=True, kw_only=True):
+class DoorSettings(_Section, frozen=True, kw_only=True):
     """How doors are watched."""
 
     poll_ms: _PositiveMs = 50
@@ -76,7 +76,7 @@ class Doors(_Section, frozen=True, kw_only=True):
     board_silent_polls: Annotated[int, Meta(ge=1, le=100)] = 3
 
 
-class Telemetry(_Section, frozen=True, kw_only=True):
+class TelemetrySettings(_Section, frozen=True, kw_only=True):
     """How often the locker measures itself, and how much it keeps while nobody listens."""
 
     period_s: Annotated[float, Meta(ge=0.1, le=3600)] = 15.0
@@ -84,7 +84,7 @@ class Telemetry(_Section, frozen=True, kw_only=True):
     drain_samples_per_s: Annotated[int, Meta(ge=1, le=500)] = 50
 
 
-class Limits(_Section, frozen=True, kw_only=True):
+class LimitSettings(_Section, frozen=True, kw_only=True):
     """What of the locker's own measurements is still usual; what is not becomes an event."""
 
     temperature_c_max: Annotated[float, Meta(ge=-40, le=150)] = 50.0
@@ -93,7 +93,7 @@ class Limits(_Section, frozen=True, kw_only=True):
     """Below it the locker lives on its battery."""
 
 
-class Outbox(_Section, frozen=True, kw_only=True):
+class OutboxSettings(_Section, frozen=True, kw_only=True):
     """How the ledger goes to the hub, and how long it stays here afterwards."""
 
     batch_events_max: Annotated[int, Meta(ge=1, le=BATCH_EVENTS_MAX)] = 100
@@ -106,7 +106,7 @@ class Outbox(_Section, frozen=True, kw_only=True):
     """How often all doors are told anew while nothing else asks for it: the hub reads the past back so far."""
 
 
-class Beacon(_Section, frozen=True, kw_only=True):
+class BeaconSettings(_Section, frozen=True, kw_only=True):
     """What makes the locker easy to find: a LED's directory, a command that beeps. Without either, none."""
 
     led: str | None = None
@@ -114,7 +114,7 @@ class Beacon(_Section, frozen=True, kw_only=True):
     seconds: Annotated[float, Meta(ge=0.1, le=600)] = 10.0
 
 
-class Log(_Section, frozen=True, kw_only=True):
+class LogSettings(_Section, frozen=True, kw_only=True):
     """What is logged, to stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -123,17 +123,17 @@ class Log(_Section, frozen=True, kw_only=True):
 class Config(_Section, frozen=True, kw_only=True):
     """Everything about one agent. Paths are relative to the directory it runs in."""
 
-    locker: Locker
-    hub: Hub
-    boards: Annotated[tuple[Board, ...], Meta(min_length=1, max_length=64)]
+    locker: LockerId
+    hub: HubSettings
+    boards: Annotated[tuple[BoardSettings, ...], Meta(min_length=1, max_length=64)]
     data_dir: str = "/var/lib/lockerhub-edge"
-    mqtt: Mqtt = Mqtt()
-    doors: Doors = Doors()
-    telemetry: Telemetry = Telemetry()
-    limits: Limits = Limits()
-    outbox: Outbox = Outbox()
-    beacon: Beacon = Beacon()
-    log: Log = Log()
+    mqtt: MqttSettings = MqttSettings()
+    doors: DoorSettings = DoorSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    limits: LimitSettings = LimitSettings()
+    outbox: OutboxSettings = OutboxSettings()
+    beacon: BeaconSettings = BeaconSettings()
+    log: LogSettings = LogSettings()
 
     @property
     def door_count(self) -> int:
@@ -247,7 +247,7 @@ def _refuse_unknown_keys(document: dict[str, Any], where: str) -> None:
     boards = document.get("boards")
     for board in boards if isinstance(boards, list) else []:
         if isinstance(board, dict):
-            _compare_keys(board, Board, "[[boards]] ", where)
+            _compare_keys(board, BoardSettings, "[[boards]] ", where)
 
 
 def _compare_keys(given: dict[str, Any], owner: type[msgspec.Struct], place: str, where: str) -> None:
@@ -262,7 +262,7 @@ def _compare_keys(given: dict[str, Any], owner: type[msgspec.Struct], place: str
 def _check_boards(config: Config, where: str) -> None:
     owner_of_door: dict[int, int] = {}
     places: dict[tuple[str, int], int] = {}
-    lines: dict[str, Board] = {}
+    lines: dict[str, BoardSettings] = {}
     for number, board in enumerate(config.boards, start=1):
         other = places.setdefault((board.port, board.address), number)
         if other != number:

@@ -12,7 +12,7 @@ _TIMEOUT_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class OpenResponse:
     """The hub's answer. `code` is the problem's code, or `unreachable`, where `command` is None."""
 
     status: int
@@ -34,7 +34,7 @@ class HubClient:
 
     async def open_door(
         self, locker: str, door: int, *, actor: UUID, reason: str, key: UUID | None = None
-    ) -> Answer:
+    ) -> OpenResponse:
         """Order a door open and wait for its sensor. `key` makes a repetition of the same wish harmless."""
         body = {"kind": "open", "door": door, "actor": str(actor), "reason": reason}
         try:
@@ -46,11 +46,11 @@ class HubClient:
             ) as response:
                 told = await response.json(content_type=None)
                 if response.status in {200, 202} and isinstance(told, dict):
-                    return Answer(response.status, "", told)
+                    return OpenResponse(response.status, "", told)
                 code = told.get("code", "") if isinstance(told, dict) else ""
-                return Answer(response.status, str(code) or f"http_{response.status}", None)
+                return OpenResponse(response.status, str(code) or f"http_{response.status}", None)
         except (aiohttp.ClientError, TimeoutError, ValueError):
-            return Answer(0, "unreachable", None)
+            return OpenResponse(0, "unreachable", None)
 
 
 @asynccontextmanager

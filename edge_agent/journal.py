@@ -12,14 +12,14 @@ from uuid import UUID
 import msgspec
 
 from edge_agent import command_rows
-from edge_agent.clock import LockerClock
+from edge_agent.clock import BootClock
 from edge_agent.core.doors import Note
 from edge_agent.core.orders import Earlier, fingerprint
 from edge_agent.disk import Disk
 from edge_agent.entries import Entries
 from edge_agent.outbox import Outbox
 from wire.messages import Command, CommandKind, CommandState, EventKind, Reply, Stages, decode_reply, encode
-from wire.refusals import Refusal
+from wire.refusals import AgentRefusal
 
 KEEP_MS: Final = 86_400_000
 ENTRIES_MAX: Final = 10_000
@@ -48,7 +48,7 @@ class _Entry:
 class Journal:
     """The commands of the last day, `ENTRIES_MAX` at the most. `load` first: it settles what a crash left open."""
 
-    def __init__(self, disk: Disk, outbox: Outbox, clock: LockerClock) -> None:
+    def __init__(self, disk: Disk, outbox: Outbox, clock: BootClock) -> None:
         self._disk = disk
         self._outbox = outbox
         self._clock = clock
@@ -311,7 +311,7 @@ def never_begun(command: UUID, actor: UUID | None, t: int) -> Note:
     data = {
         "command": {"id": str(command)},
         "state": CommandState.REJECTED.value,
-        "reason": Refusal.CANCELLED.value,
+        "reason": AgentRefusal.CANCELLED.value,
     }
     return Note(t, EventKind.COMMAND_FINISHED, None, command, actor, data)
 

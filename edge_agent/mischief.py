@@ -10,8 +10,8 @@ from typing import Final, Protocol
 from edge_agent.app import Agent
 from edge_agent.boards.simulated import SimulatedCu16
 from edge_agent.environment import Environment
-from edge_agent.relay import Relay
-from edge_agent.troubles import Case, Trouble, Troubles
+from edge_agent.relay import UplinkRelay
+from edge_agent.troubles import Fault, FaultPlan, PlannedFault
 from wire.messages import EventKind
 
 log = logging.getLogger(__name__)
@@ -24,13 +24,13 @@ _DENIED_TIMES: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FaultPlace:
     """One locker, as trouble meets it. `line` is None where its uplink cannot be cut."""
 
     boards: Sequence[SimulatedCu16]
     environment: Environment
     agent: Agent
-    line: Relay | None
+    line: UplinkRelay | None
 
 
 class Crowd(Protocol):
@@ -43,11 +43,11 @@ class Crowd(Protocol):
         """Let people to a door again."""
 
 
-class Mischief:
+class FaultInjector:
     """Lets troubles happen until it is told to stop. `tally` counts them."""
 
     def __init__(
-        self, troubles: Troubles, places: Sequence[Place], crowd: Crowd, now_ms: Callable[[], int]
+        self, troubles: FaultPlan, places: Sequence[FaultPlace], crowd: Crowd, now_ms: Callable[[], int]
     ) -> None:
         self.tally: Counter[str] = Counter()
         self._crowd = crowd
@@ -55,7 +55,7 @@ class Mischief:
         self._places = places
         self._now_ms = now_ms
         self._cases: set[asyncio.Task[None]] = set()
-        self._busy: set[tuple[int, Trouble]] = set()
+        self._busy: set[tuple[int, Fault]] = set()
 
     async def happen(self) -> None:
         """Let one trouble after the other happen until cancelled; no locker has the same twice at a time."""
@@ -77,7 +77,7 @@ class Mischief:
         if self._cases:
             await asyncio.wait(set(self._cases))
 
-    def _over(self, key: tuple[int, Trouble]) -> "Callable[[asyncio.Task[None]], None]":
+    def _over(self, key: tuple[int, Fault]) -> "Callable[[asyncio.Task[None]], None]":
         def over(done: "asyncio.Task[None]") -> None:
             self._busy.discard(key)
             self._cases.discard(done)
@@ -86,39 +86,39 @@ class Mischief:
 
         return over
 
-    async def _carry_out(self, case: Case) -> None:
+    async def _carry_out(self, case: PlannedFault) -> None:
         place = self._places[case.locker]
         board, lock = _lock_of(place.boards, case.door)
         self.tally[case.trouble.value] += 1
         match case.trouble:
-            case Trouble.FORCED:
+            case Fault.FORCED:
                 await self._force(board, lock, case)
-            case Trouble.STUCK:
+            case Fault.STUCK:
                 board.stick(lock, self._now_ms() + round(case.seconds * 1000))
-            case Trouble.FLICKER:
+            case Fault.FLICKER:
                 board.flicker(lock, self._now_ms() + round(case.seconds * 1000))
-            case Trouble.BOARD:
+            case Fault.BOARD:
                 await self._silence(board, case.seconds)
-            case Trouble.POWER | Trouble.HEAT:
+            case Fault.POWER | Fault.HEAT:
                 await self._surround(place.environment, case)
-            case Trouble.TAMPER:
+            case Fault.TAMPER:
                 place.agent.tell(EventKind.TAMPER_ON)
                 try:
                     await asyncio.sleep(case.seconds)
                 finally:
                     place.agent.tell(EventKind.TAMPER_OFF)
-            case Trouble.DENIED:
+            case Fault.DENIED:
                 for _ in range(_DENIED_TIMES):
                     place.agent.tell(EventKind.ACCESS_DENIED, case.door, {"by": "badge", "why": "unknown"})
                     await asyncio.sleep(_DENIED_EVERY_S)
-            case Trouble.OFFLINE if place.line is not None:
+            case Fault.OFFLINE if place.line is not None:
                 place.line.cut()
                 try:
                     await asyncio.sleep(case.seconds)
                 finally:
                     place.line.mend()
 
-    async def _force(self, board: SimulatedCu16, lock: int, case: Case) -> None:
+    async def _force(self, board: SimulatedCu16, lock: int, case: PlannedFault) -> None:
         # Nobody else moves this door meanwhile: two movements at once would look like one.
         if not self._crowd.keep_away(case.locker, case.door):
             return
@@ -150,8 +150,8 @@ class Mischief:
         finally:
             board.speak_again()
 
-    async def _surround(self, environment: Environment, case: Case) -> None:
-        power = case.trouble is Trouble.POWER
+    async def _surround(self, environment: Environment, case: PlannedFault) -> None:
+        power = case.trouble is Fault.POWER
         if power:
             environment.powered = False
         else:

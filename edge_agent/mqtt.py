@@ -12,7 +12,7 @@ from typing import Final
 
 import aiomqtt
 
-from edge_agent.config import Mqtt
+from edge_agent.config import MqttSettings
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ _SUBACK_FAILURE: Final = 0x80
 
 
 @asynccontextmanager
-async def connect(settings: Mqtt, locker: str, will_topic: str, will: bytes) -> AsyncIterator[Connection]:
+async def connect(settings: MqttSettings, locker: str, will_topic: str, will: bytes) -> AsyncIterator[Connection]:
     """Connect as `locker`, with its will (QoS 1, retained), and disconnect afterwards.
 
     Incoming messages beyond `settings.incoming_messages_max` that nobody has read are dropped and logged by the
@@ -133,18 +133,18 @@ def _heed_cancellation() -> None:
         raise asyncio.CancelledError
 
 
-def _username(settings: Mqtt, locker: str) -> str | None:
+def _username(settings: MqttSettings, locker: str) -> str | None:
     if settings.username is not None:
         return settings.username
     return locker
 
 
-def _password(settings: Mqtt) -> str | None:
+def _password(settings: MqttSettings) -> str | None:
     if settings.password_file is None:
         return None
     # Read for each connection, so that a rotated password needs no restart.
     return Path(settings.password_file).read_text(encoding="utf-8").strip()
 
 
-def _tls(settings: Mqtt) -> ssl.SSLContext | None:
+def _tls(settings: MqttSettings) -> ssl.SSLContext | None:
     return ssl.create_default_context(cafile=settings.tls_ca) if settings.tls_ca is not None else None

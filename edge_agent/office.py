@@ -49,7 +49,7 @@ class Visit:
         return self.errand not in _TAKES
 
 
-class Office:
+class Workload:
     """Visits at `lockers` lockers of `doors` doors.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from edge_agent import event_rows
-from edge_agent.clock import LockerClock, Stamp
+from edge_agent.clock import BootClock, Stamp
 from edge_agent.core.doors import Note
 from edge_agent.disk import Disk, DiskError, LedgerState, Lost
 from edge_agent.entries import Entries, Portion, portion
@@ -47,7 +47,7 @@ class Outbox:
     """
 
     def __init__(
-        self, disk: Disk, state: LedgerState, clock: LockerClock, *, unacked_events_max: int = UNACKED_EVENTS_MAX
+        self, disk: Disk, state: LedgerState, clock: BootClock, *, unacked_events_max: int = UNACKED_EVENTS_MAX
     ) -> None:
         self.epoch = state.epoch
         self.acked_seq = state.acked_seq

@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol
 from uuid import UUID, uuid4
 
 from edge_agent.boards.simulated import SimulatedCu16
-from edge_agent.hub_client import Answer
-from edge_agent.office import Office, Visit
+from edge_agent.hub_client import OpenResponse
+from edge_agent.office import Visit, Workload
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +31,17 @@ _LOOK_AGAIN_S: Final = 0.1
 _LOOKS_UNTIL_SEEN: Final = 50
 
 
-class Desk(Protocol):
+class DoorOpener(Protocol):
     """Whoever takes wishes to open doors."""
 
     async def open_door(
         self, locker: str, door: int, *, actor: UUID, reason: str, key: UUID | None = None
-    ) -> Answer:
+    ) -> OpenResponse:
         """See `HubClient.open_door`."""
 
 
 @dataclass(slots=True)
-class Tally:
+class UserTally:
     """What became of the wishes. Latencies are those of the hub's answers, in milliseconds."""
 
     sent: int = 0
@@ -63,18 +63,18 @@ class Tally:
                 self.opened_ms.append(stages["opened"])
 
 
-class People:
+class SimulatedUsers:
     """Everybody at the lockers. `boards[i]` is the board of `lockers[i]`; `desk` None means keys only."""
 
     def __init__(
         self,
-        office: Office,
+        office: Workload,
         lockers: Sequence[str],
         boards: Sequence[Sequence[SimulatedCu16]],
-        desk: Desk | None,
+        desk: DoorOpener | None,
         now_ms: Callable[[], int],
     ) -> None:
-        self.tally = Tally()
+        self.tally = UserTally()
         self._office = office
         self._lockers = lockers
         self._boards = boards
@@ -182,7 +182,7 @@ class People:
                 return
             await asyncio.sleep(_PUSH_AGAIN_S)
 
-    async def _ask(self, visit: Visit, desk: Desk) -> None:
+    async def _ask(self, visit: Visit, desk: DoorOpener) -> None:
         task = asyncio.current_task()
         if task is None:
             return

@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 _READ_BYTES: Final = 65_536
 
 
-class Relay:
+class UplinkRelay:
     """Passes connections on to a host, on a free port of this machine, until it is cut."""
 
     def __init__(self, host: str, port: int) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import UUID
 
-from edge_agent.clock import LockerClock
+from edge_agent.clock import BootClock
 from edge_agent.disk import DiskError
 from edge_agent.outbox import ForkReason, Outbox
-from wire.messages import CHAIN_START, PROTOCOL, Events, Receipt, encode
+from wire.messages import CHAIN_START, PROTOCOL, EventBatch, Receipt, encode
 
 log = logging.getLogger(__name__)
 
@@ -22,14 +22,14 @@ _BACKOFF_DOUBLINGS_MAX: Final = 4
 Publish = Callable[[bytes], Awaitable[None]]
 
 
-class Sender:
+class LedgerSender:
     """Sends the outbox over one connection after another.
 
     A batch without a receipt is sent again after `ack_timeout_ms`, doubled each time up to 16 times that. A receipt
     of another history than ours confirms nothing: the ledger forks, but not again within `FORK_PAUSE_S`.
     """
 
-    def __init__(self, outbox: Outbox, clock: LockerClock, *, batch_events_max: int, ack_timeout_ms: int) -> None:
+    def __init__(self, outbox: Outbox, clock: BootClock, *, batch_events_max: int, ack_timeout_ms: int) -> None:
         self.resent = 0
         """Batches that were sent again because no receipt came in time."""
         self.forks_put_off = 0
@@ -160,7 +160,7 @@ class Sender:
             return
         self._first = portion.first
         self._sent = (portion.epoch, portion.first + len(portion.events) - 1, portion.chain)
-        batch = Events(
+        batch = EventBatch(
             v=PROTOCOL,
             boot=self._clock.boot,
             t=stamp.t,

@@ -7,11 +7,14 @@ from typing import Any, Final
 import msgspec
 from msgspec import structs
 
-from edge_agent.config import Config, Doors, Telemetry
+from edge_agent.config import Config, DoorSettings, TelemetrySettings
 
 log = logging.getLogger(__name__)
 
-_SECTIONS: Final[dict[str, type[Doors] | type[Telemetry]]] = {"doors": Doors, "telemetry": Telemetry}
+_SECTIONS: Final[dict[str, type[DoorSettings] | type[TelemetrySettings]]] = {
+    "doors": DoorSettings,
+    "telemetry": TelemetrySettings,
+}
 NAMES: Final = ("doors.left_open_s", "doors.open_detect_ms", "telemetry.period_s")
 
 

@@ -13,20 +13,29 @@ from random import Random
 from typing import Any, Final
 from uuid import uuid4
 
-from edge_agent.app import Agent, Parts, Summary, disk_thread
-from edge_agent.boards.link import Link, MemoryLink, SerialLink
+from edge_agent.app import Agent, AgentParts, AgentSummary, disk_thread
+from edge_agent.boards.link import BoardLink, MemoryLink, SerialLink
 from edge_agent.boards.simulated import Levels, SimulatedCu16
 from edge_agent.boards.terminal import BoardTerminal
-from edge_agent.clock import LockerClock
-from edge_agent.config import Beacon, Board, Config, Doors, Hub, Mqtt, Outbox, Telemetry
+from edge_agent.clock import BootClock
+from edge_agent.config import (
+    BeaconSettings,
+    BoardSettings,
+    Config,
+    DoorSettings,
+    HubSettings,
+    MqttSettings,
+    OutboxSettings,
+    TelemetrySettings,
+)
 from edge_agent.environment import Environment
 from edge_agent.hub_client import hub_client
-from edge_agent.mischief import Mischief, Place
-from edge_agent.office import Office
-from edge_agent.people import PEOPLE_MAX, People, Tally
-from edge_agent.relay import Relay
+from edge_agent.mischief import FaultInjector, FaultPlace
+from edge_agent.office import Workload
+from edge_agent.people import PEOPLE_MAX, SimulatedUsers, UserTally
+from edge_agent.relay import UplinkRelay
 from edge_agent.signature import KeyFileError, Verify, verifier
-from edge_agent.troubles import Troubles
+from edge_agent.troubles import FaultPlan
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +108,7 @@ async def simulate(options: Options, stop: asyncio.Event) -> dict[str, Any]:
         if options.hub_url is not None:
             client = hub_client(options.hub_url, token, connections_max=PEOPLE_MAX)
             desk = await stack.enter_async_context(client)
-        office = Office(
+        office = Workload(
             Random(options.seed),  # noqa: S311 - a simulation that can be repeated
             options.lockers,
             options.doors,
@@ -110,14 +119,14 @@ async def simulate(options: Options, stop: asyncio.Event) -> dict[str, Any]:
         )
         for locker, occupied in zip(lockers, office.occupied, strict=True):
             locker.put_in(occupied)
-        people = People(
+        people = SimulatedUsers(
             office, [locker.name for locker in lockers], [locker.boards for locker in lockers], desk, _now_ms
         )
-        troubles = Troubles(
+        troubles = FaultPlan(
             Random(f"{options.seed} troubles"),  # noqa: S311 - a simulation that can be repeated
             options.lockers, options.doors, share=options.troubles, weak=sorted(lines),
         )  # fmt: skip
-        mischief = Mischief(troubles, [locker.place() for locker in lockers], people, _now_ms)
+        mischief = FaultInjector(troubles, [locker.place() for locker in lockers], people, _now_ms)
         agents_stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             runs = []
@@ -153,7 +162,7 @@ class _Locker:
         thread: Executor,
         passwords: dict[str, Path],
         stack: AsyncExitStack,
-        line: Relay | None,
+        line: UplinkRelay | None,
     ) -> None:
         self.name = f"{options.prefix}-{number + 1:0{max(3, len(str(options.lockers)))}}"
         random = Random(f"{options.seed}/{self.name}")  # noqa: S311 - a simulation that can be repeated
@@ -176,8 +185,8 @@ class _Locker:
         self._line = line
         self._environment = Environment(random)
         config = _config(options, self.name, port, self.boards, passwords.get(self.name), line)
-        parts = Parts(
-            clock=LockerClock(uuid4()),
+        parts = AgentParts(
+            clock=BootClock(uuid4()),
             disk_thread=thread,
             verify=verify,
             make_link=self._memory if in_memory else SerialLink,
@@ -185,9 +194,9 @@ class _Locker:
         )
         self.agent = Agent(config, parts)
 
-    def place(self) -> Place:
+    def place(self) -> FaultPlace:
         """Return the locker as trouble meets it."""
-        return Place(self.boards, self._environment, self.agent, self._line)
+        return FaultPlace(self.boards, self._environment, self.agent, self._line)
 
     def _seen_from(self, first_door: int) -> Callable[[int], Levels]:
         def seen(lock: int) -> Levels:
@@ -224,17 +233,18 @@ class _Locker:
         now_ms = _now_ms()
         return b"".join(board.receive(data, now_ms) for board in self.boards)
 
-    def _memory(self, port: str, baud: int) -> Link:  # noqa: ARG002 - memory has no speed
+    def _memory(self, port: str, baud: int) -> BoardLink:  # noqa: ARG002 - memory has no speed
         return MemoryLink(port, self._respond)
 
 
-async def _weak_lines(options: Options, stack: AsyncExitStack) -> dict[int, Relay]:
+async def _weak_lines(options: Options, stack: AsyncExitStack) -> dict[int, UplinkRelay]:
     """Put some lockers behind a line that can be cut; by number."""
     if not options.troubles:
         return {}
     places = range(0, options.lockers, _WEAK_EVERY)[:_WEAK_MAX]
     return {
-        place: await stack.enter_async_context(Relay(options.broker_host, options.broker_port)) for place in places
+        place: await stack.enter_async_context(UplinkRelay(options.broker_host, options.broker_port))
+        for place in places
     }
 
 
@@ -244,14 +254,14 @@ def _config(
     port: str,
     boards: list[SimulatedCu16],
     password_file: Path | None,
-    line: Relay | None,
+    line: UplinkRelay | None,
 ) -> Config:
     return Config(
         locker=name,
         data_dir=str(options.data / name),
-        hub=Hub(public_key_file=str(options.hub_key)),
+        hub=HubSettings(public_key_file=str(options.hub_key)),
         boards=tuple(
-            Board(
+            BoardSettings(
                 port=port,
                 address=board.address,
                 locks=board.locks,
@@ -261,17 +271,17 @@ def _config(
             )
             for index, board in enumerate(boards)
         ),
-        mqtt=Mqtt(
+        mqtt=MqttSettings(
             host=options.broker_host if line is None else "127.0.0.1",
             port=options.broker_port if line is None else line.port,
             # What was cut is back soon: nobody watches a demo for a minute to see it.
             reconnect_cap_s=60.0 if line is None else _WEAK_RECONNECT_S,
             password_file=None if password_file is None else str(password_file),
         ),
-        doors=Doors(poll_ms=options.poll_ms),
-        telemetry=Telemetry(period_s=options.telemetry_period_s),
-        outbox=Outbox(drain_s=options.drain_s),
-        beacon=Beacon(led=str(_led(options.data / name))),
+        doors=DoorSettings(poll_ms=options.poll_ms),
+        telemetry=TelemetrySettings(period_s=options.telemetry_period_s),
+        outbox=OutboxSettings(drain_s=options.drain_s),
+        beacon=BeaconSettings(led=str(_led(options.data / name))),
     )
 
 
@@ -362,7 +372,9 @@ async def _until(stop: asyncio.Event, seconds: float | None) -> None:
         return
 
 
-def _account(lockers: list[_Locker], summaries: list[Summary], tally: Tally, seconds: float) -> dict[str, Any]:
+def _account(
+    lockers: list[_Locker], summaries: list[AgentSummary], tally: UserTally, seconds: float
+) -> dict[str, Any]:
     return {
         "lockers": len(lockers),
         "seconds": round(seconds, 1),

@@ -2,14 +2,14 @@
 
 from msgspec import structs
 
-from edge_agent.clock import LockerClock
+from edge_agent.clock import BootClock
 from wire.messages import Stages
 
 
 class Stopwatch:
     """Begins with a command's receipt; `so_far` are the stages that it has passed."""
 
-    def __init__(self, clock: LockerClock) -> None:
+    def __init__(self, clock: BootClock) -> None:
         self._clock = clock
         self._began_us = clock.us()
         self.so_far = Stages(received_t=self._began_us // 1000)

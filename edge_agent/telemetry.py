@@ -9,8 +9,8 @@ from typing import Any, Final
 import msgspec
 import psutil
 
-from edge_agent.clock import LockerClock
-from wire.messages import PROTOCOL, Sample, Telemetry, encode
+from edge_agent.clock import BootClock
+from wire.messages import PROTOCOL, Sample, TelemetryBatch, encode
 
 _DRAIN_EVERY_S: Final = 1.0
 
@@ -19,7 +19,7 @@ Measure = Callable[[], Awaitable[dict[str, Any]]]
 """Returns fields of `Sample` by name; what cannot be measured is left out."""
 
 
-class Ring:
+class SampleRing:
     """The newest samples that were not handed over yet; beyond `samples_max` the oldest are dropped, counted."""
 
     def __init__(self, samples_max: int) -> None:
@@ -53,7 +53,7 @@ class Ring:
             self._samples.popleft()
 
 
-class Period:
+class SamplePeriod:
     """How often a sample is taken, in seconds; it may be changed at any time."""
 
     def __init__(self, seconds: float) -> None:
@@ -76,7 +76,7 @@ class Period:
         return False
 
 
-async def sample_forever(ring: Ring, measure: Measure, clock: LockerClock, period: Period) -> None:
+async def sample_forever(ring: SampleRing, measure: Measure, clock: BootClock, period: SamplePeriod) -> None:
     """Add a sample to the ring every period."""
     loop = asyncio.get_running_loop()
     due = loop.time()
@@ -88,7 +88,7 @@ async def sample_forever(ring: Ring, measure: Measure, clock: LockerClock, perio
 
 
 async def send_forever(
-    ring: Ring, clock: LockerClock, publish: Callable[[bytes], Awaitable[None]], samples_per_s: int
+    ring: SampleRing, clock: BootClock, publish: Callable[[bytes], Awaitable[None]], samples_per_s: int
 ) -> None:
     """Send each sample as it comes, and what has piled up at `samples_per_s` at the most."""
     while True:
@@ -97,7 +97,9 @@ async def send_forever(
             await ring.arrived.wait()
         samples = ring.oldest(samples_per_s)
         stamp = clock.stamp()
-        message = Telemetry(v=PROTOCOL, boot=clock.boot, t=stamp.t, at=stamp.at, clock=stamp.clock, samples=samples)
+        message = TelemetryBatch(
+            v=PROTOCOL, boot=clock.boot, t=stamp.t, at=stamp.at, clock=stamp.clock, samples=samples
+        )
         await publish(encode(message))
         ring.hand_over(samples)
         if len(ring):

@@ -10,7 +10,7 @@ _PER_S_MAX: Final = 0.25
 """However large the fleet: what nobody can look at shows nothing."""
 
 
-class Trouble(StrEnum):
+class Fault(StrEnum):
     """What it is."""
 
     FORCED = "forced"
@@ -25,30 +25,30 @@ class Trouble(StrEnum):
 
 
 # How often each comes, and for how many seconds it stays.
-_KINDS: Final[dict[Trouble, tuple[int, float, float]]] = {
-    Trouble.FORCED: (4, 15, 60),
-    Trouble.STUCK: (4, 60, 180),
-    Trouble.FLICKER: (2, 15, 40),
-    Trouble.BOARD: (2, 20, 75),
-    Trouble.POWER: (2, 30, 120),
-    Trouble.HEAT: (2, 60, 120),
-    Trouble.TAMPER: (1, 10, 40),
-    Trouble.DENIED: (3, 10, 20),
-    Trouble.OFFLINE: (2, 60, 150),
+_KINDS: Final[dict[Fault, tuple[int, float, float]]] = {
+    Fault.FORCED: (4, 15, 60),
+    Fault.STUCK: (4, 60, 180),
+    Fault.FLICKER: (2, 15, 40),
+    Fault.BOARD: (2, 20, 75),
+    Fault.POWER: (2, 30, 120),
+    Fault.HEAT: (2, 60, 120),
+    Fault.TAMPER: (1, 10, 40),
+    Fault.DENIED: (3, 10, 20),
+    Fault.OFFLINE: (2, 60, 150),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class PlannedFault:
     """One trouble. `locker` counts from 0, `door` from 1; it is over after `seconds`."""
 
-    trouble: Trouble
+    trouble: Fault
     locker: int
     door: int
     seconds: float
 
 
-class Troubles:
+class FaultPlan:
     """Draws troubles for `lockers` lockers of `doors` doors.
 
     Args:
@@ -65,17 +65,17 @@ class Troubles:
         self._doors = doors
         self._weak = weak
         self._per_s = min(_PER_S_MAX, share * lockers / _PAUSE_A_LOCKER_S)
-        self._kinds = [kind for kind in Trouble if weak or kind is not Trouble.OFFLINE]
+        self._kinds = [kind for kind in Fault if weak or kind is not Fault.OFFLINE]
         self._weights = [_KINDS[kind][0] for kind in self._kinds]
 
     def gap_s(self) -> float:
         """Return the seconds until the next one; infinite where there is none."""
         return self._random.expovariate(self._per_s) if self._per_s else float("inf")
 
-    def next(self) -> Case:
+    def next(self) -> PlannedFault:
         """Return the next one."""
         draw = self._random
         (kind,) = draw.choices(self._kinds, self._weights)
         _, least_s, most_s = _KINDS[kind]
-        locker = draw.choice(self._weak) if kind is Trouble.OFFLINE else draw.randrange(self._lockers)
-        return Case(kind, locker, draw.randint(1, self._doors), draw.uniform(least_s, most_s))
+        locker = draw.choice(self._weak) if kind is Fault.OFFLINE else draw.randrange(self._lockers)
+        return PlannedFault(kind, locker, draw.randint(1, self._doors), draw.uniform(least_s, most_s))

@@ -12,12 +12,12 @@ from uuid import UUID
 
 from edge_agent import __version__, mqtt
 from edge_agent.cabinet import Cabinet
-from edge_agent.clock import LockerClock
+from edge_agent.clock import BootClock
 from edge_agent.config import Config
 from edge_agent.core.doors import Note, snapshot_data
 from edge_agent.outbox import Outbox
-from edge_agent.sender import Sender
-from edge_agent.telemetry import Ring, send_forever
+from edge_agent.sender import LedgerSender
+from edge_agent.telemetry import SampleRing, send_forever
 from wire.errors import WireError
 from wire.messages import (
     PROTOCOL,
@@ -57,10 +57,10 @@ class Uplink:
     def __init__(
         self,
         config: Config,
-        clock: LockerClock,
+        clock: BootClock,
         cabinet: Cabinet,
         outbox: Outbox,
-        ring: Ring,
+        ring: SampleRing,
     ) -> None:
         self.counters = UplinkCounters()
         self.on_command: Callable[[bytes, bool], None] | None = None
@@ -69,7 +69,7 @@ class Uplink:
         self._cabinet = cabinet
         self._outbox = outbox
         self._ring = ring
-        self._sender = Sender(
+        self._sender = LedgerSender(
             outbox,
             clock,
             batch_events_max=config.outbox.batch_events_max,

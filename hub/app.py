@@ -15,68 +15,68 @@ from uuid import UUID, uuid4
 
 from aiohttp import web
 
-from hub.alarms.engine import Alarms
+from hub.alarms.engine import AlarmEngine
 from hub.api.alarms import alarm_routes
 from hub.api.auth import Auth
 from hub.api.barred import refusing_barred
-from hub.api.commands import Commands
+from hub.api.commands import CommandRoutes
 from hub.api.exports import past_routes
 from hub.api.health import health_routes
-from hub.api.jobs import Jobs
+from hub.api.jobs import JobRoutes
 from hub.api.ledger import LedgerRoutes
-from hub.api.lockers import Lockers
+from hub.api.lockers import LockerRoutes
 from hub.api.notifications import NotificationRoutes, channel_views
 from hub.api.openapi import document
-from hub.api.page import Page, folder
+from hub.api.page import PageRoutes, folder
 from hub.api.people import people_routes
 from hub.api.registry import RegistryRoutes
 from hub.api.retention import retention_routes
 from hub.api.server import application, listening, start, stop_accepting
-from hub.api.service import Service
-from hub.api.socket import Socket
+from hub.api.service import ServiceRoutes
+from hub.api.socket import LiveSocket
 from hub.api.standby import standby_routes
-from hub.commands.instant import Dispatch
-from hub.commands.service import Commanding
+from hub.commands.instant import InstantCommands
+from hub.commands.service import CommandService
 from hub.config.fairness import epoch_shares, message_shares, record_shares
 from hub.config.settings import Config
-from hub.core.accounting import Accounts
+from hub.core.accounting import MessageAccounting
 from hub.core.clocks import Clocks
 from hub.core.fleet import Fleet
 from hub.core.ledger import Ledger
-from hub.core.samples import Seen
+from hub.core.samples import RecentSamples
 from hub.errors import StepDown
-from hub.health.monitor import Health, HealthParts
+from hub.health.monitor import HealthMonitor, HealthParts
 from hub.influx.sink import influx_tasks
-from hub.ingest.clock_leaps import Leaps
-from hub.ingest.epochs import Epochs
-from hub.ingest.event_writer import EventSink
-from hub.ingest.events import Intake, IntakeParts
-from hub.ingest.forks import Forks
+from hub.ingest.clock_leaps import ClockLeapReporter
+from hub.ingest.epochs import EpochAdmission
+from hub.ingest.event_writer import EventWriter
+from hub.ingest.events import EventIngest, EventIngestParts
+from hub.ingest.forks import ForkRecorder
 from hub.ingest.ledger_metrics import watch_ledgers
-from hub.ingest.reachability import Sweep, fleet_heard
-from hub.ingest.receipts import Receipts
-from hub.ingest.registry_sync import Registry
-from hub.ingest.telemetry import ReadingSink, Telemetry, TelemetryParts
+from hub.ingest.reachability import ReachabilitySweep, fleet_heard
+from hub.ingest.receipts import ReceiptPublisher
+from hub.ingest.registry_sync import RegistrySync
+from hub.ingest.telemetry import TelemetryIngest, TelemetryIngestParts, TelemetryWriter
 from hub.jobs.runner import JobRunner
 from hub.keys import CommandKey, load_key
 from hub.lifecycle.drain import Queue, drained
 from hub.lifecycle.handover import Handover, Predecessor
-from hub.lifecycle.lease import Lease
-from hub.live import Live
-from hub.live.queries import Watching
+from hub.lifecycle.lease import HubLease
+from hub.live import Broadcaster
+from hub.live.queries import LiveQueries
 from hub.metrics import Metrics
-from hub.mqtt.connection import Link
-from hub.mqtt.connections import Links, Receivers
+from hub.mqtt.connection import MqttConnection
+from hub.mqtt.connections import MessageReceivers, MqttConnections
 from hub.mqtt.quarantine import Quarantine, QuarantineSink
-from hub.mqtt.retained_cleanup import Cleanup
-from hub.mqtt.tap import Tail
+from hub.mqtt.retained_cleanup import RetainedCleanup
+from hub.mqtt.tap import MessageTap
 from hub.notify.notifier import Notifier
-from hub.people.parts import PeopleParts
+from hub.people.parts import PeopleService
 from hub.retention.build import build_service
-from hub.scheduler.scheduler import Upkeep
-from hub.scheduler.series import series_chores
-from hub.scheduler.statistics import statistics_chores
-from hub.store.database import Store
+from hub.scheduler.scheduler import Scheduler
+from hub.scheduler.series import series_tasks
+from hub.scheduler.statistics import statistics_tasks
+from hub.store.database import Database
 from hub.store.ledgers import Ledgers
 from hub.store.queues import event_queue, quarantine_queue, reading_queue
 from hub.tasks import Make, Supervisor
@@ -89,14 +89,14 @@ _log = logging.getLogger(__name__)
 class Hub:
     """A running hub, for those who start one."""
 
-    accounts: Accounts
+    accounts: MessageAccounting
     fleet: Fleet
-    store: Store
-    dispatch: Dispatch
+    store: Database
+    dispatch: InstantCommands
     jobs: JobRunner
     metrics: Metrics
-    links: tuple[Link, ...]
-    alarms: Alarms
+    links: tuple[MqttConnection, ...]
+    alarms: AlarmEngine
 
 
 async def run(
@@ -202,11 +202,11 @@ class _Build:
         self.id = str(uuid4())
         self.metrics = metrics = Metrics(__version__)
         self.retiring = False
-        self.accounts = Accounts()
-        self.clocks = Clocks(Leaps(metrics).found)
+        self.accounts = MessageAccounting()
+        self.clocks = Clocks(ClockLeapReporter(metrics).found)
         self.fleet = Fleet(silent_after_ms=config.intake.silent_after_s * 1000)
         self.ledger = Ledger(config.intake.cursors_max, begins_new=False)
-        self.store = Store(
+        self.store = Database(
             config.dsn(),
             connections_max=config.database.connections_max,
             statement_timeout_ms=config.database.statement_timeout_ms,
@@ -219,37 +219,40 @@ class _Build:
             payload_bytes_max=intake.quarantine_payload_bytes_max,
             per_topic_per_minute=intake.quarantine_per_locker_per_minute,
         )  # fmt: skip
-        self.tail = Tail(metrics)
-        self.receipts, self.cleanup = Receipts(metrics, self.tail), Cleanup(lambda: self.links.ingest)
-        self.alarms = Alarms(
+        self.tail = MessageTap(metrics)
+        self.receipts, self.cleanup = (
+            ReceiptPublisher(metrics, self.tail),
+            RetainedCleanup(lambda: self.links.ingest),
+        )
+        self.alarms = AlarmEngine(
             config.alarms, UUID(self.id), self.store, self.fleet, metrics,
             listening=lambda: self.links.ingest.connected,
         )  # fmt: skip
-        self.forks = Forks(self.quarantine, self.receipts, metrics, self.alarms.fork)
+        self.forks = ForkRecorder(self.quarantine, self.receipts, metrics, self.alarms.fork)
         self.ledgers = Ledgers(self.store)
-        self.epochs = Epochs(
+        self.epochs = EpochAdmission(
             epoch_shares(intake), self.ledger, self.ledgers, self.quarantine, self.receipts, self.alarms, metrics
         )
-        self.registry = Registry(self.store, self.fleet, config.service.registry_poll_s)
+        self.registry = RegistrySync(self.store, self.fleet, config.service.registry_poll_s)
         self.events = event_queue(
-            EventSink(
+            EventWriter(
                 self.ledgers, self.ledger, self.accounts, self.receipts, self.quarantine, self.forks, metrics
             ),
             metrics,
             intake,
         )
         self.readings = reading_queue(
-            ReadingSink(self.store, self.accounts.samples, self.quarantine, metrics), metrics, intake
+            TelemetryWriter(self.store, self.accounts.samples, self.quarantine, metrics), metrics, intake
         )
-        self.live = Live(config.live, config.commands, self.fleet, metrics)
-        self.watching = Watching(self.live, self.tail, config, self.store)
+        self.live = Broadcaster(config.live, config.commands, self.fleet, metrics)
+        self.watching = LiveQueries(self.live, self.tail, config, self.store)
         self.live.show_alarms(self.alarms)
-        self.commanding = Commanding(
+        self.commanding = CommandService(
             config, key, self.store, self.fleet, self.clocks, self.live, self.quarantine, self.tail, metrics
         )
         self.dispatch = self.commanding.dispatch
-        self.intake = Intake(
-            IntakeParts(
+        self.intake = EventIngest(
+            EventIngestParts(
                 accounts=self.accounts, fleet=self.fleet, clocks=self.clocks, ledger=self.ledger,
                 epochs=self.epochs, events=self.events, shares=record_shares(intake), quarantine=self.quarantine,
                 presence_shares=message_shares(intake, intake.presences_per_s_max), forks=self.forks,
@@ -258,17 +261,17 @@ class _Build:
                 gaps_per_minute_max=intake.gaps_per_minute_max,
             )
         )  # fmt: skip
-        self.telemetry = Telemetry(
-            TelemetryParts(
+        self.telemetry = TelemetryIngest(
+            TelemetryIngestParts(
                 tally=self.accounts.samples, fleet=self.fleet, clocks=self.clocks, readings=self.readings,
-                quarantine=self.quarantine, shares=record_shares(intake), seen=Seen(intake.cursors_max),
+                quarantine=self.quarantine, shares=record_shares(intake), seen=RecentSamples(intake.cursors_max),
                 alarms=self.alarms, tail=self.tail, silent_after_ms=intake.silent_after_s * 1000, metrics=metrics,
             )
         )  # fmt: skip
-        self.lease = Lease(config, UUID(self.id), metrics)
-        self.links = Links(
+        self.lease = HubLease(config, UUID(self.id), metrics)
+        self.links = MqttConnections(
             config, metrics, UUID(self.id),
-            Receivers(self.intake.receive, self.telemetry.deliver, self.dispatch.receive), self.lease,
+            MessageReceivers(self.intake.receive, self.telemetry.deliver, self.dispatch.receive), self.lease,
             lambda: len(self.fleet.lockers),
         )  # fmt: skip
         self.receipts.use(self.links.ingest)
@@ -280,26 +283,26 @@ class _Build:
         )  # fmt: skip
         self.alarms.jobs(self.jobs.has_asked)
         self.retention = build_service(config, self.store, self.id, metrics)
-        self.people = PeopleParts(config, self.store, metrics)
+        self.people = PeopleService(config, self.store, metrics)
         chores = [
             self.retention.chore(),
-            *series_chores(self.store),
-            *statistics_chores(self.store, metrics),
+            *series_tasks(self.store),
+            *statistics_tasks(self.store, metrics),
             *self.people.chores(),
         ]
         self.notifier = Notifier(config, self.store, metrics, UUID(self.id), self.alarms.watch.book.alarms)
         chores += self.notifier.chores()
         self.alarms.listen(self.notifier.hear)
         self.alarms.listen(lambda _: self.live.wake())
-        self.upkeep = Upkeep(self.store, metrics, chores)
+        self.upkeep = Scheduler(self.store, metrics, chores)
         self.auth = Auth(config.http)
-        self.socket = Socket(self.live, self.auth, config.live, __version__, self.id, metrics)
+        self.socket = LiveSocket(self.live, self.auth, config.live, __version__, self.id, metrics)
         metrics.count_accounts(self.accounts, self._in_flight)
         self.supervisor = Supervisor(metrics)
         self.checks = {
             "database": self.store.ping, "broker": self.links.check, "tasks": self.supervisor.check,
         }  # fmt: skip
-        self.health = Health(
+        self.health = HealthMonitor(
             HealthParts(
                 __version__, self.id, self.checks, self.live, self.accounts, self._in_flight, self.store, metrics,
                 lambda: channel_views(self.notifier),
@@ -324,20 +327,20 @@ class _Build:
         """Return the HTTP application."""
         config = self.config
         auth = self.auth
-        lockers = Lockers(self.fleet, self.store, self.commanding.store, self.live, config.commands)
-        page = Page(folder())
+        lockers = LockerRoutes(self.fleet, self.store, self.commanding.store, self.live, config.commands)
+        page = PageRoutes(folder())
         routes = [
             *auth.routes(),
             *lockers.routes(),
             *RegistryRoutes(self.fleet, self.store, self.registry, lockers, config.http).routes(),
             *refusing_barred(
-                Commands(self.commanding, config.commands, config.http.wait_s_max).routes(),
+                CommandRoutes(self.commanding, config.commands, config.http.wait_s_max).routes(),
                 self.people.watch.is_barred,
             ),
             *people_routes(self.people, config.people, self.store),
             *LedgerRoutes(self.fleet, self.ledgers).routes(),
             *past_routes(self.fleet, self.store, config, self.metrics),
-            *Jobs(config.jobs, auth.operators, self.fleet, self.store, self.jobs, self.metrics).routes(),
+            *JobRoutes(config.jobs, auth.operators, self.fleet, self.store, self.jobs, self.metrics).routes(),
             *retention_routes(self.retention, self.store),
             *NotificationRoutes(self.notifier).routes(),
             *alarm_routes(self.alarms, self.fleet),
@@ -345,7 +348,7 @@ class _Build:
             *health_routes(self.health),
             *page.routes(),
         ]
-        service = Service(
+        service = ServiceRoutes(
             self.metrics, self.checks, lambda: document(routes, __version__), __version__, lambda: self.retiring
         )
         routes += service.routes()
@@ -356,7 +359,7 @@ class _Build:
         metrics = Metrics(__version__)
         metrics.active.set(0)
         checks = {"database": self.store.ping, "lease": self.lease.check_standby}
-        service = Service(metrics, checks, lambda: document([], __version__), __version__)
+        service = ServiceRoutes(metrics, checks, lambda: document([], __version__), __version__)
         routes = [*service.routes(), *standby_routes(self.lease.check_standby)]
         return application(routes, self.auth, metrics, self.config.http)
 
@@ -380,7 +383,7 @@ class _Build:
 
     def sources(self) -> dict[str, Make]:
         """Return the tasks that take things in and go round; they end when they are cancelled."""
-        sweep = Sweep(self.intake, self.telemetry, self.links, self.fleet, self.live, self.metrics)
+        sweep = ReachabilitySweep(self.intake, self.telemetry, self.links, self.fleet, self.live, self.metrics)
         return {
             "lease": self.lease.keep,
             **self.links.tasks(),
@@ -428,7 +431,7 @@ class _Build:
             await asyncio.gather(self.commanding.settle(patient=False), self.notifier.rest())
             return
         await asyncio.gather(self.commanding.settle(), self.notifier.rest())
-        self.links.say_goodbye()
+        self.links.publish_offline()
 
     def _in_flight(self) -> tuple[int, int]:
         return self.events.in_flight, self.readings.in_flight
@@ -440,4 +443,4 @@ class _Build:
         self.commanding.durable.look_soon()
         if has_new:
             # What a new locker said before it was known went into quarantine: let all say it again.
-            self.links.announce_anew()
+            self.links.request_presence()

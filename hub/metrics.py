@@ -11,7 +11,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from hub.core.accounting import Accounts
+from hub.core.accounting import MessageAccounting
 
 # A boundary stands on each budget: 0.2 s to "pulse sent", 1.5 s to "door seen open".
 _COMMAND_BUCKETS: Final = (
@@ -397,7 +397,7 @@ class Metrics:
             ["what"], registry=r,
         )  # fmt: skip
 
-    def count_accounts(self, accounts: Accounts, in_flight: Callable[[], tuple[int, int]]) -> None:
+    def count_accounts(self, accounts: MessageAccounting, in_flight: Callable[[], tuple[int, int]]) -> None:
         """Export the books: all figures of one scrape are of one moment, so that they balance.
 
         Args:
@@ -421,7 +421,7 @@ class Metrics:
 
 
 class _AccountsCollector(Collector):
-    def __init__(self, accounts: Accounts, in_flight: Callable[[], tuple[int, int]]) -> None:
+    def __init__(self, accounts: MessageAccounting, in_flight: Callable[[], tuple[int, int]]) -> None:
         self._accounts = accounts
         self._in_flight = in_flight
 

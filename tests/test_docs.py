@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from hub.config.settings import sections
-from hub.core.accounting import Accounts
+from hub.core.accounting import MessageAccounting
 from hub.metrics import Metrics
 from wire import messages
 from wire.errors import WireError
@@ -67,7 +67,7 @@ def test_every_setting_is_told_with_its_default_and_no_other(operations: str) ->
 
 def exported() -> set[str]:
     metrics = Metrics("0")
-    metrics.count_accounts(Accounts(), lambda: (0, 0))
+    metrics.count_accounts(MessageAccounting(), lambda: (0, 0))
     ends = {"counter": "_total", "info": "_info"}
     return {
         one.name + ends.get(one.type, "") for one in metrics.registry.collect() if one.name.startswith("lockerhub_")

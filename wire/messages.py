@@ -40,7 +40,7 @@ WallMs = Annotated[int, Meta(ge=0, le=_AT_MS_MAX)]
 Seq = Annotated[int, Meta(ge=1, le=_SEQ_MAX)]
 Door = Annotated[int, Meta(ge=1, le=999)]
 Kind = Annotated[str, Meta(max_length=48, pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?" + _END)]
-Locker = Annotated[str, Meta(max_length=32, pattern=r"^[a-z0-9-]{1,32}" + _END)]
+LockerId = Annotated[str, Meta(max_length=32, pattern=r"^[a-z0-9-]{1,32}" + _END)]
 Text = Annotated[str, Meta(max_length=200, pattern=_PRINTABLE)]
 Version = Annotated[str, Meta(max_length=64, pattern=_PRINTABLE)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -98,7 +98,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     data: dict[str, Any] | None = None
 
 
-class Events(Up, frozen=True, kw_only=True, omit_defaults=True):
+class EventBatch(Up, frozen=True, kw_only=True, omit_defaults=True):
     """A batch of the ledger: dense, in order, starting at `first` within `epoch`.
 
     `oldest` is the first event that the locker still has. Where `first` is `oldest`, nothing before it can
@@ -136,7 +136,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     extra: dict[str, float] | None = None
 
 
-class Telemetry(Up, frozen=True, kw_only=True, omit_defaults=True):
+class TelemetryBatch(Up, frozen=True, kw_only=True, omit_defaults=True):
     """Samples, oldest first."""
 
     samples: Annotated[list[Sample], Meta(min_length=1, max_length=BATCH_SAMPLES_MAX)]
@@ -184,7 +184,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     v: Annotated[int, Meta(ge=1)]
     id: UUID
-    locker: Locker
+    locker: LockerId
     kind: Kind
     boot: UUID
     not_after: NotAfterMs
@@ -221,8 +221,8 @@ class HubState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     spread_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
 
 
-Message = Events | Telemetry | Reply | Presence | Command | Receipt | HubState
-_M = TypeVar("_M", bound=Telemetry | Reply | Presence | Command | Receipt | HubState | Up)
+Message = EventBatch | TelemetryBatch | Reply | Presence | Command | Receipt | HubState
+_M = TypeVar("_M", bound=TelemetryBatch | Reply | Presence | Command | Receipt | HubState | Up)
 
 _encoder = msgspec.json.Encoder()
 
@@ -260,11 +260,11 @@ decode_presence = decoder(Presence)
 decode_command = decoder(Command)
 decode_receipt = decoder(Receipt)
 decode_hub_state = decoder(HubState)
-_decode_events = decoder(Events)
-_decode_telemetry = decoder(Telemetry)
+_decode_events = decoder(EventBatch)
+_decode_telemetry = decoder(TelemetryBatch)
 
 
-def decode_events(payload: bytes) -> Events:
+def decode_events(payload: bytes) -> EventBatch:
     """Read one Events, and see that every `data` can be stored. Raises WireError with a reason."""
     batch = _decode_events(payload)
     for place, event in enumerate(batch.events):
@@ -273,7 +273,7 @@ def decode_events(payload: bytes) -> Events:
     return batch
 
 
-def decode_telemetry(payload: bytes) -> Telemetry:
+def decode_telemetry(payload: bytes) -> TelemetryBatch:
     """Read one Telemetry, and see that every `extra` can be stored. Raises WireError with a reason."""
     message = _decode_telemetry(payload)
     for place, sample in enumerate(message.samples):

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 
-class Refusal(StrEnum):
+class AgentRefusal(StrEnum):
     """Why a command was rejected, or why it failed."""
 
     VERSION = "version"
@@ -39,17 +39,19 @@ class Refusal(StrEnum):
     """The disk did not take it, so it did not begin."""
 
 
-DISOWNED: Final = frozenset({Refusal.VERSION, Refusal.RETAINED, Refusal.WRONG_LOCKER, Refusal.BAD_SIGNATURE})
+DISOWNED: Final = frozenset(
+    {AgentRefusal.VERSION, AgentRefusal.RETAINED, AgentRefusal.WRONG_LOCKER, AgentRefusal.BAD_SIGNATURE}
+)
 """Refusals of a copy that is not what the hub sent. They end nothing: the proper one may still come, and act."""
-UNDELIVERED: Final = frozenset({Refusal.WRONG_BOOT, Refusal.EXPIRED, Refusal.TOO_FAR_AHEAD})
+UNDELIVERED: Final = frozenset({AgentRefusal.WRONG_BOOT, AgentRefusal.EXPIRED, AgentRefusal.TOO_FAR_AHEAD})
 """Refusals of a delivery and not of what is asked: they do not end a durable command, which is sent again."""
-UNRECORDED: Final = DISOWNED | {Refusal.ID_REUSED}
+UNRECORDED: Final = DISOWNED | {AgentRefusal.ID_REUSED}
 """Refusals that an agent keeps no record of: the order was not meant for it, or not under this id."""
 
 
-def refusal_of(reason: str | None) -> Refusal | None:
+def refusal_of(reason: str | None) -> AgentRefusal | None:
     """Return which refusal a reply's `reason` tells, whatever stands behind its colon; None for any other."""
     try:
-        return Refusal((reason or "").partition(":")[0])
+        return AgentRefusal((reason or "").partition(":")[0])
     except ValueError:
         return None

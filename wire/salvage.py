@@ -18,10 +18,10 @@ from wire.messages import (
     BATCH_SAMPLES_MAX,
     Chain,
     Event,
-    Events,
+    EventBatch,
     Sample,
     Seq,
-    Telemetry,
+    TelemetryBatch,
     Up,
     check_event,
     check_sample,
@@ -67,7 +67,7 @@ _read_event = msgspec.json.Decoder(Event).decode
 _read_sample = msgspec.json.Decoder(Sample).decode
 
 
-def salvage_events(payload: bytes) -> tuple[Events, dict[int, Spoiled]]:
+def salvage_events(payload: bytes) -> tuple[EventBatch, dict[int, Spoiled]]:
     """Read a batch that `decode_events` refused, event by event, so that one bad event does not hold up a ledger.
 
     Returns the batch and its spoiled events by place. A spoiled place holds a stand-in, which must not be stored:
@@ -87,14 +87,14 @@ def salvage_events(payload: bytes) -> tuple[Events, dict[int, Spoiled]]:
             events.append(stand_in)
         else:
             events.append(event)
-    batch = Events(
+    batch = EventBatch(
         v=told.v, boot=told.boot, t=told.t, at=told.at, clock=told.clock, epoch=told.epoch, first=told.first,
         oldest=told.oldest, prev=told.prev, chain=told.chain, events=events,
     )  # fmt: skip
     return batch, spoiled
 
 
-def salvage_samples(payload: bytes) -> tuple[Telemetry, dict[int, Spoiled]]:
+def salvage_samples(payload: bytes) -> tuple[TelemetryBatch, dict[int, Spoiled]]:
     """Read a message that `decode_telemetry` refused, sample by sample, so that a bad one costs no other.
 
     Returns the message with what can be taken, which may be nothing, and its spoiled samples by their place in what
@@ -112,7 +112,7 @@ def salvage_samples(payload: bytes) -> tuple[Telemetry, dict[int, Spoiled]]:
             spoiled[place] = sample
         else:
             samples.append(sample)
-    message = Telemetry(v=told.v, boot=told.boot, t=told.t, at=told.at, clock=told.clock, samples=samples)
+    message = TelemetryBatch(v=told.v, boot=told.boot, t=told.t, at=told.at, clock=told.clock, samples=samples)
     return message, spoiled
 
 

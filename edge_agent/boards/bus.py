@@ -13,7 +13,7 @@ from random import Random
 from typing import Final
 
 from edge_agent.boards import kerong_cu16 as cu16
-from edge_agent.boards.link import Link, LinkError
+from edge_agent.boards.link import BoardLink, BoardLinkError
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class _Waiting:
 class Bus:
     """The owner of one line. Start it once on the loop; a line that vanishes is reopened forever."""
 
-    def __init__(self, link: Link, boards: Sequence[int], timing: Timing, listener: Listener) -> None:
+    def __init__(self, link: BoardLink, boards: Sequence[int], timing: Timing, listener: Listener) -> None:
         self.counters = BusCounters()
         self.parser = cu16.Parser()
         self._link = link
@@ -128,9 +128,9 @@ class Bus:
             LinkError: the line is down, or 64 orders wait already; nothing was written.
         """
         if not self._open:
-            raise LinkError(f"{self._link.name} is not open")
+            raise BoardLinkError(f"{self._link.name} is not open")
         if len(self._orders) >= URGENT_ORDERS_MAX:
-            raise LinkError(f"{URGENT_ORDERS_MAX} orders wait for {self._link.name} already")
+            raise BoardLinkError(f"{URGENT_ORDERS_MAX} orders wait for {self._link.name} already")
         order = _Order(board, lock, gate, self._loop.create_future())
         self._orders.append(order)
         if self._waiting is None:
@@ -174,7 +174,7 @@ class Bus:
             return False
         try:
             self._link.write(frame)
-        except LinkError as error:
+        except BoardLinkError as error:
             order.done.set_exception(error)
             self._lost(str(error))
             return False
@@ -222,7 +222,7 @@ class Bus:
     def _write(self, data: bytes) -> bool:
         try:
             self._link.write(data)
-        except LinkError as error:
+        except BoardLinkError as error:
             self._lost(str(error))
             return False
         return True
@@ -247,7 +247,7 @@ class Bus:
             return
         try:
             self._link.open(self._bytes, self._lost)
-        except LinkError as error:
+        except BoardLinkError as error:
             log.warning("line cannot be opened", extra={"line": self._link.name, "why": str(error)})
             for number in self._boards:
                 self._listener.gone(number)
@@ -269,7 +269,7 @@ class Bus:
         while self._orders:
             order = self._orders.popleft()
             if not order.done.done():
-                order.done.set_exception(LinkError(why))
+                order.done.set_exception(BoardLinkError(why))
 
     def _period(self, board: _Board, now: float) -> float:
         if now < board.fast_until:

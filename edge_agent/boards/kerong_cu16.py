@@ -40,7 +40,7 @@ _REQUEST_BYTES: Final = {
 _KIND_AT: Final = 2
 
 
-class Frame(NamedTuple):
+class StatusFrame(NamedTuple):
     """A board's answer: which board, which kind of answer, and its four data bytes."""
 
     board: int
@@ -124,16 +124,16 @@ class Parser:
         """Host frames that came back."""
         self._kept = b""
 
-    def feed(self, data: bytes) -> list[Frame]:
+    def feed(self, data: bytes) -> list[StatusFrame]:
         """Take what the line brought and return the answers that it completes, in order."""
         if self._kept:
             data = self._kept + data
-        frames: list[Frame] = []
+        frames: list[StatusFrame] = []
         at = 0
         while at < len(data):
             length = self._reply_at(data, at)
             if length == _REPLY_BYTES:
-                frames.append(Frame(data[at + 1] >> 4, data[at + 2], data[at + 3 : at + 7]))
+                frames.append(StatusFrame(data[at + 1] >> 4, data[at + 2], data[at + 3 : at + 7]))
                 at += length
                 continue
             echo = _request_length(data, at)

@@ -13,11 +13,11 @@ OnBytes = Callable[[bytes], None]
 OnLost = Callable[[str], None]
 
 
-class LinkError(OSError):
+class BoardLinkError(OSError):
     """The line could not be opened or written; the text says why."""
 
 
-class Link(Protocol):
+class BoardLink(Protocol):
     """One line. Bytes and its loss are told by callbacks on the event loop, never from inside a call."""
 
     name: str
@@ -47,7 +47,7 @@ class SerialLink:
             port = serial.Serial(self.name, self._baud, timeout=0, exclusive=True)
             port.reset_input_buffer()
         except (OSError, ValueError) as error:
-            raise LinkError(f"{self.name} cannot be opened: {error}") from None
+            raise BoardLinkError(f"{self.name} cannot be opened: {error}") from None
         self._port, self._fd = port, port.fileno()
         os.set_blocking(self._fd, False)
         fd = self._fd
@@ -70,13 +70,13 @@ class SerialLink:
     def write(self, data: bytes) -> None:
         """Write one frame. A port that takes only a part of it counts as broken: half a frame does nothing."""
         if self._fd < 0:
-            raise LinkError(f"{self.name} is not open")
+            raise BoardLinkError(f"{self.name} is not open")
         try:
             written = os.write(self._fd, data)
         except OSError as error:
-            raise LinkError(f"{self.name} cannot be written: {error.strerror}") from None
+            raise BoardLinkError(f"{self.name} cannot be written: {error.strerror}") from None
         if written != len(data):
-            raise LinkError(f"{self.name} took {written} of {len(data)} bytes")
+            raise BoardLinkError(f"{self.name} took {written} of {len(data)} bytes")
 
     def close(self) -> None:
         """Give the port back."""
@@ -106,7 +106,7 @@ class MemoryLink:
     def write(self, data: bytes) -> None:
         """Hand the bytes to the boards; their answer comes in the loop's next round."""
         if self._on_bytes is None:
-            raise LinkError(f"{self.name} is not open")
+            raise BoardLinkError(f"{self.name} is not open")
         answer = self._respond(data)
         if answer:
             asyncio.get_running_loop().call_soon(self._deliver, answer)

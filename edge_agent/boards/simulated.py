@@ -25,7 +25,7 @@ _FLICKER_EVERY: Final = 4
 
 
 @dataclass(slots=True)
-class Truth:
+class BoardTruth:
     """Physical edges by lock, from 0: doors that came open, doors that shut, items put in or taken out.
 
     `by_snapshot` is how many more there were that no agent could see as an edge: its board fell out of reach before
@@ -77,7 +77,7 @@ class SimulatedCu16:
     ) -> None:
         self.address = address
         self.locks = locks
-        self.truth = Truth()
+        self.truth = BoardTruth()
         self.pulses: Counter[int] = Counter()
         """Pulses by lock."""
         self.pulse_ms = PULSE_MS

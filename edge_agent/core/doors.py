@@ -19,7 +19,7 @@ _NEVER: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class DoorRules:
     """When a level counts, and how long is too long. Milliseconds, except where a name says otherwise."""
 
     debounce_reads: int = 2
@@ -39,7 +39,7 @@ class Note(NamedTuple):
     data: dict[str, Any] | None = None
 
 
-class DoorView(NamedTuple):
+class DoorStatus(NamedTuple):
     """What is known of a door: `open` and `occupied` are None while nobody can know."""
 
     number: int
@@ -70,7 +70,7 @@ class BoardDoors:
     """
 
     def __init__(
-        self, first_door: int, locks: int, rules: Rules, *, item_sensor: bool = True, board: int = 1
+        self, first_door: int, locks: int, rules: DoorRules, *, item_sensor: bool = True, board: int = 1
     ) -> None:
         self.first_door = first_door
         self.locks = locks
@@ -95,7 +95,7 @@ class BoardDoors:
         """Whether the board answers and the levels of its doors are known."""
         return self._known
 
-    def follow(self, rules: Rules) -> None:
+    def follow(self, rules: DoorRules) -> None:
         """Go by other rules from now on, also for doors that are open; pulses already sent keep their window."""
         longer_ms = rules.left_open_ms - self._rules.left_open_ms
         for door in self._doors:
@@ -108,11 +108,11 @@ class BoardDoors:
         """Whether the door is on this board."""
         return self.first_door <= door < self.first_door + self.locks
 
-    def views(self) -> list[DoorView]:
+    def views(self) -> list[DoorStatus]:
         """Return what is known of each door, in order."""
         return [self._view(bit) for bit in range(self.locks)]
 
-    def view(self, door: int) -> DoorView:
+    def view(self, door: int) -> DoorStatus:
         """Return what is known of one door, by its number."""
         return self._view(door - self.first_door)
 
@@ -247,18 +247,18 @@ class BoardDoors:
             for door in self._doors
         )
 
-    def _view(self, bit: int) -> DoorView:
+    def _view(self, bit: int) -> DoorStatus:
         number = self.first_door + bit
         if not self._known:
-            return DoorView(number, None, None)
+            return DoorStatus(number, None, None)
         occupied = bool(self._items >> bit & 1) if self._item_sensor else None
-        return DoorView(number, not self._hooks >> bit & 1, occupied)
+        return DoorStatus(number, not self._hooks >> bit & 1, occupied)
 
     def _about(self) -> dict[str, Any]:
         return {"board": self._board, "doors": list(range(self.first_door, self.first_door + self.locks))}
 
 
-def snapshot_data(views: list[DoorView]) -> dict[str, Any]:
+def snapshot_data(views: list[DoorStatus]) -> dict[str, Any]:
     """Return the data of a snapshot: `{"doors": [[number, "open" | "closed" | "unknown", occupied], …]}`."""
     names = {True: "open", False: "closed", None: "unknown"}
     return {"doors": [[view.number, names[view.open], view.occupied] for view in views]}

@@ -25,7 +25,7 @@ class Bounds:
     """Below it the locker lives on its battery."""
 
 
-class Limits:
+class LimitMonitor:
     """Holds one sample after the other against the bounds. What was not measured changes nothing."""
 
     def __init__(self, bounds: Bounds) -> None:

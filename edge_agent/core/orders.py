@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from wire.messages import DURABLE_KINDS, Args, Command, CommandKind, Reply
-from wire.refusals import UNDELIVERED, UNRECORDED, Refusal
+from wire.refusals import UNDELIVERED, UNRECORDED, AgentRefusal
 
 AHEAD_MS_MAX: Final = 15_000
 
@@ -61,7 +61,7 @@ class Cancel:
 class Reject:
     """Do nothing, and say why. `names` are the settings that were meant, if that is what was wrong."""
 
-    reason: Refusal
+    reason: AgentRefusal
     names: tuple[str, ...] = ()
 
 
@@ -113,15 +113,15 @@ def judge(
 ) -> Verdict:
     """Decide what to do with a command. `earlier` finds an id that was here before."""
     if retained:
-        return Reject(Refusal.RETAINED)
+        return Reject(AgentRefusal.RETAINED)
     if command.locker != situation.locker:
-        return Reject(Refusal.WRONG_LOCKER)
+        return Reject(AgentRefusal.WRONG_LOCKER)
     if not verify(command):
-        return Reject(Refusal.BAD_SIGNATURE)
+        return Reject(AgentRefusal.BAD_SIGNATURE)
     known = earlier(command.id)
     if known is not None:
         same = known.order is None or known.order == fingerprint(command)
-        return Repeat(known.reply) if same else Reject(Refusal.ID_REUSED)
+        return Repeat(known.reply) if same else Reject(AgentRefusal.ID_REUSED)
     return _judge_new(command, situation)
 
 
@@ -130,7 +130,7 @@ def too_late(command: Command, now_ms: int) -> bool:
     return now_ms > command.not_after
 
 
-def leaves_trace(command: Command, reason: Refusal) -> bool:
+def leaves_trace(command: Command, reason: AgentRefusal) -> bool:
     """Say whether a refusal is written down, and with it final.
 
     Not where the hub did not mean this; and not where only the delivery of a durable command failed, as the hub
@@ -149,36 +149,36 @@ def fingerprint(command: Command) -> bytes:
 
 def _judge_new(command: Command, situation: Situation) -> Verdict:
     if command.boot != situation.boot:
-        return Reject(Refusal.WRONG_BOOT)
+        return Reject(AgentRefusal.WRONG_BOOT)
     if too_late(command, situation.now_ms):
-        return Reject(Refusal.EXPIRED)
+        return Reject(AgentRefusal.EXPIRED)
     if command.not_after - situation.now_ms > situation.ahead_ms_max:
         # The hub reckons this clock from what it hears of it. Whoever changes that on its way, and keeps the order
         # back, would else open the door whenever he likes.
-        return Reject(Refusal.TOO_FAR_AHEAD)
+        return Reject(AgentRefusal.TOO_FAR_AHEAD)
     judge_kind = _OF_KIND.get(command.kind)
-    return Reject(Refusal.UNKNOWN_KIND) if judge_kind is None else judge_kind(command, situation)
+    return Reject(AgentRefusal.UNKNOWN_KIND) if judge_kind is None else judge_kind(command, situation)
 
 
 def _judge_open(command: Command, situation: Situation) -> Verdict:
     if command.door is None or not situation.has_door(command.door):
-        return Reject(Refusal.UNKNOWN_DOOR)
+        return Reject(AgentRefusal.UNKNOWN_DOOR)
     if not situation.door_answers(command.door):
-        return Reject(Refusal.BOARD_OFFLINE)
+        return Reject(AgentRefusal.BOARD_OFFLINE)
     return Accept(command.door)
 
 
 def _judge_locate(command: Command, situation: Situation) -> Verdict:
     if command.door is not None and not situation.has_door(command.door):
-        return Reject(Refusal.UNKNOWN_DOOR)
+        return Reject(AgentRefusal.UNKNOWN_DOOR)
     # No board of today has a lamp at each door: the whole locker is what can be found.
-    return Locate() if situation.has_beacon else Reject(Refusal.NOT_EQUIPPED)
+    return Locate() if situation.has_beacon else Reject(AgentRefusal.NOT_EQUIPPED)
 
 
 def _judge_configure(command: Command, situation: Situation) -> Verdict:
     settings, wrong = situation.read_settings(command.args or {})
     if wrong or not settings:
-        return Reject(Refusal.BAD_SETTINGS, wrong)
+        return Reject(AgentRefusal.BAD_SETTINGS, wrong)
     return Configure(settings)
 
 
@@ -192,15 +192,15 @@ def _judge_forget(command: Command, _situation: Situation) -> Verdict:
             with suppress(ValueError):
                 actor = UUID(text)
                 # As it stands in events: what is looked for is this text.
-                return Forget(actor) if str(actor) == text else Reject(Refusal.BAD_ARGS)
-    return Reject(Refusal.BAD_ARGS)
+                return Forget(actor) if str(actor) == text else Reject(AgentRefusal.BAD_ARGS)
+    return Reject(AgentRefusal.BAD_ARGS)
 
 
 def _judge_cancel(command: Command, _situation: Situation) -> Verdict:
     try:
         return Cancel(UUID(str((command.args or {}).get("command"))))
     except ValueError:
-        return Reject(Refusal.BAD_ARGS)
+        return Reject(AgentRefusal.BAD_ARGS)
 
 
 _OF_KIND: Final[dict[str, Callable[[Command, Situation], Verdict]]] = {

@@ -13,24 +13,24 @@ from uuid import UUID, uuid4
 
 from hub import clock
 from hub.alarms.event_data import details_of, doors_seen
-from hub.alarms.records import Records, since_closed
+from hub.alarms.records import AlarmWriter, since_closed
 from hub.alarms.rules_file import read_rules
-from hub.config.settings import Alarms as AlarmsConfig
-from hub.core.alarms.alarm import Alarm, Severity, State, Suppression
-from hub.core.alarms.places import Place
-from hub.core.alarms.reach import Reach, Seen
+from hub.config.settings import AlarmSettings
+from hub.core.alarms.alarm import Alarm, AlarmState, Severity, Suppression
+from hub.core.alarms.places import AlarmPlace
+from hub.core.alarms.reach import LockerSighting, ReachabilityTracker
 from hub.core.alarms.rules import LEDGER_EPOCHS, LEDGER_FORK, LEDGER_GAP
 from hub.core.alarms.transitions import Transition
-from hub.core.alarms.watch import Watch
+from hub.core.alarms.watch import AlarmWatch
 from hub.core.fleet import DoorState, Fleet, LockerState
 from hub.core.ledger import Key
 from hub.errors import StoreError
 from hub.metrics import Metrics
 from hub.schemas.alarms import AlarmView, HealthView, alarm_view, health_view
 from hub.store.alarms import AlarmStore
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.tasks import Make
-from wire.messages import Clock, Event, EventKind, Events, Presence, Telemetry, Up
+from wire.messages import Clock, Event, EventBatch, EventKind, Presence, TelemetryBatch, Up
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ _OVERLAP: Final = timedelta(minutes=1)
 _FAILURES_LOGGED_EVERY_MS: Final = 60_000
 
 
-class Alarms:
+class AlarmEngine:
     """The alarms of a running hub.
 
     Args:
@@ -57,20 +57,20 @@ class Alarms:
 
     def __init__(
         self,
-        config: AlarmsConfig,
+        config: AlarmSettings,
         hub: UUID,
-        store: Store,
+        store: Database,
         fleet: Fleet,
         metrics: Metrics,
         *,
         listening: Callable[[], bool] = lambda: True,
     ) -> None:
         self.rules = read_rules(config.rules_file)
-        self.watch = Watch(
+        self.watch = AlarmWatch(
             self.rules, uuid4, open_max=config.open_max, open_per_locker_max=config.open_per_locker_max
         )
         self.store = AlarmStore(store, hub)
-        self.records = Records(self.watch, self.store, metrics, self._show)
+        self.records = AlarmWriter(self.watch, self.store, metrics, self._show)
         self.kinds = frozenset({*self.rules.raising, *self.rules.clearing, EventKind.SNAPSHOT.value})
         """The kinds of events that are worth a call."""
         self._only_clear = self.rules.clearing.keys() - self.rules.raising.keys() - {EventKind.BOARD_ONLINE.value}
@@ -81,7 +81,7 @@ class Alarms:
         self._of_job: Callable[[UUID], bool] = lambda _: False
         self._ever_stored: set[str] = set()
         """Lockers of which there is a ledger."""
-        self._reach = Reach(self.watch, config.reconnect_s * 1000)
+        self._reach = ReachabilityTracker(self.watch, config.reconnect_s * 1000)
         self._failure_logged_ms = float("-inf")
         self._listeners: list[Callable[[Transition], None]] = []
         self._counted: dict[str, int] = {}
@@ -136,7 +136,7 @@ class Alarms:
         disabled = self._fleet.disabled
         lockers = {name: one for name, one in self._fleet.lockers.items() if name not in disabled}
         places = {
-            one.spec.id: Place(
+            one.spec.id: AlarmPlace(
                 one.spec.tenant, one.spec.site, one.spec.name,
                 {door.number: door.in_service for door in one.spec.doors},
             )
@@ -153,7 +153,7 @@ class Alarms:
 
     # What is seen.
 
-    def event(self, locker: str, batch: Events, place: int, event: Event, at: datetime) -> None:
+    def event(self, locker: str, batch: EventBatch, place: int, event: Event, at: datetime) -> None:
         """Take an event of one of `kinds`, after the fleet has taken it."""
         if event.kind in self._only_clear and not self.watch.detector.is_busy(locker):
             return
@@ -171,7 +171,7 @@ class Alarms:
         if self.watch.touched:
             self._show()
 
-    def batch(self, locker: str, batch: Events, occurred_ms: int, received_ms: int) -> None:
+    def batch(self, locker: str, batch: EventBatch, occurred_ms: int, received_ms: int) -> None:
         """Take how old the newest event of a message is, and what its sender's clock is like."""
         watch, now, now_ms = self.watch, clock.wall(), clock.now_ms()
         watch.clock(locker, unset=batch.clock is Clock.UNSET, now=now, now_ms=now_ms)
@@ -196,7 +196,7 @@ class Alarms:
             self.watch.boards(locker, complete=complete, now=clock.wall(), now_ms=clock.now_ms())
             self._clock(locker, presence)
 
-    def telemetry(self, locker: str, message: Telemetry, sampled_ms: int, received_ms: int) -> None:
+    def telemetry(self, locker: str, message: TelemetryBatch, sampled_ms: int, received_ms: int) -> None:
         """Take the newest reading of a message, if it tells how it is now."""
         if received_ms - sampled_ms > _FRESH_MS:
             return
@@ -259,7 +259,7 @@ class Alarms:
         """Look who can be reached, let delays come true, and show what came of it."""
         self._reach.turn(
             (
-                Seen(
+                LockerSighting(
                     name, locker.reachable, locker.state is LockerState.OFFLINE or name in self._ever_stored,
                     locker.since or locker.over_at,
                 )
@@ -325,8 +325,8 @@ class Alarms:
 
     def _count(self) -> None:
         metrics, book, health = self._metrics, self.watch.book, self.watch.health
-        by_state: dict[tuple[Severity, State], int] = {
-            (severity, state): 0 for severity in Severity for state in State if state is not State.NORMAL
+        by_state: dict[tuple[Severity, AlarmState], int] = {
+            (severity, state): 0 for severity in Severity for state in AlarmState if state is not AlarmState.NORMAL
         }
         by_reason = dict.fromkeys(Suppression, 0)
         for alarm in book.alarms.values():

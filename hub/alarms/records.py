@@ -18,7 +18,7 @@ from hub import clock
 from hub.core.alarms.alarm import Alarm
 from hub.core.alarms.book import Unwritten
 from hub.core.alarms.transitions import What
-from hub.core.alarms.watch import Watch
+from hub.core.alarms.watch import AlarmWatch
 from hub.errors import StoreRejected, StoreUnavailable
 from hub.metrics import Metrics
 from hub.store.alarms import Act, Acted, AlarmStore
@@ -31,7 +31,7 @@ _ACT_S_MAX: Final = 8.0
 _JUDGED_EVERY_S: Final = 10.0
 
 
-class Records:
+class AlarmWriter:
     """Writes and follows. Everything about rows goes through one lock: no answer of the database is ever overtaken.
 
     Args:
@@ -41,7 +41,7 @@ class Records:
         changed: is called when alarms were changed by others.
     """
 
-    def __init__(self, watch: Watch, store: AlarmStore, metrics: Metrics, changed: Callable[[], None]) -> None:
+    def __init__(self, watch: AlarmWatch, store: AlarmStore, metrics: Metrics, changed: Callable[[], None]) -> None:
         self.name = "alarm"
         self._watch = watch
         self._store = store

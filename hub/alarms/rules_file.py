@@ -3,11 +3,11 @@
 from importlib.resources import files
 from pathlib import Path
 
-from hub.core.alarms.rules import Rules, RulesError, parse_rules
+from hub.core.alarms.rules import AlarmRules, RulesError, parse_rules
 from hub.errors import ConfigError
 
 
-def read_rules(path: str | None) -> Rules:
+def read_rules(path: str | None) -> AlarmRules:
     """Read them. Raises ConfigError with what is wrong, where, and what would be right."""
     try:
         if path is None:

@@ -26,18 +26,18 @@ from hub.api.people_views import (
 )
 from hub.api.routes import Route, answer, read_body, read_query
 from hub.core.people.passwords import SALT_BYTES
-from hub.people.rights_desk import RightsDesk, set_password
-from hub.store.people import AccountsQuery, By, People
+from hub.people.rights_desk import PrivacyRequests, set_password
+from hub.store.people import AccountsQuery, AccountStore, By
 
 _CURSOR: Final = Cursor("accounts", UUID)
 _ONE = ("account_unknown", *PEOPLE_CODES)
 _BODY = ("not_json", "too_large")
 
 
-class Accounts:
+class AccountRoutes:
     """The routes of accounts."""
 
-    def __init__(self, people: People, desk: RightsDesk) -> None:
+    def __init__(self, people: AccountStore, desk: PrivacyRequests) -> None:
         self._people = people
         self._desk = desk
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from hub import clock
-from hub.alarms.engine import Alarms
+from hub.alarms.engine import AlarmEngine
 from hub.api.auth import operator_of
 from hub.api.cursors import Cursor
 from hub.api.maintenance import MaintenanceRoutes
@@ -23,9 +23,9 @@ from hub.api.spans import Time
 from hub.core.alarms.alarm import (
     NOTE_CHARACTERS_MAX,
     Alarm,
+    AlarmState,
     Severity,
     Shelf,
-    State,
     Suppression,
     acknowledged,
     put_away,
@@ -107,7 +107,7 @@ class ShelveBody(ChosenBody, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     why: Note
 
 
-def alarm_routes(alarms: Alarms, fleet: Fleet) -> list[Route]:
+def alarm_routes(alarms: AlarmEngine, fleet: Fleet) -> list[Route]:
     """Return the routes of alarms and of maintenance."""
     return [*AlarmRoutes(alarms).routes(), *MaintenanceRoutes(alarms, fleet).routes()]
 
@@ -115,7 +115,7 @@ def alarm_routes(alarms: Alarms, fleet: Fleet) -> list[Route]:
 class AlarmRoutes:
     """The routes of alarms."""
 
-    def __init__(self, alarms: Alarms) -> None:
+    def __init__(self, alarms: AlarmEngine) -> None:
         self._alarms = alarms
 
     def routes(self) -> list[Route]:
@@ -245,7 +245,7 @@ def chosen(fields: AlarmFields, *, closed: bool = False, at: datetime | None = N
         raise Problem("bad_request", "door: it needs `locker`.")
     reasons = [*Suppression, _ANY, _NONE]
     return AlarmFilter(
-        closed=closed, at=at, states=_several("state", fields.state, State),
+        closed=closed, at=at, states=_several("state", fields.state, AlarmState),
         severities=_several("severity", fields.severity, Severity), types=_several("type", fields.type, TYPES),
         site=fields.site, locker=fields.locker, door=fields.door,
         suppressed=None if fields.suppressed is None else _one_of("suppressed", fields.suppressed, reasons),

@@ -11,7 +11,7 @@ import orjson
 
 from hub.api.socket import ViewerMessage
 from hub.live.frames import PROTOCOL
-from hub.mqtt.tap import TailMessage
+from hub.mqtt.tap import TappedMessage
 from hub.operators import Role
 from hub.schemas.alarms import AlarmView, HealthView
 from hub.schemas.fleet import CommandView, DoorView, EventView, LockerDetail, LockerView
@@ -54,7 +54,7 @@ class AlarmFigures:
 
 
 @dataclass(frozen=True)
-class Summary:
+class SummaryFrame:
     """The fleet in figures."""
 
     lockers: LockerFigures
@@ -64,7 +64,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class LockerChange:
+class LockerChangeFrame:
     """Fields of a locker that differ from what was sent last; all of them of one that is new."""
 
 
@@ -79,14 +79,14 @@ class LockersNow:
 class LockersChange:
     """Lockers that changed, by id, and those that are here no more."""
 
-    lockers: list[tuple[str, LockerChange]]
+    lockers: list[tuple[str, LockerChangeFrame]]
     removed: list[str]
 
 
 class LockerDetailChange(TypedDict, total=False):
     """What changed of a locker: fields of it; doors and commands whole."""
 
-    locker: LockerChange
+    locker: LockerChangeFrame
     doors: list[DoorView]
     commands: list[CommandView]
 
@@ -107,7 +107,7 @@ class EventsChange:
 
 
 @dataclass(frozen=True)
-class AlarmHealth:
+class AlarmHealthFrame:
     """How the alarms themselves are."""
 
 
@@ -117,7 +117,7 @@ class AlarmsNow:
 
     alarms: list[AlarmView]
     total: int
-    health: AlarmHealth
+    health: AlarmHealthFrame
 
 
 class AlarmsChange(TypedDict):
@@ -126,7 +126,7 @@ class AlarmsChange(TypedDict):
     alarms: list[AlarmView]
     closed: list[UUID]
     total: int
-    health: NotRequired[AlarmHealth]
+    health: NotRequired[AlarmHealthFrame]
 
 
 @dataclass(frozen=True)
@@ -154,14 +154,14 @@ class JobsNow:
 class TailNow:
     """The newest messages, oldest first."""
 
-    messages: list[TailMessage]
+    messages: list[TappedMessage]
 
 
 @dataclass(frozen=True)
 class TailChange:
     """New messages, oldest first; `skipped` were left out, as too many came at once."""
 
-    messages: list[TailMessage]
+    messages: list[TappedMessage]
     skipped: int
 
 
@@ -194,7 +194,7 @@ class Resync:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class ErrorFrame:
     """What a viewer said was not done; the connection lives on. `view`: of the message, if it named one."""
 
     type: Literal["error"]
@@ -204,7 +204,7 @@ class Refusal:
 
 
 VIEWS: Final[dict[str, tuple[str, Any, Any]]] = {
-    "summary": ("summary", Summary, Summary),
+    "summary": ("summary", SummaryFrame, SummaryFrame),
     "fleet": ("fleet", LockersNow, LockersChange),
     "site": ("site:.+", LockersNow, LockersChange),
     "locker": (f"locker:{_LOCKER}", LockerDetail, LockerDetailChange),
@@ -220,13 +220,13 @@ VIEWS: Final[dict[str, tuple[str, Any, Any]]] = {
 
 def live_document(version: str) -> bytes:
     """Return the document as JSON."""
-    others: dict[str, Any] = {"hello": Hello, "pong": Pong, "resync": Resync, "error": Refusal}
+    others: dict[str, Any] = {"hello": Hello, "pong": Pong, "resync": Resync, "error": ErrorFrame}
     types = [one for _, snapshot, diff in VIEWS.values() for one in (snapshot, diff)]
     unique = list(dict.fromkeys([*types, *others.values(), ViewerMessage, HealthView]))
     refs, components = msgspec.json.schema_components(unique, ref_template=_REF + "{name}")
     ref_of = dict(zip(unique, refs, strict=True))
     whole = components["LockerView"]
-    components["LockerChange"] |= {"properties": whole["properties"], "required": []}
+    components["LockerChangeFrame"] |= {"properties": whole["properties"], "required": []}
     _leave_out(components, "HealthView", "history", as_name="AlarmHealth")
     messages = {name: {"payload": ref_of[kind]} for name, kind in others.items()}
     for name, (pattern, snapshot, diff) in VIEWS.items():

@@ -12,7 +12,7 @@ from hub.api.cursors import Cursor
 from hub.api.people_views import PEOPLE_CODES, personal
 from hub.api.routes import Route, answer, read_query
 from hub.store.audit import audit_page
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.people import By
 
 _CURSOR: Final = Cursor("audit", int)
@@ -51,7 +51,7 @@ class AuditPage:
 class AuditRoutes:
     """The routes of the audit."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
     def routes(self) -> list[Route]:

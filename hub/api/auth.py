@@ -14,7 +14,7 @@ from hub import clock
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_body
 from hub.config.consistency import is_loopback
-from hub.config.settings import Http
+from hub.config.settings import HttpSettings
 from hub.core.rates import TokenBucket
 from hub.operators import LOCAL, Operators, Role
 
@@ -49,7 +49,7 @@ class Auth:
     Only hashes of sessions are kept. The cookie is essential to the service, as the privacy notice wants it.
     """
 
-    def __init__(self, config: Http) -> None:
+    def __init__(self, config: HttpSettings) -> None:
         self.operators = Operators.read(config.token_file)
         self._local_only = is_loopback(config.host)
         self._hosts = {"localhost", "127.0.0.1", "::1", config.host, *config.allowed_hosts}

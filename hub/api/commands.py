@@ -14,14 +14,14 @@ from hub.api.cursors import Cursor, Time
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, id_of_key, read_body, read_query
 from hub.commands.result import KEY_REUSED, Refused
-from hub.commands.service import Commanding
-from hub.config.settings import Commands as CommandsConfig
-from hub.core.commands import CommandClass, Entry, Order, State
+from hub.commands.service import CommandService
+from hub.config.settings import CommandSettings
+from hub.core.commands import CommandClass, CommandRecord, CommandStatus, Order
 from hub.schemas.fleet import CommandPage, CommandView, command_of_row, command_view
 from hub.store.commands import CommandsQuery
 from wire.errors import WireError
 from wire.messages import DURABLE_KINDS, Args, CommandKind, Text, data_bytes
-from wire.refusals import Refusal as LockerRefusal
+from wire.refusals import AgentRefusal
 from wire.topics import is_locker_id
 
 _CURSOR: Final = Cursor("commands", tuple[Time, UUID])
@@ -57,17 +57,17 @@ class CommandsParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """Which commands: of a locker, in a state, of a class, accepted since a time (RFC 3339)."""
 
     locker: Annotated[str, Meta(max_length=32)] | None = None
-    state: State | None = None
+    state: CommandStatus | None = None
     command_class: CommandClass | None = msgspec.field(default=None, name="class")
     since: Annotated[datetime, Meta(tz=True)] | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     cursor: str | None = None
 
 
-class Commands:
+class CommandRoutes:
     """The routes of commands."""
 
-    def __init__(self, commanding: Commanding, config: CommandsConfig, wait_s_max: float) -> None:
+    def __init__(self, commanding: CommandService, config: CommandSettings, wait_s_max: float) -> None:
         self._dispatch = commanding.dispatch
         self._durable = commanding.durable
         self._store = commanding.store
@@ -130,7 +130,7 @@ class Commands:
             return answer(command_view(entry, self._config), 202)
         until = _pulsed if wanted.wait == "pulse" else _opened
         await self._dispatch.wait(entry, until, self._wait_s_max)
-        if entry.state is State.REJECTED and entry.detail == LockerRefusal.ID_REUSED:
+        if entry.state is CommandStatus.REJECTED and entry.detail == AgentRefusal.ID_REUSED:
             # This hub had lost the row of the first one; its locker has not.
             raise Problem.of(KEY_REUSED)
         return answer(command_view(entry, self._config), 200 if until(entry) else 202)
@@ -207,12 +207,12 @@ def _unknown(command: UUID) -> Problem:
     return Problem("command_unknown", f"There is no command {command}.")
 
 
-def _pulsed(entry: Entry) -> bool:
-    return entry.settled or entry.state is State.TIMED_OUT
+def _pulsed(entry: CommandRecord) -> bool:
+    return entry.settled or entry.state is CommandStatus.TIMED_OUT
 
 
-def _opened(entry: Entry) -> bool:
+def _opened(entry: CommandRecord) -> bool:
     if entry.outcome is not None:
         return True
     # Without a pulse no door opens; what is no opening has no door to watch.
-    return _pulsed(entry) and (entry.state is not State.SUCCEEDED or entry.order.kind != CommandKind.OPEN)
+    return _pulsed(entry) and (entry.state is not CommandStatus.SUCCEEDED or entry.order.kind != CommandKind.OPEN)

@@ -18,9 +18,8 @@ from hub.api.problems import Problem
 from hub.api.routes import Route, read_query
 from hub.api.spans import Time, asked_span
 from hub.api.statistics import StatisticsRoutes, statistics_lockers, whole_hours
-from hub.config.settings import Config
-from hub.config.settings import Exports as ExportsConfig
-from hub.core.commands import State
+from hub.config.settings import Config, ExportSettings
+from hub.core.commands import CommandStatus
 from hub.core.fleet import Fleet
 from hub.core.spans import EVER, Span
 from hub.errors import StoreError
@@ -40,10 +39,10 @@ from hub.export_tables import (
 from hub.metrics import Metrics
 from hub.store.alarms import AlarmStore
 from hub.store.commands import CommandStore
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.history import History
 from hub.store.statistics import StatisticsStore
-from wire.messages import Locker as LockerId
+from wire.messages import LockerId
 
 _log = logging.getLogger(__name__)
 _RETRY_S: Final = 10.0
@@ -85,7 +84,7 @@ class CommandsFile(_File, frozen=True, forbid_unknown_fields=True):
     """Commands, by when they were accepted."""
 
     locker: LockerId | None = None
-    state: State | None = None
+    state: CommandStatus | None = None
 
 
 class QuarantineFile(_File, frozen=True, forbid_unknown_fields=True):
@@ -105,7 +104,7 @@ class AlarmsFile(AlarmFields, frozen=True, forbid_unknown_fields=True):
 class ExportRoutes:
     """The routes of files. So many at once as the configuration says; a file that breaks off shows it."""
 
-    def __init__(self, fleet: Fleet, store: Store, config: ExportsConfig, metrics: Metrics) -> None:
+    def __init__(self, fleet: Fleet, store: Database, config: ExportSettings, metrics: Metrics) -> None:
         self._fleet = fleet
         self._history = History(store)
         self._statistics = StatisticsStore(store)
@@ -238,7 +237,7 @@ class ExportRoutes:
             await response.write(piece)
 
 
-def past_routes(fleet: Fleet, store: Store, config: Config, metrics: Metrics) -> list[Route]:
+def past_routes(fleet: Fleet, store: Database, config: Config, metrics: Metrics) -> list[Route]:
     """Return all routes that read the past: views, moments, statistics, files."""
     silent_after_s = config.intake.silent_after_s
     return [

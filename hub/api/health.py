@@ -3,11 +3,11 @@
 from aiohttp import web
 
 from hub.api.routes import Route, answer
-from hub.health.monitor import Health
+from hub.health.monitor import HealthMonitor
 from hub.schemas.health import HubHealthView
 
 
-def health_routes(health: Health) -> list[Route]:
+def health_routes(health: HealthMonitor) -> list[Route]:
     """Return the route."""
 
     async def look(_: web.Request) -> web.Response:

@@ -17,10 +17,9 @@ from hub.core.fleet import Fleet
 from hub.core.plot import Drawing, drawing, may_be_raw
 from hub.core.spans import EVER
 from hub.schemas.fleet import EventPage, EventView
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.history import EventFilter, History
-from wire.messages import Kind
-from wire.messages import Locker as LockerId
+from wire.messages import Kind, LockerId
 
 _CURSOR: Final = Cursor("events", tuple[Time, LockerId, UUID, int])
 FLEET_BACK: Final = timedelta(days=31)
@@ -93,7 +92,7 @@ class PlotView:
 class HistoryRoutes:
     """The routes of the past."""
 
-    def __init__(self, fleet: Fleet, store: Store) -> None:
+    def __init__(self, fleet: Fleet, store: Database) -> None:
         self._fleet = fleet
         self._history = History(store)
 

@@ -17,7 +17,7 @@ from hub.api.routes import Route, answer, read_body, read_query
 from hub.core.retention.holds import WHY_CHARACTERS_MAX, HoldOrder, refuse_reason
 from hub.operators import is_person
 from hub.store.holds import Hold, Holds, Release
-from wire.messages import Locker
+from wire.messages import LockerId
 
 _CURSOR: Final = Cursor("holds", tuple[Time, UUID])
 Moment = Annotated[datetime, Meta(tz=True)]
@@ -39,7 +39,7 @@ class NewHold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     why: Why
-    locker: Locker | None = None
+    locker: LockerId | None = None
     account: UUID | None = None
     transaction: UUID | None = None
     since: Moment | None = None

@@ -16,9 +16,9 @@ from hub.api.cursors import Cursor, Time
 from hub.api.job_requests import JobBody, JobsParameters, TargetsParameters
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, id_of_key, read_body, read_query
-from hub.config.settings import Jobs as JobsConfig
+from hub.config.settings import JobSettings
 from hub.core.fleet import Fleet
-from hub.core.jobs import JobState, Objection, Step, TargetState, needs_approval
+from hub.core.jobs import JobState, JobStep, Objection, TargetState, needs_approval
 from hub.core.targets import Target, canaries_of, choose, why_not
 from hub.jobs.runner import JobRunner
 from hub.metrics import Metrics
@@ -33,7 +33,7 @@ from hub.schemas.jobs import (
     job_detail,
     job_view,
 )
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.jobs import JobRow, JobStore
 from wire.messages import CommandKind
 
@@ -48,23 +48,23 @@ _STEPS_SHOWN: Final = 50
 _PORTION: Final = 2000
 _ANSWERED: Final = ("job_unknown", "database_unavailable")
 _MOVES: Final = {
-    Step.APPROVE: "Let a job of another operator begin",
-    Step.REJECT: "Refuse a job that waits for approval",
-    Step.PAUSE: "Send nothing more for now",
-    Step.RESUME: "Go on",
-    Step.CANCEL: "End a job; what was sent goes on",
+    JobStep.APPROVE: "Let a job of another operator begin",
+    JobStep.REJECT: "Refuse a job that waits for approval",
+    JobStep.PAUSE: "Send nothing more for now",
+    JobStep.RESUME: "Go on",
+    JobStep.CANCEL: "End a job; what was sent goes on",
 }
 
 
-class Jobs:
+class JobRoutes:
     """The routes of jobs."""
 
     def __init__(
         self,
-        config: JobsConfig,
+        config: JobSettings,
         operators: Operators,
         fleet: Fleet,
-        store: Store,
+        store: Database,
         runner: JobRunner,
         metrics: Metrics,
     ) -> None:
@@ -104,11 +104,11 @@ class Jobs:
             *(self._move_route(step, summary) for step, summary in _MOVES.items()),
         ]  # fmt: skip
 
-    def _move_route(self, step: Step, summary: str) -> Route:
+    def _move_route(self, step: JobStep, summary: str) -> Route:
         async def serve(request: web.Request) -> web.Response:
             return await self._move(request, step)
 
-        codes = (*_ANSWERED, "job_state", *(("second_person_needed",) if step is Step.APPROVE else ()))
+        codes = (*_ANSWERED, "job_state", *(("second_person_needed",) if step is JobStep.APPROVE else ()))
         return Route(
             "POST", f"/api/v1/jobs/{{job}}/{step.value}", summary, serve, answers={200: JobDetail}, codes=codes
         )
@@ -260,10 +260,10 @@ class Jobs:
         views = [TargetView(**{name: row[name] for name in TargetView.__slots__}) for row in page]
         return answer(TargetPage(views, following))
 
-    async def _move(self, request: web.Request, step: Step) -> web.Response:
+    async def _move(self, request: web.Request, step: JobStep) -> web.Response:
         job = _job_of(request)
         operator = operator_of(request)
-        if step is Step.APPROVE and not is_person(operator):
+        if step is JobStep.APPROVE and not is_person(operator):
             raise Problem("second_person_needed", f"{operator} is a machine; a person has to approve this.")
         moved = await self._jobs.step(job, step, operator, clock.wall())
         if moved is None:
@@ -276,7 +276,7 @@ class Jobs:
         if isinstance(moved, Objection):
             row = await self._jobs.job(job)
             state = "gone" if row is None else row.state.value
-            if step is Step.APPROVE and state == JobState.WAITING_APPROVAL:
+            if step is JobStep.APPROVE and state == JobState.WAITING_APPROVAL:
                 state = JobState.EXPIRED.value  # the runner has not written it down yet
             raise Problem(moved.value, f"The job is {state}; `{step.value}` is not for jobs in that state.")
         self._metrics.job_targets.labels(moved.row.kind, TargetState.CANCELLED.value).inc(moved.cancelled)

@@ -15,15 +15,15 @@ from hub.core.fleet import Fleet
 from hub.core.ledger import Key
 from hub.core.verify import CountersView, LedgerView, judge
 from hub.store.ledgers import Ledgers
-from wire.messages import Locker
+from wire.messages import LockerId
 
-_CURSOR: Final = Cursor("ledgers", tuple[Locker, UUID])
+_CURSOR: Final = Cursor("ledgers", tuple[LockerId, UUID])
 
 
 class CountersParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whose ledgers: of one locker, or of all."""
 
-    locker: Locker | None = None
+    locker: LockerId | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     cursor: str | None = None
 

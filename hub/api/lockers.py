@@ -12,11 +12,11 @@ from hub.api.history import event_page
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_query
 from hub.api.spans import Time, asked_span
-from hub.config.settings import Commands
+from hub.config.settings import CommandSettings
 from hub.core.fleet import Fleet, Locker
 from hub.core.natural import natural_key
 from hub.core.spans import EVER
-from hub.live import Live
+from hub.live import Broadcaster
 from hub.schemas.fleet import (
     EventPage,
     LockerDetail,
@@ -29,7 +29,7 @@ from hub.schemas.fleet import (
     locker_view,
 )
 from hub.store.commands import CommandStore
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.history import EventFilter, History
 from hub.store.rows import ReadingsQuery
 from wire.messages import Kind
@@ -73,10 +73,12 @@ class ReadingsParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     cursor: str | None = None
 
 
-class Lockers:
+class LockerRoutes:
     """The routes of lockers."""
 
-    def __init__(self, fleet: Fleet, store: Store, rows: CommandStore, live: Live, commands: Commands) -> None:
+    def __init__(
+        self, fleet: Fleet, store: Database, rows: CommandStore, live: Broadcaster, commands: CommandSettings
+    ) -> None:
         self._fleet = fleet
         self._history = History(store)
         self._rows = rows

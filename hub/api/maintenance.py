@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from hub import clock
-from hub.alarms.engine import Alarms
+from hub.alarms.engine import AlarmEngine
 from hub.api.auth import operator_of
 from hub.api.cursors import Cursor
 from hub.api.problems import Problem
@@ -47,7 +47,7 @@ class MaintenanceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 class MaintenanceRoutes:
     """The routes of maintenance."""
 
-    def __init__(self, alarms: Alarms, fleet: Fleet) -> None:
+    def __init__(self, alarms: AlarmEngine, fleet: Fleet) -> None:
         self._alarms = alarms
         self._fleet = fleet
 

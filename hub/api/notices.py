@@ -5,13 +5,13 @@ from aiohttp import web
 from hub.api.people_views import PEOPLE_CODES, NoticeBody, NoticeLine, NoticeList, NoticeView, id_in, personal
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_body
-from hub.store.people import By, People
+from hub.store.people import AccountStore, By
 
 
-class Notices:
+class NoticeRoutes:
     """The routes of privacy notices."""
 
-    def __init__(self, people: People) -> None:
+    def __init__(self, people: AccountStore) -> None:
         self._people = people
 
     def routes(self) -> list[Route]:

@@ -9,9 +9,9 @@ from hub import clock
 from hub.api.cursors import Cursor, Time
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_query
-from hub.core.notify.tries import Verdict
+from hub.core.notify.tries import DeliveryVerdict
 from hub.core.rates import TokenBucket
-from hub.notify.channel import Channel
+from hub.notify.channel import NotificationChannel
 from hub.notify.notifier import Notifier
 from hub.schemas.notifications import (
     ChannelList,
@@ -80,10 +80,10 @@ class NotificationRoutes:
                 "too_many_tests", f"{_TESTS_PER_MINUTE} in a minute are the limit.", retry_after_s=wait_ms / 1000
             )
         outcome = await self._notifier.test(name)
-        return answer(TestResult(outcome.verdict is Verdict.SENT, outcome.detail))
+        return answer(TestResult(outcome.verdict is DeliveryVerdict.SENT, outcome.detail))
 
 
-def _shown(notifier: Notifier, channel: Channel) -> ChannelView:
+def _shown(notifier: Notifier, channel: NotificationChannel) -> ChannelView:
     settings = notifier.settings[channel.name]
     kind: Literal["email", "webhook"] = "email" if settings.__struct_config__.tag == "email" else "webhook"
     return ChannelView(

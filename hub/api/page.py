@@ -52,7 +52,7 @@ class _File:
         return gzip.compress(self.body, mtime=0)
 
 
-class Page:
+class PageRoutes:
     """All files of the page, read once at the start."""
 
     def __init__(self, folder: Path) -> None:

@@ -14,7 +14,7 @@ from hub.api.history import event_page
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_query
 from hub.api.spans import Time
-from hub.config.settings import Commands
+from hub.config.settings import CommandSettings
 from hub.core.fleet import Fleet, Locker, LockerSpec
 from hub.core.past import BACK, Signs, door_counts_then, locker_then, reach, stopped_at
 from hub.core.spans import BadSpan, past_moment
@@ -29,9 +29,9 @@ from hub.schemas.fleet import (
     locker_view,
 )
 from hub.store.alarms import AlarmFilter, AlarmStore
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.history import EventFilter, History
-from hub.store.past import Found, PastStore
+from hub.store.past import FleetPast, PastStore
 
 _EVENTS_SHOWN: Final = 50
 _EVENTS_BACK: Final = timedelta(days=366)
@@ -70,7 +70,7 @@ class LockerThen:
 class PastRoutes:
     """The routes of time travel. Two questions about the whole fleet are worked on at once, further ones wait."""
 
-    def __init__(self, fleet: Fleet, store: Store, commands: Commands, *, silent_after_s: float) -> None:
+    def __init__(self, fleet: Fleet, store: Database, commands: CommandSettings, *, silent_after_s: float) -> None:
         self._fleet = fleet
         self._past = PastStore(store)
         self._alarms = AlarmStore(store)
@@ -148,7 +148,7 @@ class PastRoutes:
                 "bad_request", f"`at` ({_shown(at)}) is before the first event that is kept ({_shown(begins)})."
             )
 
-    def _views(self, specs: list[LockerSpec], found: Found, at: datetime) -> list[LockerView]:
+    def _views(self, specs: list[LockerSpec], found: FleetPast, at: datetime) -> list[LockerView]:
         views = []
         for spec in specs:
             locker = Locker(spec, {})
@@ -171,7 +171,7 @@ def _moment(request: web.Request) -> datetime:
         raise Problem("bad_request", str(error)) from None
 
 
-def _signs(locker: str, found: Found) -> Signs:
+def _signs(locker: str, found: FleetPast) -> Signs:
     edges = found.edges.get(locker, ())
     return Signs(
         heard_at=found.heard_at.get(locker),
@@ -181,7 +181,7 @@ def _signs(locker: str, found: Found) -> Signs:
     )
 
 
-def _mark(locker: Locker, found: Found) -> None:
+def _mark(locker: Locker, found: FleetPast) -> None:
     spec = locker.spec
     counts = found.alarms.get(spec.id, {})
     locker.alarms = (

@@ -14,7 +14,7 @@ from hub import clock
 from hub.api.auth import operator_of
 from hub.api.problems import Problem
 from hub.core.people.passwords import CHARACTERS_MAX, CHARACTERS_MIN
-from hub.core.people.rights import Check, CheckHow, RequestState, RightKind
+from hub.core.people.rights import Check, CheckHow, PrivacyRight, RequestState
 from hub.core.people.transactions import TransactionState
 from hub.errors import ErasureIncomplete, PeopleError
 from hub.operators import is_person
@@ -297,7 +297,7 @@ class RequestBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a person, or an agent for them, asks for. The month begins at `received_at`, now if it is not said."""
 
     account: UUID
-    kind: RightKind
+    kind: PrivacyRight
     by_agent: bool = False
     received_at: Time | None = None
 
@@ -352,7 +352,7 @@ class RequestLine:
 
     id: UUID
     account: UUID | None
-    kind: RightKind
+    kind: PrivacyRight
     by_agent: bool
     state: RequestState
     received_at: datetime

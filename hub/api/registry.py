@@ -11,16 +11,16 @@ from msgspec import UNSET, Meta, UnsetType
 from hub import clock
 from hub.api.auth import operator_of
 from hub.api.label import label_svg
-from hub.api.lockers import Lockers, find_locker
+from hub.api.lockers import LockerRoutes, find_locker
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_body, read_query
-from hub.config.settings import Http
+from hub.config.settings import HttpSettings
 from hub.core.fleet import Fleet, Locker
 from hub.core.printable import composed, unprintable
-from hub.ingest.registry_sync import Registry
+from hub.ingest.registry_sync import RegistrySync
 from hub.operators import Role
 from hub.schemas.fleet import DoorView, LockerDetail, door_view
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.people import By
 from hub.store.registry import (
     CHARACTERS_MAX,
@@ -83,7 +83,9 @@ class RemovedView:
 class RegistryRoutes:
     """The routes that change the registry, and the label."""
 
-    def __init__(self, fleet: Fleet, store: Store, registry: Registry, lockers: Lockers, config: Http) -> None:
+    def __init__(
+        self, fleet: Fleet, store: Database, registry: RegistrySync, lockers: LockerRoutes, config: HttpSettings
+    ) -> None:
         self._fleet = fleet
         self._store = store
         self._registry = registry

@@ -19,7 +19,7 @@ from hub.core.retention.policy import Category, Policy
 from hub.core.retention.proof import Proof
 from hub.operators import Role, is_person
 from hub.retention.service import RetentionService
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.holds import Holds
 
 _CURSOR: Final = Cursor("proofs", int)
@@ -126,7 +126,7 @@ class RunView:
     after: int
 
 
-def retention_routes(service: RetentionService, store: Store) -> list[Route]:
+def retention_routes(service: RetentionService, store: Database) -> list[Route]:
     """Return the routes of retention and of legal holds."""
     return [*RetentionRoutes(service).routes(), *needing(Role.ADMIN, HoldRoutes(Holds(store)).routes())]
 

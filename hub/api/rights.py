@@ -26,7 +26,7 @@ from hub.api.people_views import (
 from hub.api.routes import Route, answer, read_body, read_query
 from hub.core.people.rights import CheckHow, RequestState
 from hub.errors import PeopleError
-from hub.people.rights_desk import Particulars, RightsDesk
+from hub.people.rights_desk import PersonDetails, PrivacyRequests
 from hub.store.people import By
 from hub.store.rights import RequestsQuery
 
@@ -37,10 +37,10 @@ _VERIFIED: Final = ("identity_unverified", "request_state")
 _CHUNK_BYTES: Final = 1 << 18
 
 
-class Rights:
+class PrivacyRequestRoutes:
     """The routes of requests."""
 
-    def __init__(self, desk: RightsDesk) -> None:
+    def __init__(self, desk: PrivacyRequests) -> None:
         self._desk = desk
         self._requests = desk.requests
 
@@ -135,7 +135,7 @@ class Rights:
     async def _carry_out(self, request: web.Request, by: By) -> web.Response:
         body = await read_body(request, CarryOutBody)
         one = id_in(request, "request")
-        await self._desk.carry_out(one, Particulars(body.email, body.name, body.why), by)
+        await self._desk.carry_out(one, PersonDetails(body.email, body.name, body.why), by)
         return answer(_view(await self._requests.request(one)))
 
     async def _answer(self, request: web.Request, by: By) -> web.Response:

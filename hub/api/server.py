@@ -14,7 +14,7 @@ from aiohttp import web
 from hub.api.auth import Auth
 from hub.api.problems import Problem
 from hub.api.routes import Route
-from hub.config.settings import Http
+from hub.config.settings import HttpSettings
 from hub.errors import ConfigError, StoreError, StoreRejected
 from hub.metrics import Metrics
 from hub.operators import Role
@@ -30,7 +30,7 @@ _FOR_PROGRAMS: Final = ("/api/", "/static/")
 
 
 def application(
-    routes: list[Route], auth: Auth, metrics: Metrics, config: Http, lost: Route | None = None
+    routes: list[Route], auth: Auth, metrics: Metrics, config: HttpSettings, lost: Route | None = None
 ) -> web.Application:
     """Return the application that serves the routes. `lost` answers people whose address is none."""
     by_resource: dict[tuple[str, str], Route] = {
@@ -63,7 +63,7 @@ def application(
 
 
 @contextmanager
-def listening(config: Http, given: Sequence[socket.socket] = ()) -> Iterator[list[socket.socket]]:
+def listening(config: HttpSettings, given: Sequence[socket.socket] = ()) -> Iterator[list[socket.socket]]:
     """Listen on every address of the host for as long as the block lasts. Raises ConfigError if one is taken.
 
     Whoever connects before something is served there waits in the kernel's queue. `given` listen already: nothing

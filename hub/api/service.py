@@ -12,14 +12,14 @@ from hub.health.checks import Check, run_checks
 from hub.metrics import Metrics
 
 
-class Health(msgspec.Struct, frozen=True):
+class HealthResponse(msgspec.Struct, frozen=True):
     """The process answers."""
 
     status: str
     version: str
 
 
-class Readiness(msgspec.Struct, frozen=True):
+class ReadinessResponse(msgspec.Struct, frozen=True):
     """Whether every part is ready, and what each says of itself: `ok`, or a sentence."""
 
     ready: bool
@@ -43,7 +43,7 @@ class _Document:
         return web.Response(body=body, content_type="application/json")
 
 
-class Service:
+class ServiceRoutes:
     """The routes for machines that watch machines."""
 
     def __init__(
@@ -64,15 +64,21 @@ class Service:
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [
-            Route("GET", "/healthz", "The process is alive", self._health, answers={200: Health}, public=True),
             Route(
-                "GET", "/readyz", "Every part is ready", self._ready,
-                answers={200: Readiness, 503: Readiness}, public=True,
+                "GET", "/healthz", "The process is alive", self._health, answers={200: HealthResponse}, public=True
+            ),
+            Route(
+                "GET",
+                "/readyz",
+                "Every part is ready",
+                self._ready,
+                answers={200: ReadinessResponse, 503: ReadinessResponse},
+                public=True,
             ),
             Route("GET", "/metrics", "Prometheus metrics", self._render, documented=False),
             Route("GET", "/openapi.json", "This document", self._openapi.serve, public=True),
             Route("GET", "/asyncapi.json", "The live protocol, as AsyncAPI", self._asyncapi.serve, public=True),
-        ]  # fmt: skip
+        ]
 
     async def _health(self, _: web.Request) -> web.Response:
         return answer({"status": "ok", "version": self._version})

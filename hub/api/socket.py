@@ -20,9 +20,9 @@ from hub import clock
 from hub.api.auth import Auth, role_of
 from hub.api.problems import Problem
 from hub.api.routes import Route
-from hub.config.settings import Live as LiveConfig
+from hub.config.settings import LiveSettings
 from hub.core.rates import TokenBucket
-from hub.live import Live, Viewer, error_frame, hello_frame, pong_frame
+from hub.live import Broadcaster, Viewer, error_frame, hello_frame, pong_frame
 from hub.live.frames import DEFLATE_WINDOW_BITS, PING, pong_to
 from hub.live.subscribers import BUFFER_BYTES_MAX
 from hub.metrics import Metrics
@@ -60,11 +60,11 @@ class ViewerMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     view: Annotated[str, Meta(max_length=160)] = ""
 
 
-class Socket:
+class LiveSocket:
     """The route of the websocket."""
 
     def __init__(
-        self, live: Live, auth: Auth, config: LiveConfig, version: str, hub: str, metrics: Metrics
+        self, live: Broadcaster, auth: Auth, config: LiveSettings, version: str, hub: str, metrics: Metrics
     ) -> None:
         self._live = live
         self._auth = auth

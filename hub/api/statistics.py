@@ -17,9 +17,9 @@ from hub.api.zones import TimeZones
 from hub.core.fleet import Fleet
 from hub.core.spans import Span
 from hub.core.statistics import COLLECT_BOUNDS_S, HOUR, hour_of, quantile_s, share
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.statistics import StatisticsStore
-from wire.messages import Locker as LockerId
+from wire.messages import LockerId
 
 Bucket = Literal["hour", "day", "week", "month"]
 BACK: Final = timedelta(days=31)
@@ -78,7 +78,7 @@ class CollectView:
 
 
 @dataclass(frozen=True, slots=True)
-class BucketView(CountsView):
+class StatisticsBucketView(CountsView):
     """A bucket, by its beginning."""
 
     at: datetime
@@ -117,7 +117,7 @@ class StatisticsView:
     hours_due: int
     total: CountsView
     collect: CollectView
-    buckets: list[BucketView]
+    buckets: list[StatisticsBucketView]
     hours_of_day: list[HourOfDayView]
     sizes: list[SizeView]
 
@@ -125,7 +125,7 @@ class StatisticsView:
 class StatisticsRoutes:
     """The route of statistics."""
 
-    def __init__(self, fleet: Fleet, store: Store) -> None:
+    def __init__(self, fleet: Fleet, store: Database) -> None:
         self._fleet = fleet
         self._statistics = StatisticsStore(store)
         self._zones = TimeZones()
@@ -197,7 +197,7 @@ def _view(wanted: StatisticsParameters, within: Span, found: _Found) -> Statisti
         hours_due=found.due,
         total=CountsView(**_counts(parts["all"][0])),
         collect=_collect(found.collected),
-        buckets=[BucketView(**_counts(row), at=row["bucket"].astimezone(UTC)) for row in parts["bucket"]],
+        buckets=[StatisticsBucketView(**_counts(row), at=row["bucket"].astimezone(UTC)) for row in parts["bucket"]],
         hours_of_day=[HourOfDayView(**_counts(row), hour=row["hour_of_day"]) for row in parts["hour_of_day"]],
         sizes=[
             SizeView(

@@ -29,12 +29,12 @@ from hub.api.people_views import (
 )
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, id_of_key, read_body, read_query
-from hub.config.settings import People as PeopleConfig
+from hub.config.settings import PeopleSettings
 from hub.core.people.codes import RANDOM_BYTES, code_of, digest_of
 from hub.core.people.transactions import TransactionState
 from hub.core.rates import TokenBucket
 from hub.errors import PeopleError
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.people import TENANT, By
 from hub.store.tenants import transaction_kinds
 from hub.store.transactions import NewTransaction, Transactions, TransactionsQuery
@@ -51,7 +51,7 @@ _KEYS: Final = UUID("6d1b6f0e-0d0f-5c43-9d55-3b7a3a4c8f11")
 class TransactionRoutes:
     """The routes of transactions and codes."""
 
-    def __init__(self, config: PeopleConfig, store: Store, code_key: Callable[[], bytes]) -> None:
+    def __init__(self, config: PeopleSettings, store: Database, code_key: Callable[[], bytes]) -> None:
         self._config = config
         self._store = store
         self._transactions = Transactions(store)

@@ -13,7 +13,7 @@ from hub.cli.options import ByOption, ConfigOption, JsonOption, load, with_store
 from hub.core.alarms.alarm import NOTE_CHARACTERS_MAX, Alarm, Severity, acknowledged
 from hub.schemas.alarms import alarm_view, rule_view
 from hub.store.alarms import Acted, AlarmFilter, AlarmStore
-from hub.store.database import Store
+from hub.store.database import Database
 
 alarm_app = typer.Typer(help="Alarms: what people have to be told of.", no_args_is_help=True)
 
@@ -60,7 +60,7 @@ def alarm_ack(
     at = clock.wall()
     short = None if note is None else note[:NOTE_CHARACTERS_MAX]
 
-    async def act(store: Store) -> Acted:
+    async def act(store: Database) -> Acted:
         seen = partial(acknowledged, by=by, note=short, now=at)
         return await AlarmStore(store).act(ids, seen, what="acked", by=by, at=at, note=short, detail={})
 

@@ -9,7 +9,7 @@ import typer
 from hub import clock
 from hub.cli.options import ConfigOption, JsonOption
 from hub.config import settings
-from hub.core.doctor import Facts, Finding, HubLease, Series, Standby, Task, size
+from hub.core.doctor import Facts, Finding, HubLeaseFacts, SeriesFacts, StandbyFacts, TaskFacts, size
 from hub.errors import ConfigError
 from hub.preflight.broker import check_broker
 from hub.preflight.local import check_setup
@@ -77,7 +77,7 @@ def report(facts: Facts, policy: str | None, found: list[Finding]) -> list[str]:
     return lines
 
 
-def _lease(one: HubLease) -> str:
+def _lease(one: HubLeaseFacts) -> str:
     if one.holder is None:
         who = "no hub is active"
     else:
@@ -88,12 +88,12 @@ def _lease(one: HubLease) -> str:
     return f"lease {one.name}: {who}{broker}"
 
 
-def _standby(one: Standby) -> str:
+def _standby(one: StandbyFacts) -> str:
     since = f" since {one.since:%Y-%m-%d %H:%M:%S}" if one.since else ""
     return f"standby: a hub at {one.address or 'a local socket'} waits{since}"
 
 
-def _series(one: Series) -> str:
+def _series(one: SeriesFacts) -> str:
     ratio = f"{one.ratio:.1f}" if one.ratio else "-"
     days = [f"{at:%Y-%m-%d}" if at else "-" for at in (one.oldest, one.newest)]
     return f"{one.name:<13} {size(one.bytes):<9} {one.chunks:>6}  {one.compressed:>10}  {ratio:>5}  " + "  ".join(
@@ -101,7 +101,7 @@ def _series(one: Series) -> str:
     )
 
 
-def _task(one: Task) -> str:
+def _task(one: TaskFacts) -> str:
     success = f"{one.succeeded_at:%Y-%m-%d %H:%M:%S}" if one.succeeded_at else "never"
     did = ", ".join(f"{key} {value}" for key, value in (one.did or {}).items())
     return f"{one.task:<20}  {one.every_s:>7.0f} s  {success:<20}  {did}"

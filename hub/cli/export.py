@@ -14,7 +14,7 @@ import typer
 
 from hub import clock
 from hub.cli.options import ConfigOption, fail, load, with_store
-from hub.core.commands import State
+from hub.core.commands import CommandStatus
 from hub.core.spans import EVER, BadSpan, Span, read_time, span
 from hub.core.statistics import HOUR, hour_of
 from hub.export_tables import (
@@ -31,7 +31,7 @@ from hub.export_tables import (
 )
 from hub.store.alarms import AlarmFilter, AlarmStore
 from hub.store.commands import CommandStore
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.history import EventFilter, History
 from hub.store.statistics import StatisticsStore
 from wire.messages import Kind
@@ -96,7 +96,7 @@ def events(  # noqa: PLR0913 - an option each
     if kind is not None:
         _check_kind(kind)
 
-    async def sheet(store: Store) -> Sheet:
+    async def sheet(store: Database) -> Sheet:
         wanted = EventFilter(
             since=begin, until=end, locker=locker, lockers=await _at(store, site), door=door, kind=kind,
             actor=actor, command=command, transaction=transaction,
@@ -122,7 +122,7 @@ def telemetry(
     within = _span(since, until)
     _check_locker(locker)
 
-    async def sheet(store: Store) -> Sheet:
+    async def sheet(store: Database) -> Sheet:
         return telemetry_sheet(History(store), locker, within)
 
     _export(sheet, _File(form, bom, rows_max, output), config)
@@ -146,7 +146,7 @@ def statistics(
     _check_locker(locker)
     hours = (hour_of(begin), hour_of(end - timedelta(microseconds=1)) + HOUR)
 
-    async def sheet(store: Store) -> Sheet:
+    async def sheet(store: Database) -> Sheet:
         lockers = (locker,) if locker is not None else await _at(store, site)
         return statistics_sheet(StatisticsStore(store), hours, lockers)
 
@@ -159,7 +159,7 @@ def commands(
     since: SinceOption = None,
     until: UntilOption = None,
     locker: LockerOption = None,
-    state: Annotated[State | None, typer.Option(help="In this state.", show_default=False)] = None,
+    state: Annotated[CommandStatus | None, typer.Option(help="In this state.", show_default=False)] = None,
     form: FormOption = Form.CSV,
     bom: BomOption = False,
     rows_max: RowsOption = None,
@@ -170,7 +170,7 @@ def commands(
     within = _span(since, until)
     _check_locker(locker)
 
-    async def sheet(store: Store) -> Sheet:
+    async def sheet(store: Database) -> Sheet:
         return commands_sheet(CommandStore(store), within, locker, state)
 
     _export(sheet, _File(form, bom, rows_max, output), config)
@@ -192,7 +192,7 @@ def alarms(
     within = _span(since, until)
     _check_locker(locker)
 
-    async def sheet(store: Store) -> Sheet:
+    async def sheet(store: Database) -> Sheet:
         return alarms_sheet(AlarmStore(store), AlarmFilter(since=within[0], until=within[1], locker=locker))
 
     _export(sheet, _File(form, bom, rows_max, output), config)
@@ -214,16 +214,16 @@ def quarantine(
     within = _span(since, until)
     _check_locker(locker)
 
-    async def sheet(store: Store) -> Sheet:
+    async def sheet(store: Database) -> Sheet:
         return quarantine_sheet(History(store), within, locker)
 
     _export(sheet, _File(form, bom, rows_max, output), config)
 
 
-def _export(sheet_of: Callable[[Store], Awaitable[Sheet]], file: _File, config: Path | None) -> None:
+def _export(sheet_of: Callable[[Database], Awaitable[Sheet]], file: _File, config: Path | None) -> None:
     state = Written()
 
-    async def write(store: Store) -> None:
+    async def write(store: Database) -> None:
         sheet = await sheet_of(store)
         pieces = written(
             sheet, file.form, state, rows_max=file.rows_max or _ALL, page_rows=_PAGE_ROWS, bom=file.bom
@@ -255,7 +255,7 @@ def _opened(path: Path | None) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
 
 
-async def _at(store: Store, site: str | None) -> tuple[str, ...] | None:
+async def _at(store: Database, site: str | None) -> tuple[str, ...] | None:
     if site is None:
         return None
     found = tuple(one.id for one in await store.registry() if one.site == site)

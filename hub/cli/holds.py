@@ -11,7 +11,7 @@ from hub import clock
 from hub.cli.options import ConfigOption, JsonOption, fail, load, with_store
 from hub.core.retention.holds import HoldOrder, refuse_reason
 from hub.operators import LOCAL
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.holds import Hold, Holds, Release
 
 hold_app = typer.Typer(help="Legal holds: data that is kept on order.", no_args_is_help=True)
@@ -58,7 +58,7 @@ def hold_list(
 ) -> None:
     """List the holds, newest first."""
 
-    async def read(store: Store) -> list[Hold]:
+    async def read(store: Database) -> list[Hold]:
         return await Holds(store).page(active=not everything, after=None, limit=_SHOWN_MAX)
 
     found = with_store(load(config), read)

@@ -13,9 +13,9 @@ from hub.influx.buckets import BucketState, look_at_buckets
 from hub.influx.rebuild import REBUILT, Rebuild
 from hub.influx.sink import server, streams
 from hub.metrics import Metrics
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.influx_feed import InfluxFeed, InfluxPast, Rebuilding
-from hub.store.upkeep import alone
+from hub.store.upkeep import advisory_lock
 from wire import __version__
 
 influx_app = typer.Typer(help="The InfluxDB sink: how far it is, and the past again.", no_args_is_help=True)
@@ -30,7 +30,7 @@ def status(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     loaded = load(config)
     server(loaded.influx)  # what is not set or not installed is told before the database is asked
 
-    async def look(store: Store) -> dict[str, Any]:
+    async def look(store: Database) -> dict[str, Any]:
         cursors = await InfluxFeed(store, loaded.influx.lag_s).cursors()
         rebuilds = await InfluxPast(store).rebuilds()
         async with server(loaded.influx) as client:
@@ -72,8 +72,8 @@ def rebuild(
     if begin is not None and begin >= end:
         fail("--since has to lie before --until, and before now", status=2)
 
-    async def send(store: Store) -> list[Rebuilding]:
-        async with alone(store, "influx_rebuild") as got:
+    async def send(store: Database) -> list[Rebuilding]:
+        async with advisory_lock(store, "influx_rebuild") as got:
             if not got:
                 fail("another rebuild is running on this database; it ends by itself, or with its process")
             past = InfluxPast(store)
@@ -95,7 +95,7 @@ def rebuild(
         typer.echo(_progress(done))
 
 
-async def _send(store: Store, config: Config, rebuilding: Rebuilding) -> Rebuilding:
+async def _send(store: Database, config: Config, rebuilding: Rebuilding) -> Rebuilding:
     stream = next(one for one in streams(config.influx) if one.name == rebuilding.stream)
     async with server(config.influx) as client:
         one = Rebuild(InfluxPast(store), stream, client, config.influx, Metrics(__version__))

@@ -9,7 +9,7 @@ import typer
 
 from hub.cli.options import ConfigOption, JsonOption, fail, load, with_store
 from hub.core.jobs import JobState, TargetState
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.jobs import JobRow, JobStore
 
 job_app = typer.Typer(help="Jobs: one order for many doors or lockers.", no_args_is_help=True)
@@ -45,7 +45,7 @@ def job_list(
 def job_show(job: UUID, *, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show one job: who did what, its targets by state, and those that did not go well."""
 
-    def read(store: Store) -> Coroutine[Any, Any, dict[str, Any] | None]:
+    def read(store: Database) -> Coroutine[Any, Any, dict[str, Any] | None]:
         return _read(JobStore(store), job)
 
     found = with_store(load(config), read)

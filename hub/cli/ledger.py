@@ -9,7 +9,7 @@ import typer
 from hub.cli.options import ConfigOption, JsonOption, fail, load, with_store
 from hub.core.ledger import Key
 from hub.core.verify import CountersView, LedgerView, judge
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.ledgers import Ledgers
 
 ledger_app = typer.Typer(help="What became of every number of every ledger.", no_args_is_help=True)
@@ -56,7 +56,7 @@ class _Report:
 def verify(*, locker: LockerOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Count every ledger from its rows; exit status 1 if a number is lost, doubled, or not as it was counted."""
 
-    async def count(store: Store) -> _Report:
+    async def count(store: Database) -> _Report:
         report, ledgers = _Report(), Ledgers(store)
         async for row in ledgers.each(locker=locker):
             counted = await ledgers.count((row["locker"], row["epoch"]))
@@ -91,7 +91,7 @@ def verify(*, locker: LockerOption = None, config: ConfigOption = None, as_json:
 def show(*, locker: LockerOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show every ledger by its counters."""
 
-    async def write(store: Store) -> None:
+    async def write(store: Database) -> None:
         # Written as it is read: a fleet's ledgers need not fit into memory.
         before = "["
         async for row in Ledgers(store).each(locker=locker):

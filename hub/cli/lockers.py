@@ -12,7 +12,7 @@ from hub.core.fleet import LockerSpec
 from hub.core.printable import composed, unprintable
 from hub.ingest.registry_sync import grid
 from hub.operators import LOCAL
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.people import By
 from hub.store.registry import (
     CHARACTERS_MAX,
@@ -66,7 +66,7 @@ def locker_add(  # noqa: PLR0913 - an option each
             fail(f"{option} is for one locker; leave it out to add several", status=2)
     texts = _checked({"name": name, "site": site, "address": address, "serial": serial}, tags)
 
-    async def add(store: Store) -> tuple[list[str], list[str]]:
+    async def add(store: Database) -> tuple[list[str], list[str]]:
         removed = sorted(set(ids) & set(await store.lockers_removed()))
         if removed and not again:
             return removed, []

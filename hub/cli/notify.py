@@ -9,7 +9,7 @@ import typer
 from hub.cli.options import ConfigOption, JsonOption, fail, load
 from hub.config.notify import EmailChannel, WebhookChannel
 from hub.config.settings import Config
-from hub.core.notify.tries import Verdict
+from hub.core.notify.tries import DeliveryVerdict
 from hub.notify.notifier import TEST_TIMEOUT_S, sender_of, test_message
 
 notify_app = typer.Typer(help="Who is told of alarms, and whether it works.", no_args_is_help=True)
@@ -53,7 +53,7 @@ def notify_test(
                 outcome = await sender.send(test_message(name))
         except TimeoutError:
             return False, f"no answer within {TEST_TIMEOUT_S:g} s"
-        return outcome.verdict is Verdict.SENT, outcome.detail
+        return outcome.verdict is DeliveryVerdict.SENT, outcome.detail
 
     ok, detail = asyncio.run(send())
     if not ok:

@@ -13,7 +13,7 @@ from hub import logs
 from hub.config import settings
 from hub.config.settings import Config
 from hub.masking import scrub
-from hub.store.database import Store
+from hub.store.database import Database
 
 _T = TypeVar("_T")
 _STATEMENT_TIMEOUT_MS = 60_000
@@ -35,14 +35,14 @@ def load(path: Path | None) -> Config:
 
 def with_store(
     config: Config,
-    use: Callable[[Store], Coroutine[Any, Any, _T]],
+    use: Callable[[Database], Coroutine[Any, Any, _T]],
     *,
     statement_timeout_ms: int = _STATEMENT_TIMEOUT_MS,
 ) -> _T:
     """Open the database, use it, close it."""
 
     async def call() -> _T:
-        async with Store(
+        async with Database(
             config.dsn(), connections_max=4, statement_timeout_ms=statement_timeout_ms,
             connect_timeout_s=config.database.connect_timeout_s,
         ) as store:  # fmt: skip

@@ -13,9 +13,9 @@ from hub.core.people.erasing import Erased
 from hub.operators import LOCAL
 from hub.people.export import Exported
 from hub.people.parts import erasing
-from hub.people.rights_desk import RightsDesk
-from hub.store.database import Store
-from hub.store.people import AccountsQuery, By, People
+from hub.people.rights_desk import PrivacyRequests
+from hub.store.database import Database
+from hub.store.people import AccountsQuery, AccountStore, By
 
 person_app = typer.Typer(help="Accounts: the people behind the actors of events.", no_args_is_help=True)
 
@@ -32,7 +32,7 @@ def person_create(
     as_json: JsonOption = False,
 ) -> None:
     """Make an account."""
-    row = with_store(load(config), lambda store: People(store).create(email, name, By(by, clock.wall())))
+    row = with_store(load(config), lambda store: AccountStore(store).create(email, name, By(by, clock.wall())))
     _print(row, as_json=as_json)
 
 
@@ -49,8 +49,8 @@ def person_find(
 ) -> None:
     """Find accounts. A restricted one is found by its id only: `hub person show`."""
 
-    async def find(store: Store) -> list[dict[str, Any]]:
-        people = People(store)
+    async def find(store: Database) -> list[dict[str, Any]]:
+        people = AccountStore(store)
         await people.look(None, "account.search", By(by, clock.wall()))
         return await people.page(AccountsQuery(limit, email=email, part=part, badge=badge))
 
@@ -68,8 +68,8 @@ def person_show(
 ) -> None:
     """Show one account."""
 
-    async def show(store: Store) -> dict[str, Any]:
-        people = People(store)
+    async def show(store: Database) -> dict[str, Any]:
+        people = AccountStore(store)
         row = await people.account(account)
         await people.look(account, "account.show", By(by, clock.wall()))
         return row
@@ -83,7 +83,7 @@ def person_deactivate(
 ) -> None:
     """Close an account: the three years begin."""
     who = By(by, clock.wall())
-    _print(with_store(load(config), lambda store: People(store).deactivate(account, who)), as_json=as_json)
+    _print(with_store(load(config), lambda store: AccountStore(store).deactivate(account, who)), as_json=as_json)
 
 
 @person_app.command("reactivate")
@@ -92,7 +92,7 @@ def person_reactivate(
 ) -> None:
     """Open it again: the clock stops."""
     who = By(by, clock.wall())
-    _print(with_store(load(config), lambda store: People(store).reactivate(account, who)), as_json=as_json)
+    _print(with_store(load(config), lambda store: AccountStore(store).reactivate(account, who)), as_json=as_json)
 
 
 @person_app.command("rectify")
@@ -110,7 +110,7 @@ def person_rectify(
         fail("what is right? Give --email, --name, or both", status=2)
     who = By(by, clock.wall())
     row = with_store(
-        load(config), lambda store: People(store).rectify(account, email=email, name=name, by=who)
+        load(config), lambda store: AccountStore(store).rectify(account, email=email, name=name, by=who)
     )  # fmt: skip
     _print(row, as_json=as_json)
 
@@ -126,7 +126,7 @@ def person_restrict(
 ) -> None:
     """Keep the data and use it no more."""
     who = By(by, clock.wall())
-    _print(with_store(load(config), lambda store: People(store).restrict(account, why, who)), as_json=as_json)
+    _print(with_store(load(config), lambda store: AccountStore(store).restrict(account, why, who)), as_json=as_json)
 
 
 @person_app.command("unrestrict")
@@ -135,7 +135,7 @@ def person_unrestrict(
 ) -> None:
     """Let the data be used again."""
     who = By(by, clock.wall())
-    _print(with_store(load(config), lambda store: People(store).unrestrict(account, who)), as_json=as_json)
+    _print(with_store(load(config), lambda store: AccountStore(store).unrestrict(account, who)), as_json=as_json)
 
 
 @person_app.command("export")
@@ -157,8 +157,8 @@ def person_export(
     except OSError as error:
         fail(f"{to} cannot be written: {error.strerror}")
 
-    async def export(store: Store) -> Exported:
-        desk = RightsDesk(store, erasing(loaded, store).eraser)
+    async def export(store: Database) -> Exported:
+        desk = PrivacyRequests(store, erasing(loaded, store).eraser)
         return await desk.export(request, to, By(by, clock.wall()))
 
     try:
@@ -190,8 +190,8 @@ def person_erase(
         fail("give --request, what the person asked for, or --child, an account; one of them", status=2)
     loaded = load(config)
 
-    async def erase(store: Store) -> Erased:
-        desk = RightsDesk(store, erasing(loaded, store).eraser)
+    async def erase(store: Database) -> Erased:
+        desk = PrivacyRequests(store, erasing(loaded, store).eraser)
         who = By(by, clock.wall())
         if child is not None:
             return await desk.erase_child(child, who)

@@ -14,7 +14,7 @@ from hub.people.parts import erasing
 from hub.people.restoring import RestoreCheck, Restored
 from hub.retention.build import build_retention
 from hub.retention.verification import verify
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.erasure import ErasureStore
 from hub.store.people import By
 from hub.store.statistics import recount
@@ -33,7 +33,7 @@ def restore_check(
     """After a restore: erase again who was erased since the backup; exit status 1 if something is left to do."""
     loaded = load(config)
 
-    async def check(store: Store) -> Restored:
+    async def check(store: Database) -> Restored:
         parts = erasing(loaded, store)
         retention = build_retention(loaded, store, str(uuid4()))
 

@@ -20,11 +20,11 @@ from hub.errors import HubError
 from hub.keys import load_public_key
 from hub.operators import LOCAL
 from hub.retention.build import build_retention
-from hub.retention.run import Retention
+from hub.retention.run import RetentionRun
 from hub.retention.service import TASK
 from hub.retention.verification import trusted_keys, verify
-from hub.store.database import Store
-from hub.store.upkeep import alone
+from hub.store.database import Database
+from hub.store.upkeep import advisory_lock
 
 retention_app = typer.Typer(help="How long data lives: rules, runs and their proofs.", no_args_is_help=True)
 
@@ -53,7 +53,7 @@ def retention_plan(
         fail(f"--now is of the year {at.year}, and a period may reach {YEARS_MAX} years back", status=2)
     loaded = load(config)
 
-    async def look(retention: Retention, _: Store) -> dict[str, Any]:
+    async def look(retention: RetentionRun, _: Database) -> dict[str, Any]:
         policy, plan = await retention.policy(), await retention.plan(at)
         return {
             "now": at,
@@ -80,8 +80,8 @@ def retention_plan(
 def retention_run(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Delete what has lived its time, and write the proof. The hub does it once a day by itself."""
 
-    async def run(retention: Retention, store: Store) -> dict[str, Any]:
-        async with alone(store, TASK) as got:
+    async def run(retention: RetentionRun, store: Database) -> dict[str, Any]:
+        async with advisory_lock(store, TASK) as got:
             if not got:
                 raise HubError("retention is being run already, by a hub or by another command; wait for its end")
             return await retention.run(clock.wall(), LOCAL)
@@ -129,7 +129,7 @@ def retention_proofs(
     """List the proofs, or print one as it lies in its file."""
     loaded = load(config)
 
-    async def read(retention: Retention, _: Store) -> list[Proof]:
+    async def read(retention: RetentionRun, _: Database) -> list[Proof]:
         if restore_files:
             for restored in await retention.restore_files(LOCAL):
                 typer.echo(f"wrote {restored}", err=True)
@@ -153,11 +153,11 @@ def retention_proofs(
         )
 
 
-def _with_retention(config: Config, use: Callable[[Retention, Store], Coroutine[Any, Any, _T]]) -> _T:
+def _with_retention(config: Config, use: Callable[[RetentionRun, Database], Coroutine[Any, Any, _T]]) -> _T:
     # The proofs name a process; of a command this is its only run.
     hub = str(uuid4())
 
-    async def call(store: Store) -> _T:
+    async def call(store: Database) -> _T:
         retention = await asyncio.to_thread(build_retention, config, store, hub)
         return await use(retention, store)
 

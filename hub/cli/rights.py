@@ -9,13 +9,13 @@ import typer
 
 from hub import clock
 from hub.cli.options import ByOption, ConfigOption, JsonOption, fail, load, with_store
-from hub.core.people.rights import Check, CheckHow, RequestState, RightKind
+from hub.core.people.rights import Check, CheckHow, PrivacyRight, RequestState
 from hub.operators import LOCAL
 from hub.people.parts import erasing
-from hub.people.rights_desk import Particulars, RightsDesk
-from hub.store.database import Store
+from hub.people.rights_desk import PersonDetails, PrivacyRequests
+from hub.store.database import Database
 from hub.store.people import By
-from hub.store.rights import RequestsQuery, RightsRequests
+from hub.store.rights import PrivacyRequestStore, RequestsQuery
 
 rights_app = typer.Typer(help="What people asked for about their data.", no_args_is_help=True)
 
@@ -25,7 +25,7 @@ _SHOWN_MAX: Final = 10_000
 @rights_app.command("open")
 def rights_open(
     account: UUID,
-    kind: RightKind,
+    kind: PrivacyRight,
     *,
     by_agent: Annotated[bool, typer.Option("--by-agent", help="Somebody asks for the person.")] = False,
     received: Annotated[
@@ -42,7 +42,7 @@ def rights_open(
         fail("--received lies in the future", status=2)
     row = with_store(
         load(config),
-        lambda store: RightsRequests(store).open(
+        lambda store: PrivacyRequestStore(store).open(
             account, kind, By(by, now), by_agent=by_agent, received_at=received_at
         ),
     )
@@ -62,7 +62,7 @@ def rights_list(
     """List requests, newest first; exit status 1 if one without an answer is overdue."""
     now = clock.wall()
     query = RequestsQuery(limit, now, account, state, overdue)
-    rows = with_store(load(config), lambda store: RightsRequests(store).page(query))
+    rows = with_store(load(config), lambda store: PrivacyRequestStore(store).page(query))
     late = [row for row in rows if row["answered_at"] is None and row["deadline_at"] <= now]
     if as_json:
         typer.echo(orjson.dumps(rows).decode())
@@ -80,7 +80,7 @@ def rights_list(
 @rights_app.command("show")
 def rights_show(request: UUID, *, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show a request, and what was verified for it."""
-    _print(with_store(load(config), lambda store: RightsRequests(store).request(request)), as_json=as_json)
+    _print(with_store(load(config), lambda store: PrivacyRequestStore(store).request(request)), as_json=as_json)
 
 
 @rights_app.command("check")
@@ -96,7 +96,7 @@ def rights_check(
     """Note that somebody verified who asks. An agent needs three: both identities, and the written permission."""
     row = with_store(
         load(config),
-        lambda store: RightsRequests(store).check(
+        lambda store: PrivacyRequestStore(store).check(
             request, what, CheckHow.RECORDED, note, By(by, clock.wall())
         ),
     )  # fmt: skip
@@ -117,9 +117,9 @@ def rights_carry_out(
     """Do what is asked for, and answer. A copy of the data is given by `hub person export`."""
     loaded = load(config)
 
-    async def do(store: Store) -> dict[str, Any]:
-        desk = RightsDesk(store, erasing(loaded, store).eraser)
-        await desk.carry_out(request, Particulars(email, name, why), By(by, clock.wall()))
+    async def do(store: Database) -> dict[str, Any]:
+        desk = PrivacyRequests(store, erasing(loaded, store).eraser)
+        await desk.carry_out(request, PersonDetails(email, name, why), By(by, clock.wall()))
         return await desk.requests.request(request)
 
     _print(with_store(loaded, do), as_json=as_json)
@@ -137,7 +137,7 @@ def rights_answer(
 ) -> None:
     """Answer by hand: done, partly or refused."""
     row = with_store(
-        load(config), lambda store: RightsRequests(store).answer(request, state, answer, By(by, clock.wall()))
+        load(config), lambda store: PrivacyRequestStore(store).answer(request, state, answer, By(by, clock.wall()))
     )
     _print(row, as_json=as_json)
 

@@ -5,8 +5,8 @@ from collections.abc import Collection
 from typing import Final
 
 from hub.commands.result import Refused
-from hub.config.settings import Commands
-from hub.core.commands import Order, Refusal
+from hub.config.settings import CommandSettings
+from hub.core.commands import CommandRefusal, Order
 from hub.core.fleet import Fleet
 from hub.core.rates import TokenBucket
 from hub.metrics import Metrics
@@ -19,10 +19,10 @@ _BURST_MIN: Final = 10.0
 _SAY_EVERY_MS: Final = 60_000.0
 
 
-class Gate:
+class AdmissionControl:
     """Refuses what the fleet does not have, and what is too much."""
 
-    def __init__(self, config: Commands, fleet: Fleet, metrics: Metrics) -> None:
+    def __init__(self, config: CommandSettings, fleet: Fleet, metrics: Metrics) -> None:
         self._config = config
         self._fleet = fleet
         self._of_fleet = _bucket(config.fleet_per_minute)
@@ -35,19 +35,19 @@ class Gate:
         """Refuse a locker or door that is not in the registry, or a door that is out of service."""
         locker = self._fleet.lockers.get(order.locker)
         if locker is None:
-            return Refused(Refusal.LOCKER_UNKNOWN, f"There is no locker {order.locker!r} in the registry.")
+            return Refused(CommandRefusal.LOCKER_UNKNOWN, f"There is no locker {order.locker!r} in the registry.")
         if locker.spec.disabled is not None:
-            return Refused(Refusal.LOCKER_DISABLED, f"{order.locker} is disabled: {locker.spec.disabled}")
+            return Refused(CommandRefusal.LOCKER_DISABLED, f"{order.locker} is disabled: {locker.spec.disabled}")
         if order.door is not None:
             door = locker.doors.get(order.door)
             if door is None:
                 return Refused(
-                    Refusal.DOOR_UNKNOWN,
+                    CommandRefusal.DOOR_UNKNOWN,
                     f"{order.locker} has no door {order.door}; its doors are {_doors(locker.doors)}.",
                 )
             if order.kind == CommandKind.OPEN and not door.spec.in_service:
                 why = f": {door.spec.service_reason}" if door.spec.service_reason else ""
-                return Refused(Refusal.DOOR_OUT_OF_SERVICE, f"Door {order.door} is out of service{why}.")
+                return Refused(CommandRefusal.DOOR_OUT_OF_SERVICE, f"Door {order.door} is out of service{why}.")
         return None
 
     def away(self, order: Order) -> Refused | None:
@@ -56,7 +56,7 @@ class Gate:
         if locker.reachable:
             return None
         heard = f"was last heard at {locker.heard_at:%H:%M:%S} UTC" if locker.heard_at else "has not been heard"
-        return Refused(Refusal.LOCKER_OFFLINE, f"{order.locker} {heard}; nothing is queued for it.")
+        return Refused(CommandRefusal.LOCKER_OFFLINE, f"{order.locker} {heard}; nothing is queued for it.")
 
     def too_many(self, order: Order, now_ms: float) -> Refused | None:
         """Count one command against the limits, and refuse it above one."""
@@ -66,7 +66,7 @@ class Gate:
         wait_ms = rate.take(now_ms) or self._of_fleet.take(now_ms)
         if wait_ms:
             return Refused(
-                Refusal.RATE_LIMITED,
+                CommandRefusal.RATE_LIMITED,
                 f"More than {self._config.per_locker_per_minute} commands a minute for one locker, or "
                 f"{self._config.fleet_per_minute} for the fleet.",
                 wait_ms / 1000,
@@ -84,7 +84,7 @@ class Gate:
             self._said_ms = now_ms
             _log.warning("Doors are to open faster than the fleet may", extra={"openings_a_minute_max": limit})
         return Refused(
-            Refusal.RATE_LIMITED,
+            CommandRefusal.RATE_LIMITED,
             f"More than {limit} doors a minute would be opened in the whole fleet, which is this hub's limit "
             "(commands.openings_fleet_per_minute).",
             wait_ms / 1000,

@@ -18,17 +18,25 @@ from typing import Any, Final
 from uuid import UUID
 
 from hub import clock
-from hub.commands.admission import Gate
-from hub.commands.observers import News
-from hub.commands.publisher import Courier
+from hub.commands.admission import AdmissionControl
+from hub.commands.observers import CommandObservers
+from hub.commands.publisher import CommandPublisher
 from hub.commands.result import DRAINING, KEY_REUSED, ORDERED_BY_LAW, Accepted, Refused, already_settled, away
-from hub.config.settings import Commands
-from hub.core.commands import CommandClass, Entry, Order, Outcome, Refusal, State, Word
+from hub.config.settings import CommandSettings
+from hub.core.commands import (
+    CommandClass,
+    CommandRecord,
+    CommandRefusal,
+    CommandReply,
+    CommandStatus,
+    DoorOutcome,
+    Order,
+)
 from hub.core.fleet import Fleet
-from hub.core.lanes import EXPIRED, OVERDUE, Act, Lanes, Step, is_forget
+from hub.core.lanes import EXPIRED, OVERDUE, LaneAction, Lanes, LaneStep, is_forget
 from hub.errors import LinkError, StoreError, StoreRejected, StoreUnavailable
 from hub.metrics import Metrics
-from hub.store.commands import CommandStore, Settlement, entry_of_row
+from hub.store.commands import CommandStore, Settlement, record_of_row
 from hub.store.registry import REMOVED_WHY
 from wire.messages import DURABLE_KINDS, CommandKind
 
@@ -45,16 +53,16 @@ _JITTER_MIN: Final = 0.5
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-class Durable:
+class DurableCommands:
     """Keeps durable commands and delivers them, in order and one at a time to each locker."""
 
     def __init__(
         self,
-        config: Commands,
+        config: CommandSettings,
         store: CommandStore,
-        courier: Courier,
+        courier: CommandPublisher,
         fleet: Fleet,
-        news: News,
+        news: CommandObservers,
         metrics: Metrics,
     ) -> None:
         self._config = config
@@ -64,7 +72,7 @@ class Durable:
         self._news = news
         self._requests = metrics.command_requests
         self._deliveries = metrics.command_deliveries
-        self._gate = Gate(config, fleet, metrics)
+        self._gate = AdmissionControl(config, fleet, metrics)
         self._lanes = Lanes(
             per_locker_max=config.durable_per_locker_max,
             fleet_max=config.durable_fleet_max,
@@ -102,11 +110,11 @@ class Durable:
         self._requests.labels(order.kind, result.label).inc()
         return result
 
-    def find(self, command: UUID) -> Entry | None:
+    def find(self, command: UUID) -> CommandRecord | None:
         """Return a command that has no end yet."""
         return self._lanes.find(command)
 
-    def hear(self, command: UUID, locker: str, word: Word) -> bool:
+    def hear(self, command: UUID, locker: str, word: CommandReply) -> bool:
         """Take a locker's word, to be written. Returns whether the command is kept here."""
         entry = self._lanes.find(command)
         if entry is None or entry.order.locker != locker:
@@ -144,13 +152,13 @@ class Durable:
             if is_forget(entry):
                 return ORDERED_BY_LAW
             if entry.command_class is CommandClass.INSTANT:
-                return Refused(Refusal.TOO_LATE, "Its deadline has passed; there is nothing left to cancel.")
+                return Refused(CommandRefusal.TOO_LATE, "Its deadline has passed; there is nothing left to cancel.")
             # The database has it, and no lane: it was taken by another hub.
             entry = self._lanes.add(entry)
         else:
             entry = before
             self._take(row)
-        if entry.settled and not (entry.state is State.CANCELLED and not repeated):
+        if entry.settled and not (entry.state is CommandStatus.CANCELLED and not repeated):
             return already_settled(entry)
         if not repeated:
             self._lanes.hurry(command)
@@ -247,8 +255,8 @@ class Durable:
         # Strictly later than the one before: acceptance is the order of delivery.
         now = clock.wall()
         self._accepted_at = at = max(now, self._accepted_at + _MICROSECOND)
-        entry = Entry(
-            command, order, at, clock.now_ms(), self._config.durable_deadline_ms, state=State.QUEUED,
+        entry = CommandRecord(
+            command, order, at, clock.now_ms(), self._config.durable_deadline_ms, state=CommandStatus.QUEUED,
             command_class=CommandClass.DURABLE, expires_at=now + timedelta(seconds=expires_s),
         )  # fmt: skip
         stored = self._storing[command] = asyncio.Event()
@@ -261,7 +269,7 @@ class Durable:
             del self._storing[command]
             stored.set()
 
-    async def _keep(self, entry: Entry) -> Accepted | Refused:
+    async def _keep(self, entry: CommandRecord) -> Accepted | Refused:
         try:
             if entry.id in self._doubtful:
                 # It is about to be deleted, and is asked for once more.
@@ -290,7 +298,7 @@ class Durable:
         full = self._lanes.room(
             locker, reserved=self._storing_for[locker], reserved_all=self._storing_for.total() + len(self._doubtful)
         )
-        if full is Refusal.LOCKER_QUEUE_FULL:
+        if full is CommandRefusal.LOCKER_QUEUE_FULL:
             limit = self._config.durable_per_locker_max
             return Refused(full, f"{limit} commands are kept for {locker}, which is the limit for one locker.")
         if full is not None:
@@ -311,17 +319,17 @@ class Durable:
         steps = self._lanes.steps(
             self._session, clock.wall(), clock.now_ms(), steps_max=_AT_ONCE_MAX, lanes_max=_AT_ONCE_MAX
         )
-        by_act: dict[Act, list[UUID]] = {act: [] for act in Act}
+        by_act: dict[LaneAction, list[UUID]] = {act: [] for act in LaneAction}
         for step in steps:
             by_act[step.act].append(step.entry.id)
-        if expired := by_act[Act.EXPIRE]:
+        if expired := by_act[LaneAction.EXPIRE]:
             self._take_all(expired, await self._store.expire(expired, EXPIRED))
-        if overdue := by_act[Act.OVERDUE]:
+        if overdue := by_act[LaneAction.OVERDUE]:
             await self._overdue(overdue)
-        if delivered := by_act[Act.DELIVER]:
+        if delivered := by_act[LaneAction.DELIVER]:
             self._take_all(delivered, await self._store.deliver(delivered))
         for step in steps:
-            if step.act in {Act.DELIVER, Act.CANCEL}:
+            if step.act in {LaneAction.DELIVER, LaneAction.CANCEL}:
                 self._send(step)
         if len(steps) == _AT_ONCE_MAX:
             self._wake.set()
@@ -372,10 +380,10 @@ class Durable:
                 entry.detail = row["detail"]
                 self._news.changed(entry, state=False)
 
-    def _send(self, step: Step) -> None:
+    def _send(self, step: LaneStep) -> None:
         """Send a command, or its cancellation, if that is still to be done now that the database has answered."""
         entry = self._lanes.find(step.entry.id)
-        if entry is None or entry.id in self._words or (step.act is Act.DELIVER and entry.cancel_requested):
+        if entry is None or entry.id in self._words or (step.act is LaneAction.DELIVER and entry.cancel_requested):
             return
         locker, now_ms = entry.order.locker, clock.now_ms()
         session, stamp = self._session(locker), self._courier.stamp(locker, now_ms)
@@ -384,12 +392,12 @@ class Durable:
             return
         deadline_ms = entry.deadline_ms
         try:
-            if step.act is Act.CANCEL:
+            if step.act is LaneAction.CANCEL:
                 self._courier.cancel(entry.id, locker, stamp, deadline_ms)
             else:
                 assert entry.expires_at is not None, "durable commands have one"  # noqa: S101
                 left_ms = (entry.expires_at - clock.wall()).total_seconds() * 1000
-                message = self._courier.sealed(entry.id, entry.order, stamp, max(0.0, min(deadline_ms, left_ms)))
+                message = self._courier.sign(entry.id, entry.order, stamp, max(0.0, min(deadline_ms, left_ms)))
                 self._courier.send(locker, message)
         except LinkError:
             self._deliveries.labels(step.act.value, "unsent").inc()
@@ -420,11 +428,11 @@ class Durable:
         entry = self._lanes.find(row["id"])
         if entry is None:
             return
-        changed = entry.advance(State(row["state"]), row["detail"])
+        changed = entry.advance(CommandStatus(row["state"]), row["detail"])
         entry.attempts = max(entry.attempts, row["attempts"])
         entry.cancel_requested = entry.cancel_requested or row["cancel_requested"]
         entry.stages_ms |= row["stages_ms"]
-        entry.outcome = None if row["outcome"] is None else Outcome(row["outcome"])
+        entry.outcome = None if row["outcome"] is None else DoorOutcome(row["outcome"])
         if entry.settled:
             self._note_end(entry.id)
             self._lanes.remove(entry.id)
@@ -434,5 +442,5 @@ class Durable:
             self._news.changed(entry, state=True)
 
 
-def _entry(row: dict[str, Any]) -> Entry:
-    return entry_of_row(row, now=clock.wall(), now_ms=clock.now_ms())
+def _entry(row: dict[str, Any]) -> CommandRecord:
+    return record_of_row(row, now=clock.wall(), now_ms=clock.now_ms())

@@ -11,28 +11,37 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from hub import clock
-from hub.commands.admission import Gate
-from hub.commands.observers import News
-from hub.commands.publisher import Courier, Now
+from hub.commands.admission import AdmissionControl
+from hub.commands.observers import CommandObservers
+from hub.commands.publisher import CommandPublisher, Now
 from hub.commands.result import DRAINING, KEY_REUSED, Accepted, Refused
-from hub.config.settings import Commands
+from hub.config.settings import CommandSettings
 from hub.core.clocks import Clocks
-from hub.core.commands import CommandBook, CommandClass, Entry, Order, Outcome, Refusal, State, Word
+from hub.core.commands import (
+    CommandClass,
+    CommandRecord,
+    CommandRefusal,
+    CommandReply,
+    CommandStatus,
+    CommandTracker,
+    DoorOutcome,
+    Order,
+)
 from hub.core.fairness import Limit, Shares
 from hub.core.finished import Finished, read_finished
 from hub.core.fleet import DoorState, Fleet
-from hub.core.freshness import Freshness
+from hub.core.freshness import LoopFreshness
 from hub.errors import LinkError
 from hub.metrics import Metrics
 from hub.mqtt.quarantine import Quarantine
 from hub.mqtt.tap import DROPPED, IGNORED, TAKEN
 from hub.store.batcher import Batcher
-from hub.store.commands import CommandRow, OutcomeRow, Told
+from hub.store.commands import CommandRow, CommandUpdate, OutcomeRow
 from wire.errors import WireError
 from wire.messages import DURABLE_KINDS, Event, EventKind, decode_reply
 from wire.topics import Channel, parse
 
-__all__ = ["Accepted", "Dispatch", "Refused"]
+__all__ = ["Accepted", "InstantCommands", "Refused"]
 
 _log = logging.getLogger(__name__)
 _TICK_S: Final = 0.05
@@ -41,35 +50,35 @@ _HOLD_MS: Final = 250.0
 _CLOCK_ERROR_MS: Final = 20.0
 """Two clocks that are read one after the other differ by less."""
 _OUTCOMES: Final = {
-    EventKind.DOOR_OPENED.value: Outcome.OPENED,
-    EventKind.DOOR_CLOSED.value: Outcome.CLOSED,
-    EventKind.DOOR_OPEN_NOT_DETECTED.value: Outcome.OPEN_NOT_DETECTED,
+    EventKind.DOOR_OPENED.value: DoorOutcome.OPENED,
+    EventKind.DOOR_CLOSED.value: DoorOutcome.CLOSED,
+    EventKind.DOOR_OPEN_NOT_DETECTED.value: DoorOutcome.OPEN_NOT_DETECTED,
 }
 
 
-class Kept(Protocol):
+class DurableLookup(Protocol):
     """Commands of the other class, which are kept until they have an end."""
 
-    def find(self, command: UUID) -> Entry | None:
+    def find(self, command: UUID) -> CommandRecord | None:
         """Return a command that has no end yet."""
         ...
 
-    def hear(self, command: UUID, locker: str, word: Word) -> bool:
+    def hear(self, command: UUID, locker: str, word: CommandReply) -> bool:
         """Take a locker's word. Returns whether the command is kept here."""
         ...
 
 
-class Dispatch:
+class InstantCommands:
     """Submits commands and settles them by what the lockers say."""
 
     def __init__(
         self,
-        config: Commands,
-        courier: Courier,
+        config: CommandSettings,
+        courier: CommandPublisher,
         fleet: Fleet,
         clocks: Clocks,
-        news: News,
-        rows: Batcher[Told],
+        news: CommandObservers,
+        rows: Batcher[CommandUpdate],
         quarantine: Quarantine,
         metrics: Metrics,
         *,
@@ -89,16 +98,16 @@ class Dispatch:
         self._now_ms = now_ms
         self._suspended_ms = suspended_ms
         self._slept_ms = suspended_ms()
-        self._gate = Gate(config, fleet, metrics)
-        self._fresh = Freshness(stall_ms_max=max(_STALL_MS_MIN, config.open_deadline_ms), hold_ms=_HOLD_MS)
+        self._gate = AdmissionControl(config, fleet, metrics)
+        self._fresh = LoopFreshness(stall_ms_max=max(_STALL_MS_MIN, config.open_deadline_ms), hold_ms=_HOLD_MS)
         self._row_dropped = metrics.batch_dropped.labels("command")
         self._from_ledger = metrics.command_from_ledger
-        self._book = CommandBook(
+        self._book = CommandTracker(
             in_flight_max=config.in_flight_max,
             remembered_max=config.remembered_max,
             grace_ms=config.grace_ms,
         )
-        self._kept: Kept | None = None
+        self._kept: DurableLookup | None = None
         self._draining = False
         self._settled = asyncio.Event()
         metrics.commands_in_flight.set_function(lambda: len(self._book))
@@ -107,7 +116,7 @@ class Dispatch:
             for stage in ("published", "received", "started", "pulsed", "replied", "opened")
         }
 
-    def listen_for(self, kept: Kept) -> None:
+    def listen_for(self, kept: DurableLookup) -> None:
         """Hand on what lockers say of commands that are kept elsewhere."""
         self._kept = kept
 
@@ -115,7 +124,7 @@ class Dispatch:
         """Drop what one locker replies above its share."""
         self._shares = shares
 
-    def restore(self, entries: Iterable[Entry]) -> None:
+    def restore(self, entries: Iterable[CommandRecord]) -> None:
         """Take over the commands of an earlier run, oldest first."""
         for entry in entries:
             self._book.restore(entry)
@@ -135,26 +144,28 @@ class Dispatch:
         self._metrics.command_requests.labels(order.kind, result.label).inc()
         return result
 
-    def find(self, command: UUID) -> Entry | None:
+    def find(self, command: UUID) -> CommandRecord | None:
         """Return a command of this hub's memory: an instant one of late, or a durable one without an end."""
         entry = self._book.find(command)
         return self._kept.find(command) if entry is None and self._kept is not None else entry
 
-    def cancel(self, entry: Entry) -> Accepted | Refused:
+    def cancel(self, entry: CommandRecord) -> Accepted | Refused:
         """Ask the locker, once, never to begin an instant command. What became of it is told by its reply."""
         if entry.settled:
-            return Refused(Refusal.ALREADY_SETTLED, f"The command has ended: it is {entry.state.value}.")
-        if entry.state is State.TIMED_OUT:
-            return Refused(Refusal.TOO_LATE, "Its deadline has passed; there is nothing left to cancel.")
+            return Refused(CommandRefusal.ALREADY_SETTLED, f"The command has ended: it is {entry.state.value}.")
+        if entry.state is CommandStatus.TIMED_OUT:
+            return Refused(CommandRefusal.TOO_LATE, "Its deadline has passed; there is nothing left to cancel.")
         if entry.cancel_requested:
             return Accepted(entry, repeated=True)
         stamp = self._courier.stamp(entry.order.locker, self._now_ms())
         if stamp is None:
-            return Refused(Refusal.LOCKER_CLOCK_UNKNOWN, f"{entry.order.locker} has not been heard for long.")
+            return Refused(
+                CommandRefusal.LOCKER_CLOCK_UNKNOWN, f"{entry.order.locker} has not been heard for long."
+            )
         try:
             self._courier.cancel(entry.id, entry.order.locker, stamp, self._config.open_deadline_ms)
         except LinkError as error:
-            return Refused(Refusal.BROKER_UNAVAILABLE, f"The cancellation was not sent: {error}.", 1.0)
+            return Refused(CommandRefusal.BROKER_UNAVAILABLE, f"The cancellation was not sent: {error}.", 1.0)
         entry.cancel_requested = True
         self._changed(entry, state=False)
         return Accepted(entry)
@@ -194,7 +205,7 @@ class Dispatch:
         if locker not in self._fleet.disabled:
             # Of one that is disabled, what became of earlier commands is still wanted, and nothing else.
             self._fleet.heard(locker, now_ms=now_ms, at=clock.wall(), in_order=False)
-        word = Word.of(reply.state, reply.reason, reply.stages)
+        word = CommandReply.of(reply.state, reply.reason, reply.stages)
         if word.disowned:
             entry = self.find(reply.id)
             ours = entry if entry is not None and entry.order.locker == locker else None
@@ -211,12 +222,12 @@ class Dispatch:
                 extra={"locker": locker, "limit": limit.value},
             )
 
-    def heard_of(self, locker: str, event: Event, occurred: datetime) -> None:
+    def on_event(self, locker: str, event: Event, occurred: datetime) -> None:
         """Join one new event of a locker's ledger, however old, with its command. Nothing is ever sent for it."""
         if event.kind == EventKind.COMMAND_FINISHED:
             finished = read_finished(locker, event)
             if finished is not None:
-                self._heard_the_end(finished, occurred)
+                self._on_finished(finished, occurred)
             return
         outcome = _OUTCOMES.get(event.kind)
         if outcome is None or event.command is None or event.door is None:
@@ -228,7 +239,7 @@ class Dispatch:
         elif entry.order.door == event.door:
             self._saw(entry.id, locker, outcome)
 
-    async def wait(self, entry: Entry, until: Callable[[Entry], bool], timeout_s: float) -> None:
+    async def wait(self, entry: CommandRecord, until: Callable[[CommandRecord], bool], timeout_s: float) -> None:
         """Return once `until(entry)` holds, or the time is up."""
         await self._news.wait(entry, until, timeout_s)
 
@@ -260,7 +271,7 @@ class Dispatch:
 
     def _submit(self, command: UUID, order: Order, asked_ms: float | None) -> Accepted | Refused:
         known = self._book.repeat(command, order)
-        if isinstance(known, Entry):
+        if isinstance(known, CommandRecord):
             return Accepted(known, repeated=True)
         if known is not None or (self._kept is not None and self._kept.find(command) is not None):
             return KEY_REUSED
@@ -271,17 +282,17 @@ class Dispatch:
         stamp = self._courier.stamp(order.locker, now_ms)
         if stamp is None:
             return Refused(
-                Refusal.LOCKER_CLOCK_UNKNOWN,
+                CommandRefusal.LOCKER_CLOCK_UNKNOWN,
                 f"{order.locker} has not been heard since this hub started, so no deadline can be given to it.",
             )
         deadline_ms = self._config.open_deadline_ms
         entry = self._book.submit(command, order, at=clock.wall(), now_ms=now_ms, deadline_ms=deadline_ms)
         match entry:
-            case Refusal.DOOR_BUSY:
+            case CommandRefusal.DOOR_BUSY:
                 return Refused(entry, f"Another command for door {order.door} of {order.locker} is under way.")
-            case Refusal():
+            case CommandRefusal():
                 return Refused(entry, f"{len(self._book)} commands are in flight, which is the limit.", 1.0)
-        message = self._courier.sealed(command, order, stamp, deadline_ms)
+        message = self._courier.sign(command, order, stamp, deadline_ms)
         # The process may have been frozen since the stamp was made. The message would be refused by its locker, for
         # its deadline counts from the stamp; but it need not be sent at all.
         waited_ms = self._now_ms() - now_ms
@@ -292,7 +303,7 @@ class Dispatch:
             self._courier.send(order.locker, message)
         except LinkError as error:
             self._book.withdraw(command)
-            return Refused(Refusal.BROKER_UNAVAILABLE, f"The command was not sent: {error}.", 1.0)
+            return Refused(CommandRefusal.BROKER_UNAVAILABLE, f"The command was not sent: {error}.", 1.0)
         self._book.published(command, self._now_ms())
         self._changed(entry, state=False)
         return Accepted(entry)
@@ -306,7 +317,9 @@ class Dispatch:
         if refused is not None:
             return refused
         if not self._courier.connected:
-            return Refused(Refusal.BROKER_UNAVAILABLE, "The link to the broker is down; nothing is queued.", 1.0)
+            return Refused(
+                CommandRefusal.BROKER_UNAVAILABLE, "The link to the broker is down; nothing is queued.", 1.0
+            )
         if waited_ms > self._config.open_deadline_ms:
             return _too_late(waited_ms, self._config.open_deadline_ms)
         return self._gate.too_many(order, now_ms)
@@ -322,7 +335,7 @@ class Dispatch:
             self._clocks.forget()
         return self._fresh.look(now_ms)
 
-    def _hear(self, command: UUID, locker: str, word: Word, now_ms: float) -> bool:
+    def _hear(self, command: UUID, locker: str, word: CommandReply, now_ms: float) -> bool:
         """Take a locker's word on a command. Returns whether this hub has the command in its memory."""
         entry = self._book.hear(command, locker, word, now_ms)
         if entry is None:
@@ -337,12 +350,16 @@ class Dispatch:
         self._changed(entry, state=True)
         locker_now = self._fleet.lockers[locker]
         door = locker_now.doors.get(entry.order.door or 0)
-        if entry.state is State.SUCCEEDED and door is not None and locker_now.door_state(door) is DoorState.OPEN:
+        if (
+            entry.state is CommandStatus.SUCCEEDED
+            and door is not None
+            and locker_now.door_state(door) is DoorState.OPEN
+        ):
             # It was open before: no edge will come to tell, and the sensor says what there is to say.
-            self._saw(entry.id, locker, Outcome.OPENED)
+            self._saw(entry.id, locker, DoorOutcome.OPENED)
         return True
 
-    def _heard_the_end(self, told: Finished, occurred: datetime) -> None:
+    def _on_finished(self, told: Finished, occurred: datetime) -> None:
         known = self.find(told.id)
         before = None if known is None else known.state
         if self._hear(told.id, told.order.locker, told.word, self._now_ms()):
@@ -353,7 +370,7 @@ class Dispatch:
             return
         # Nobody here knows it: another hub's, forgotten, or lost in a crash. The ledger has all of it but when it
         # was accepted; the time of its end stands for that.
-        entry = Entry(
+        entry = CommandRecord(
             told.id, told.order, occurred, 0.0, self._config.open_deadline_ms, state=told.word.state,
             detail=told.word.detail, command_class=told.command_class,
             expires_at=occurred if told.command_class is CommandClass.DURABLE else None,
@@ -361,11 +378,11 @@ class Dispatch:
         self._from_ledger.labels("written").inc()
         self._put(CommandRow.of(entry))
 
-    def _saw(self, command: UUID, locker: str, outcome: Outcome) -> None:
+    def _saw(self, command: UUID, locker: str, outcome: DoorOutcome) -> None:
         entry = self._book.saw(command, locker, outcome, self._now_ms())
         if entry is None:
             return
-        if outcome is Outcome.OPENED:
+        if outcome is DoorOutcome.OPENED:
             opened_ms = entry.stages_ms["opened"]
             self._stages["opened"].observe(opened_ms / 1000)
             if opened_ms > self._config.door_seen_budget_ms:
@@ -373,19 +390,19 @@ class Dispatch:
         self._metrics.command_outcomes.labels(outcome.value).inc()
         self._changed(entry, state=False)
 
-    def _changed(self, entry: Entry, *, state: bool) -> None:
+    def _changed(self, entry: CommandRecord, *, state: bool) -> None:
         self._put(CommandRow.of(entry))
         self._news.changed(entry, state=state)
         self._settled.set()
 
-    def _put(self, row: Told) -> None:
+    def _put(self, row: CommandUpdate) -> None:
         if not self._rows.put(row, key=row.locker, size=row.bytes):
             self._row_dropped.inc()
 
 
 def _too_late(waited_ms: float, deadline_ms: float) -> Refused:
     return Refused(
-        Refusal.TOO_LATE,
+        CommandRefusal.TOO_LATE,
         f"The request waited for {waited_ms / 1000:.1f} s, or this hub stood still for so long; a command is sent "
         f"within {deadline_ms / 1000:g} s or not at all. Ask again.",
         1.0,

@@ -6,24 +6,32 @@ from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
-from hub.core.commands import Entry, State
+from hub.core.commands import CommandRecord, CommandStatus
 from hub.core.rates import TokenBucket
-from hub.live import Live
+from hub.live import Broadcaster
 from hub.metrics import Metrics
 from wire.messages import CommandKind
 from wire.refusals import DISOWNED, refusal_of
 
 _log = logging.getLogger(__name__)
-_AS_WISHED: Final = frozenset({State.QUEUED, State.SENT, State.ACCEPTED, State.SUCCEEDED, State.CANCELLED})
+_AS_WISHED: Final = frozenset(
+    {
+        CommandStatus.QUEUED,
+        CommandStatus.SENT,
+        CommandStatus.ACCEPTED,
+        CommandStatus.SUCCEEDED,
+        CommandStatus.CANCELLED,
+    }
+)
 _DISOWNED_SAY_EVERY_MS: Final = 60_000.0
 _DISOWNED_SAID_PER_MINUTE_MAX: Final = 20
 _NOT_KNOWN: Final = "not_known"
 
 
-class News:
+class CommandObservers:
     """Tells of commands, and lets requests wait for them."""
 
-    def __init__(self, live: Live, metrics: Metrics) -> None:
+    def __init__(self, live: Broadcaster, metrics: Metrics) -> None:
         self._live = live
         self._states = metrics.command_states
         self._rejections = metrics.command_rejections
@@ -38,12 +46,12 @@ class News:
                 # There from the beginning, so that the first one is an increase to whoever watches.
                 self._rejections.labels(kind, reason.value)
 
-    def changed(self, entry: Entry, *, state: bool) -> None:
+    def changed(self, entry: CommandRecord, *, state: bool) -> None:
         """Tell that a command changed; `state`: it is in another state than before."""
         if state:
             kind = entry.order.kind
             self._states.labels(kind, entry.state.value).inc()
-            if entry.state is State.REJECTED:
+            if entry.state is CommandStatus.REJECTED:
                 self._rejections.labels(kind, refusal_of(entry.detail) or "other").inc()
             if entry.state not in _AS_WISHED:
                 _log.warning(
@@ -55,7 +63,7 @@ class News:
         for waiter in self._waiters.get(entry.id, ()):
             waiter.set()
 
-    def disowned(self, locker: str, entry: Entry | None, reason: str, now_ms: float) -> None:
+    def disowned(self, locker: str, entry: CommandRecord | None, reason: str, now_ms: float) -> None:
         """Tell that a locker takes a command for one that this hub did not send (`wire.refusals.DISOWNED`).
 
         `entry` is that command, if it is known here. Each is counted; the log has one line a minute for each
@@ -74,7 +82,7 @@ class News:
         )  # fmt: skip
         self._disowned_unsaid = 0
 
-    async def wait(self, entry: Entry, until: Callable[[Entry], bool], timeout_s: float) -> None:
+    async def wait(self, entry: CommandRecord, until: Callable[[CommandRecord], bool], timeout_s: float) -> None:
         """Return once `until(entry)` holds, the time is up, or waiting has an end for everybody."""
         changed = asyncio.Event()
         self._waiters.setdefault(entry.id, set()).add(changed)

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from hub.core.clocks import Clocks
 from hub.core.commands import Order
 from hub.keys import CommandKey
-from hub.mqtt.tap import SENT, UNSENT, Tail
+from hub.mqtt.tap import SENT, UNSENT, MessageTap
 from wire.messages import PROTOCOL, Command, CommandKind, encode
 from wire.topics import Channel, topic_of
 
@@ -16,7 +16,7 @@ Stamp = tuple[UUID, int]
 Now = Callable[[], float]
 
 
-class Publisher(Protocol):
+class MqttPublisher(Protocol):
     """A link to the broker."""
 
     @property
@@ -29,16 +29,16 @@ class Publisher(Protocol):
         ...
 
 
-class Courier:
+class CommandPublisher:
     """Sends commands."""
 
-    def __init__(self, key: CommandKey, clocks: Clocks, tail: Tail) -> None:
+    def __init__(self, key: CommandKey, clocks: Clocks, tail: MessageTap) -> None:
         self._key = key
         self.tail = tail
         self._clocks = clocks
-        self._link: Publisher | None = None
+        self._link: MqttPublisher | None = None
 
-    def use(self, link: Publisher) -> None:
+    def use(self, link: MqttPublisher) -> None:
         """Send over this link."""
         self._link = link
 
@@ -51,7 +51,7 @@ class Courier:
         """Return a locker's clock at a moment of the hub's; None if it is not known."""
         return self._clocks.at(locker, now_ms)
 
-    def sealed(self, command: UUID, order: Order, stamp: Stamp, deadline_ms: float) -> bytes:
+    def sign(self, command: UUID, order: Order, stamp: Stamp, deadline_ms: float) -> bytes:
         """Return the signed message of a command that is worth something until `deadline_ms` after its stamp."""
         boot, locker_ms = stamp
         signed = self._key.sign(
@@ -85,7 +85,7 @@ class Courier:
         """Tell a locker never to begin a command. It answers for that command, under its id. Raises LinkError."""
         # An id of its own each time: a locker answers a repeated one from memory, and this one is asked anew.
         order = Order(locker, CommandKind.CANCEL.value, args={_TARGET: str(target)})
-        self.send(locker, self.sealed(uuid4(), order, stamp, deadline_ms))
+        self.send(locker, self.sign(uuid4(), order, stamp, deadline_ms))
 
 
 _TARGET: Final = "command"

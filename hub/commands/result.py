@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hub.core.commands import Entry, Refusal, State
+from hub.core.commands import CommandRecord, CommandRefusal, CommandStatus
 from hub.errors import StoreUnavailable
 
 
@@ -10,7 +10,7 @@ from hub.errors import StoreUnavailable
 class Refused:
     """Why a command was not taken: a stable code, a sentence, and when to come again."""
 
-    code: Refusal
+    code: CommandRefusal
     detail: str
     retry_after_s: float | None = None
 
@@ -24,7 +24,7 @@ class Refused:
 class Accepted:
     """A command that was taken. `repeated`: it was known already, and nothing was sent again."""
 
-    entry: Entry
+    entry: CommandRecord
     repeated: bool = False
 
     @property
@@ -34,25 +34,33 @@ class Accepted:
 
 
 KEY_REUSED = Refused(
-    Refusal.IDEMPOTENCY_KEY_REUSED,
+    CommandRefusal.IDEMPOTENCY_KEY_REUSED,
     "This Idempotency-Key came with another body before; a new command needs a new key.",
 )
-DRAINING = Refused(Refusal.DRAINING, "This hub is stopping; ask again in a moment.", 5.0)
+DRAINING = Refused(CommandRefusal.DRAINING, "This hub is stopping; ask again in a moment.", 5.0)
 ORDERED_BY_LAW = Refused(
-    Refusal.NOT_CANCELLABLE, "Somebody has a right to be forgotten; this ends when their data is gone."
+    CommandRefusal.NOT_CANCELLABLE, "Somebody has a right to be forgotten; this ends when their data is gone."
 )
 
 
-def already_settled(entry: Entry) -> Refused:
+def already_settled(entry: CommandRecord) -> Refused:
     """Refuse to cancel what has ended; `too_late` where the locker had begun before the wish reached it."""
     state = entry.state.value
-    if entry.cancel_requested and entry.state in {State.SUCCEEDED, State.FAILED, State.UNKNOWN}:
-        return Refused(Refusal.TOO_LATE, f"The locker had begun before it could be cancelled; it is {state}.")
-    return Refused(Refusal.ALREADY_SETTLED, f"The command has ended: it is {state}.")
+    if entry.cancel_requested and entry.state in {
+        CommandStatus.SUCCEEDED,
+        CommandStatus.FAILED,
+        CommandStatus.UNKNOWN,
+    }:
+        return Refused(
+            CommandRefusal.TOO_LATE, f"The locker had begun before it could be cancelled; it is {state}."
+        )
+    return Refused(CommandRefusal.ALREADY_SETTLED, f"The command has ended: it is {state}.")
 
 
 def away(error: StoreUnavailable) -> Refused:
     """Refuse because the database is away."""
     return Refused(
-        Refusal.DATABASE_UNAVAILABLE, f"Nothing was kept or sent, for the database does not answer: {error}.", 2.0
+        CommandRefusal.DATABASE_UNAVAILABLE,
+        f"Nothing was kept or sent, for the database does not answer: {error}.",
+        2.0,
     )

@@ -6,22 +6,22 @@ from datetime import timedelta
 from typing import Final
 
 from hub import clock
-from hub.commands.durable import Durable
-from hub.commands.instant import Dispatch
-from hub.commands.observers import News
-from hub.commands.publisher import Courier, Publisher
+from hub.commands.durable import DurableCommands
+from hub.commands.instant import InstantCommands
+from hub.commands.observers import CommandObservers
+from hub.commands.publisher import CommandPublisher, MqttPublisher
 from hub.config.fairness import message_shares
 from hub.config.settings import Config
 from hub.core.clocks import Clocks
 from hub.core.fleet import Fleet
 from hub.errors import CursorConflict, StoreRejected, StoreUnavailable
 from hub.keys import CommandKey
-from hub.live import Live
+from hub.live import Broadcaster
 from hub.metrics import Metrics
 from hub.mqtt.quarantine import Quarantine
-from hub.mqtt.tap import Tail
-from hub.store.commands import CommandStore, Told, entry_of_row
-from hub.store.database import Store
+from hub.mqtt.tap import MessageTap
+from hub.store.commands import CommandStore, CommandUpdate, record_of_row
+from hub.store.database import Database
 from hub.store.queues import command_queue
 from hub.tasks import Make
 
@@ -29,35 +29,35 @@ _log = logging.getLogger(__name__)
 _REMEMBERED: Final = timedelta(days=1)
 
 
-class Commanding:
+class CommandService:
     """The parts, for the composition root."""
 
     def __init__(
         self,
         config: Config,
         key: CommandKey,
-        store: Store,
+        store: Database,
         fleet: Fleet,
         clocks: Clocks,
-        live: Live,
+        live: Broadcaster,
         quarantine: Quarantine,
-        tail: Tail,
+        tail: MessageTap,
         metrics: Metrics,
     ) -> None:
         self._remembered_max = config.commands.remembered_max
         self._settle_s = config.service.settle_s
         self.store = CommandStore(store)
         self.rows = command_queue(CommandSink(self.store, metrics), metrics, config.intake)
-        self._courier = Courier(key, clocks, tail)
-        news = News(live, metrics)
-        self.dispatch = Dispatch(
+        self._courier = CommandPublisher(key, clocks, tail)
+        news = CommandObservers(live, metrics)
+        self.dispatch = InstantCommands(
             config.commands, self._courier, fleet, clocks, news, self.rows, quarantine, metrics
         )
         self.dispatch.limit(message_shares(config.intake, config.intake.replies_per_s_max))
-        self.durable = Durable(config.commands, self.store, self._courier, fleet, news, metrics)
+        self.durable = DurableCommands(config.commands, self.store, self._courier, fleet, news, metrics)
         self.dispatch.listen_for(self.durable)
 
-    def use(self, link: Publisher) -> None:
+    def use(self, link: MqttPublisher) -> None:
         """Send over this link."""
         self._courier.use(link)
 
@@ -78,7 +78,7 @@ class Commanding:
                 _log.info("Commands were brought up to the ledger", extra={"commands": changed})
         rows = await self.store.instant_newest(since, self._remembered_max)
         now_ms = clock.now_ms()
-        self.dispatch.restore(entry_of_row(row, now=now, now_ms=now_ms) for row in reversed(rows))
+        self.dispatch.restore(record_of_row(row, now=now, now_ms=now_ms) for row in reversed(rows))
         await self.durable.load()
 
     def tasks(self) -> dict[str, Make]:
@@ -101,23 +101,23 @@ class CommandSink:
         self._store = store
         self._dropped = metrics.batch_dropped.labels("command")
 
-    async def write(self, batch: Sequence[Told]) -> None:
+    async def write(self, batch: Sequence[CommandUpdate]) -> None:
         """Store rows."""
         await self._store.write(batch)
 
-    async def committed(self, batch: Sequence[Told]) -> None:
+    async def committed(self, batch: Sequence[CommandUpdate]) -> None:
         """Nothing waits for it."""
 
-    async def rejected(self, unit: Told, error: StoreRejected) -> None:
+    async def rejected(self, unit: CommandUpdate, error: StoreRejected) -> None:
         """Count it: the locker's own ledger still carries the whole command."""
         del unit, error
         self._dropped.inc()
 
-    async def conflict(self, batch: Sequence[Told], error: CursorConflict) -> Sequence[Told]:
+    async def conflict(self, batch: Sequence[CommandUpdate], error: CursorConflict) -> Sequence[CommandUpdate]:
         """Commands have no cursors."""
         raise AssertionError(batch) from error
 
-    def kept_back(self, unit: Told) -> None:
+    def kept_back(self, unit: CommandUpdate) -> None:
         """Count it, as one that is refused."""
         del unit
         self._dropped.inc()

@@ -10,7 +10,7 @@ from hub.errors import ConfigError
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
-class Influx(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class InfluxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A second home for telemetry and door statistics: InfluxDB 2, or what has its write API. Off without `url`."""
 
     url: str | None = None
@@ -51,7 +51,7 @@ class Influx(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The pause after an answer that somebody has to do something about: token, bucket, address."""
 
 
-def check_influx(influx: Influx, statement_timeout_ms: int) -> None:
+def check_influx(influx: InfluxSettings, statement_timeout_ms: int) -> None:
     """Raise ConfigError for what makes no sense, without reading any file."""
     if influx.url is None:
         return

@@ -8,7 +8,7 @@ from msgspec import Meta
 from hub.config.types import Bytes, Milliseconds, Positive, Seconds
 
 
-class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class IngestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The way in."""
 
     event_queue_rows_max: Positive = 50_000

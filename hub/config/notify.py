@@ -68,7 +68,7 @@ class WebhookChannel(_Channel, frozen=True, forbid_unknown_fields=True, kw_only=
     """For one try."""
 
 
-class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NotifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who is told of alarms, beside the page."""
 
     channel: list[EmailChannel | WebhookChannel] = []
@@ -80,7 +80,7 @@ class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kept_days: Annotated[int, Meta(ge=1, le=3650)] = 90
 
 
-def check_notify(notify: Notify) -> None:
+def check_notify(notify: NotifySettings) -> None:
     """Raise ConfigError for what makes no sense, without reading any file."""
     names = [channel.name for channel in notify.channel]
     for name in names:

@@ -14,9 +14,9 @@ import msgspec
 from msgspec import Meta
 
 from hub.config.consistency import check_sense
-from hub.config.influx import Influx
-from hub.config.ingest import Intake
-from hub.config.notify import Notify
+from hub.config.influx import InfluxSettings
+from hub.config.ingest import IngestSettings
+from hub.config.notify import NotifySettings
 from hub.config.secrets import read_secret
 from hub.config.types import Milliseconds, Port, Positive, Seconds
 from hub.errors import ConfigError
@@ -25,7 +25,7 @@ from hub.masking import Secret
 ENVIRONMENT_PREFIX: Final = "HUB_"
 
 
-class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The broker. The hub connects three times: commands, events and telemetry do not wait for each other."""
 
     host: str = "127.0.0.1"
@@ -47,7 +47,7 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long the broker keeps telemetry for a hub that is away, on MQTT 5."""
 
 
-class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """PostgreSQL, with TimescaleDB or without."""
 
     dsn: Secret | None = None
@@ -58,7 +58,7 @@ class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connect_timeout_s: Annotated[int, Meta(ge=1, le=60)] = 5
 
 
-class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The page, the API, the metrics. Other machines are let in only with a token."""
 
     host: str = "127.0.0.1"
@@ -74,7 +74,7 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The longest that `?wait=` waits."""
 
 
-class Commands(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CommandSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Budgets (what is promised and measured) and deadlines (after which no door opens)."""
 
     key_file: str = "command_key.pem"
@@ -99,7 +99,7 @@ class Commands(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     durable_fleet_max: Positive = 10_000
 
 
-class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Bulk commands."""
 
     targets_max: Positive = 20_000
@@ -125,7 +125,7 @@ class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a hub tries to learn what became of a command that another hub sent; then it is `unknown`."""
 
 
-class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The websocket."""
 
     viewers_max: Positive = 500
@@ -135,7 +135,7 @@ class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     send_timeout_s: Seconds = 5.0
 
 
-class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The process."""
 
     spread_s: Annotated[float, Meta(ge=0, le=3600)] = 5.0
@@ -157,7 +157,7 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Hubs with the same name are active one at a time. Without it: those with the same accounts at one broker."""
 
 
-class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RetentionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long data is kept, and where the proofs of it are."""
 
     directory: str = "retention"
@@ -170,7 +170,7 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Public halves of keys that signed proofs before the present one."""
 
 
-class Exports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ExportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Files of what is stored, over HTTP."""
 
     running_max: Annotated[int, Meta(ge=1, le=100)] = 2
@@ -183,7 +183,7 @@ class Exports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a client may take nothing before it is cut off."""
 
 
-class People(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PeopleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Accounts and access codes."""
 
     code_key_file: str = "code_key"
@@ -196,7 +196,7 @@ class People(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How soon a restriction reaches the commands, and the metrics what is due."""
 
 
-class Alarms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AlarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What people have to be told of."""
 
     rules_file: str | None = None
@@ -211,7 +211,7 @@ class Alarms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """So long lockers have to come back, once the own link to the broker is: each does within a minute or so."""
 
 
-class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Logs go to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -222,21 +222,21 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of it."""
 
-    mqtt: Mqtt = Mqtt()
-    database: Database = Database()
-    http: Http = Http()
-    commands: Commands = Commands()
-    intake: Intake = Intake()
-    jobs: Jobs = Jobs()
-    live: Live = Live()
-    service: Service = Service()
-    retention: Retention = Retention()
-    people: People = People()
-    influx: Influx = Influx()
-    exports: Exports = Exports()
-    notify: Notify = Notify()
-    alarms: Alarms = Alarms()
-    log: Log = Log()
+    mqtt: MqttSettings = MqttSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    http: HttpSettings = HttpSettings()
+    commands: CommandSettings = CommandSettings()
+    intake: IngestSettings = IngestSettings()
+    jobs: JobSettings = JobSettings()
+    live: LiveSettings = LiveSettings()
+    service: ServiceSettings = ServiceSettings()
+    retention: RetentionSettings = RetentionSettings()
+    people: PeopleSettings = PeopleSettings()
+    influx: InfluxSettings = InfluxSettings()
+    exports: ExportSettings = ExportSettings()
+    notify: NotifySettings = NotifySettings()
+    alarms: AlarmSettings = AlarmSettings()
+    log: LogSettings = LogSettings()
 
     def dsn(self) -> str:
         """Return the database's DSN, from its file if there is one."""

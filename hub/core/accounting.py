@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Outcome(StrEnum):
+class Disposition(StrEnum):
     """How a record was settled."""
 
     STORED = "stored"
@@ -27,9 +27,9 @@ class Tally:
     """The running counts of one kind of record."""
 
     received: int = 0
-    settled: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    settled: dict[Disposition, int] = field(default_factory=lambda: dict.fromkeys(Disposition, 0))
 
-    def settle(self, outcome: Outcome, count: int = 1) -> None:
+    def settle(self, outcome: Disposition, count: int = 1) -> None:
         """Count records out."""
         self.settled[outcome] += count
 
@@ -39,7 +39,7 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Accounts:
+class MessageAccounting:
     """The hub's books: one tally for ledger events, one for telemetry samples."""
 
     events: Tally = field(default_factory=Tally)

@@ -35,7 +35,7 @@ _REASONS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class BrokerTerms:
     """What a broker has granted a connection."""
 
     session_present: bool = False
@@ -53,7 +53,7 @@ class Terms:
     """The client id that it gave, where it is not the one that was asked for."""
 
 
-def terms_of(properties: Mapping[str, Sequence[Any]], *, session_present: bool, keepalive_s: int) -> Terms:
+def terms_of(properties: Mapping[str, Sequence[Any]], *, session_present: bool, keepalive_s: int) -> BrokerTerms:
     """Read the properties of a CONNACK, each a list of values. `keepalive_s` is what was asked for.
 
     A broker that allows a longer silence, or any, is kept to ours: a client may always speak sooner.
@@ -64,7 +64,7 @@ def terms_of(properties: Mapping[str, Sequence[Any]], *, session_present: bool, 
         return values[0] if values else default
 
     client_id = first("assigned_client_identifier", None)
-    return Terms(
+    return BrokerTerms(
         session_present=session_present,
         keepalive_s=min(int(first("server_keep_alive", keepalive_s)) or keepalive_s, keepalive_s),
         qos_max=int(first("max_qos", 2)),
@@ -77,7 +77,7 @@ def terms_of(properties: Mapping[str, Sequence[Any]], *, session_present: bool, 
     )
 
 
-def unfit(terms: Terms, filters: Sequence[str], *, clean: bool, retains: bool) -> str | None:
+def unfit(terms: BrokerTerms, filters: Sequence[str], *, clean: bool, retains: bool) -> str | None:
     """Return why a hub cannot work on these terms, None if it can.
 
     Args:

@@ -21,14 +21,13 @@ from typing import Final
 from uuid import UUID
 
 from wire.messages import Args, CommandState, Stages
-from wire.refusals import DISOWNED, UNDELIVERED
-from wire.refusals import Refusal as LockerRefusal
+from wire.refusals import DISOWNED, UNDELIVERED, AgentRefusal
 
 _STAGE_ERROR_MS: Final = 20.0
 """Two machines that time the same thing differ by less."""
 
 
-class State(StrEnum):
+class CommandStatus(StrEnum):
     """Where a command is."""
 
     QUEUED = "queued"
@@ -53,7 +52,12 @@ class State(StrEnum):
         return self not in _RANKS
 
 
-_RANKS: Final = {State.QUEUED: 0, State.SENT: 1, State.ACCEPTED: 2, State.TIMED_OUT: 3}
+_RANKS: Final = {
+    CommandStatus.QUEUED: 0,
+    CommandStatus.SENT: 1,
+    CommandStatus.ACCEPTED: 2,
+    CommandStatus.TIMED_OUT: 3,
+}
 _SETTLED_RANK: Final = 4
 
 
@@ -64,7 +68,7 @@ class CommandClass(StrEnum):
     DURABLE = "durable"
 
 
-class Outcome(StrEnum):
+class DoorOutcome(StrEnum):
     """What the door sensor saw."""
 
     OPENED = "opened"
@@ -72,7 +76,7 @@ class Outcome(StrEnum):
     OPEN_NOT_DETECTED = "open_not_detected"
 
 
-class Refusal(StrEnum):
+class CommandRefusal(StrEnum):
     """Why a request about a command was not taken. The values are the codes of the API."""
 
     LOCKER_UNKNOWN = "locker_unknown"
@@ -109,7 +113,7 @@ class Order:
 
 
 @dataclass(slots=True)
-class Entry:
+class CommandRecord:
     """One command and all that is known of it. `stages_ms` count from acceptance."""
 
     id: UUID
@@ -117,9 +121,9 @@ class Entry:
     accepted_at: datetime
     accepted_ms: float
     deadline_ms: float
-    state: State = State.SENT
+    state: CommandStatus = CommandStatus.SENT
     detail: str | None = None
-    outcome: Outcome | None = None
+    outcome: DoorOutcome | None = None
     late: bool = False
     stages_ms: dict[str, float] = field(default_factory=dict)
     command_class: CommandClass = CommandClass.INSTANT
@@ -136,43 +140,43 @@ class Entry:
         """Whether it is known how it ended."""
         return self.state.settled
 
-    def advance(self, state: State, detail: str | None) -> bool:
+    def advance(self, state: CommandStatus, detail: str | None) -> bool:
         """Go to a state of a higher rank. Returns False, and changes nothing, for any other."""
         if state.rank <= self.state.rank:
             return False
-        self.late = self.late or self.state is State.TIMED_OUT
+        self.late = self.late or self.state is CommandStatus.TIMED_OUT
         self.state = state
         self.detail = detail
         return True
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class CommandReply:
     """What a locker says of one of its commands, by a reply or by its ledger."""
 
-    state: State
+    state: CommandStatus
     detail: str | None = None
     stages: Stages | None = None
 
     @classmethod
-    def of(cls, state: CommandState, detail: str | None, stages: Stages | None) -> "Word":
+    def of(cls, state: CommandState, detail: str | None, stages: Stages | None) -> "CommandReply":
         """Read a reply's state. `rejected` because it was cancelled is a state of its own."""
-        if state is CommandState.REJECTED and detail == LockerRefusal.CANCELLED:
-            return cls(State.CANCELLED, detail, stages)
-        return cls(State(state.value), detail, stages)
+        if state is CommandState.REJECTED and detail == AgentRefusal.CANCELLED:
+            return cls(CommandStatus.CANCELLED, detail, stages)
+        return cls(CommandStatus(state.value), detail, stages)
 
     @property
     def disowned(self) -> bool:
         """Whether the locker speaks of a copy that is not what this hub sent."""
-        return self.state is State.REJECTED and self.detail in DISOWNED
+        return self.state is CommandStatus.REJECTED and self.detail in DISOWNED
 
     @property
     def undelivered(self) -> bool:
         """Whether the locker refused one delivery, and not what is asked."""
-        return self.state is State.REJECTED and self.detail in UNDELIVERED
+        return self.state is CommandStatus.REJECTED and self.detail in UNDELIVERED
 
 
-class CommandBook:
+class CommandTracker:
     """All instant commands in flight, and the newest `remembered_max` settled ones.
 
     Args:
@@ -185,43 +189,43 @@ class CommandBook:
         self._in_flight_max = in_flight_max
         self._remembered_max = remembered_max
         self._grace_ms = grace_ms
-        self._in_flight: dict[UUID, Entry] = {}
-        self._remembered: OrderedDict[UUID, Entry] = OrderedDict()
+        self._in_flight: dict[UUID, CommandRecord] = {}
+        self._remembered: OrderedDict[UUID, CommandRecord] = OrderedDict()
         self._busy: dict[tuple[str, int], UUID] = {}
 
     def __len__(self) -> int:
         """Return how many commands are in flight."""
         return len(self._in_flight)
 
-    def find(self, command: UUID) -> Entry | None:
+    def find(self, command: UUID) -> CommandRecord | None:
         """Return a command in flight or remembered."""
         return self._in_flight.get(command) or self._remembered.get(command)
 
-    def repeat(self, command: UUID, order: Order) -> Entry | Refusal | None:
+    def repeat(self, command: UUID, order: Order) -> CommandRecord | CommandRefusal | None:
         """Return what a repeated id stands for: its entry, a refusal of another order, None for a new id."""
         known = self.find(command)
         if known is None or known.order == order:
             return known
-        return Refusal.IDEMPOTENCY_KEY_REUSED
+        return CommandRefusal.IDEMPOTENCY_KEY_REUSED
 
     def submit(
         self, command: UUID, order: Order, *, at: datetime, now_ms: float, deadline_ms: float
-    ) -> Entry | Refusal:
+    ) -> CommandRecord | CommandRefusal:
         """Take a new command (`repeat` said None), or say why not. One command a door at a time."""
         if len(self._in_flight) >= self._in_flight_max:
-            return Refusal.HUB_BUSY
+            return CommandRefusal.HUB_BUSY
         if order.door is not None and (order.locker, order.door) in self._busy:
-            return Refusal.DOOR_BUSY
-        entry = Entry(command, order, at, now_ms, deadline_ms)
+            return CommandRefusal.DOOR_BUSY
+        entry = CommandRecord(command, order, at, now_ms, deadline_ms)
         self._hold(entry)
         return entry
 
-    def restore(self, entry: Entry) -> None:
+    def restore(self, entry: CommandRecord) -> None:
         """Take over a command of an earlier run of the hub. Restore the oldest first.
 
         One that is not settled may still be, and keeps its door until it is, or its deadline is over.
         """
-        if entry.settled or entry.state is State.TIMED_OUT:
+        if entry.settled or entry.state is CommandStatus.TIMED_OUT:
             self._remember(entry)
         else:
             self._hold(entry)
@@ -237,7 +241,7 @@ class CommandBook:
         self._release(entry)
         del self._remembered[command]
 
-    def hear(self, command: UUID, locker: str, word: Word, now_ms: float) -> Entry | None:
+    def hear(self, command: UUID, locker: str, word: CommandReply, now_ms: float) -> CommandRecord | None:
         """Apply a locker's word. Returns None where it changes nothing: unknown, repeated, or out of date."""
         entry = self.find(command)
         if entry is None or entry.order.locker != locker:
@@ -253,7 +257,7 @@ class CommandBook:
             self._release(entry)
         return entry
 
-    def saw(self, command: UUID, locker: str, outcome: Outcome, now_ms: float) -> Entry | None:
+    def saw(self, command: UUID, locker: str, outcome: DoorOutcome, now_ms: float) -> CommandRecord | None:
         """Join what the door sensor saw. Returns None for an unknown command or one that is past it."""
         entry = self.find(command)
         if entry is None or entry.order.locker != locker or not _follows(entry.outcome, outcome):
@@ -262,7 +266,7 @@ class CommandBook:
         entry.stages_ms[outcome.value] = now_ms - entry.accepted_ms
         return entry
 
-    def due(self, now_ms: float) -> list[Entry]:
+    def due(self, now_ms: float) -> list[CommandRecord]:
         """Turn what has waited past deadline and grace into timed_out, and return it.
 
         Its door is free again. That is safe: the deadline that the locker keeps is not after the hub's, so it has
@@ -274,36 +278,36 @@ class CommandBook:
             if now_ms >= entry.accepted_ms + entry.deadline_ms + self._grace_ms
         ]
         for entry in late:
-            entry.advance(State.TIMED_OUT, entry.disowned)
+            entry.advance(CommandStatus.TIMED_OUT, entry.disowned)
             self._release(entry)
         return late
 
-    def _hold(self, entry: Entry) -> None:
+    def _hold(self, entry: CommandRecord) -> None:
         self._in_flight[entry.id] = entry
         if entry.order.door is not None:
             self._busy[entry.order.locker, entry.order.door] = entry.id
 
-    def _release(self, entry: Entry) -> None:
+    def _release(self, entry: CommandRecord) -> None:
         self._in_flight.pop(entry.id, None)
         door = entry.order.door
         if door is not None and self._busy.get((entry.order.locker, door)) == entry.id:
             del self._busy[entry.order.locker, door]
         self._remember(entry)
 
-    def _remember(self, entry: Entry) -> None:
+    def _remember(self, entry: CommandRecord) -> None:
         self._remembered[entry.id] = entry
         self._remembered.move_to_end(entry.id)
         while len(self._remembered) > self._remembered_max:
             self._remembered.popitem(last=False)
 
 
-def _follows(before: Outcome | None, after: Outcome) -> bool:
-    if after is Outcome.CLOSED:
-        return before is Outcome.OPENED
-    return before in {None, Outcome.OPEN_NOT_DETECTED} and before is not after
+def _follows(before: DoorOutcome | None, after: DoorOutcome) -> bool:
+    if after is DoorOutcome.CLOSED:
+        return before is DoorOutcome.OPENED
+    return before in {None, DoorOutcome.OPEN_NOT_DETECTED} and before is not after
 
 
-def _place_stages(entry: Entry, told: Stages | None, replied_ms: float) -> None:
+def _place_stages(entry: CommandRecord, told: Stages | None, replied_ms: float) -> None:
     stages = entry.stages_ms
     published_ms = stages.get("published", 0.0)
     # The agent's durations lie inside the round trip, or are not believed; a word that was long on its way says

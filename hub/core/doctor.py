@@ -33,7 +33,7 @@ _SETTINGS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerFacts:
     """The server and the role that we are."""
 
     version: str
@@ -54,7 +54,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Schema:
+class SchemaFacts:
     """What of our schema is there."""
 
     form: str
@@ -69,7 +69,7 @@ class Schema:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class SeriesFacts:
     """One of the tables that fill with time."""
 
     name: str
@@ -96,7 +96,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class TaskFacts:
     """A row of the table `upkeep`."""
 
     task: str
@@ -114,7 +114,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class JobFacts:
     """A job inside TimescaleDB that somebody has added."""
 
     id: int
@@ -123,7 +123,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Retention:
+class RetentionFacts:
     """What the retention's tables say."""
 
     sealed_at: datetime | None
@@ -134,7 +134,7 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
-class HubLease:
+class HubLeaseFacts:
     """A row of the table `hub_lease`: which of the hubs with the same accounts at one broker is active."""
 
     name: str
@@ -157,7 +157,7 @@ class HubLease:
 
 
 @dataclass(frozen=True, slots=True)
-class Standby:
+class StandbyFacts:
     """A hub that waits for a lease; the database cannot say for which one."""
 
     address: str | None
@@ -171,17 +171,17 @@ class Facts:
 
     at: datetime
     """By the database's clock."""
-    server: Server
-    schema: Schema
-    series: tuple[Series, ...] = ()
+    server: ServerFacts
+    schema: SchemaFacts
+    series: tuple[SeriesFacts, ...] = ()
     tables: Mapping[str, int] = field(default_factory=dict)
     """Bytes of the other tables."""
-    upkeep: tuple[Task, ...] = ()
-    jobs: tuple[Job, ...] = ()
-    retention: Retention | None = None
+    upkeep: tuple[TaskFacts, ...] = ()
+    jobs: tuple[JobFacts, ...] = ()
+    retention: RetentionFacts | None = None
     """None: this database has no such tables."""
-    leases: tuple[HubLease, ...] = ()
-    standbys: tuple[Standby, ...] = ()
+    leases: tuple[HubLeaseFacts, ...] = ()
+    standbys: tuple[StandbyFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +234,7 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def _schema(schema: Schema) -> Iterator[Finding]:
+def _schema(schema: SchemaFacts) -> Iterator[Finding]:
     if schema.missing:
         yield Finding(f"the schema lacks {schema.missing} migrations: `hub migrate` applies them")
     if schema.form == "timescaledb" and not schema.extension_enough:
@@ -250,7 +250,7 @@ def _schema(schema: Schema) -> Iterator[Finding]:
         )
 
 
-def _server(server: Server, pool_connections_max: int) -> Iterator[Finding]:
+def _server(server: ServerFacts, pool_connections_max: int) -> Iterator[Finding]:
     for name, (right, otherwise) in _SETTINGS.items():
         value = server.settings.get(name)
         if value is not None and value != right:
@@ -301,7 +301,7 @@ def _clocks(clock_ahead_s: float) -> Iterator[Finding]:
         )
 
 
-def _series(series: Series, now: datetime) -> Iterator[Finding]:
+def _series(series: SeriesFacts, now: datetime) -> Iterator[Finding]:
     if series.default_rows:
         yield Finding(
             f"{series.default_rows} rows of {series.name} are in no month's partition: the upkeep's task "
@@ -319,7 +319,7 @@ def _series(series: Series, now: datetime) -> Iterator[Finding]:
         )
 
 
-def _upkeep(tasks: tuple[Task, ...], now: datetime) -> Iterator[Finding]:
+def _upkeep(tasks: tuple[TaskFacts, ...], now: datetime) -> Iterator[Finding]:
     if not tasks:
         yield Finding("no hub has done any upkeep on this database yet: start one (`hub run`)", trouble=False)
     for task in tasks:
@@ -331,7 +331,7 @@ def _upkeep(tasks: tuple[Task, ...], now: datetime) -> Iterator[Finding]:
             yield Finding(f"the upkeep's task {task.task} failed and is tried again; {why}", trouble=False)
 
 
-def _leases(leases: tuple[HubLease, ...]) -> Iterator[Finding]:
+def _leases(leases: tuple[HubLeaseFacts, ...]) -> Iterator[Finding]:
     for one in leases:
         if one.holder is None:
             if any(other.held for other in leases):
@@ -358,7 +358,7 @@ def _leases(leases: tuple[HubLease, ...]) -> Iterator[Finding]:
             )
 
 
-def _brokers(leases: tuple[HubLease, ...], mqtt_version: str) -> Iterator[Finding]:
+def _brokers(leases: tuple[HubLeaseFacts, ...], mqtt_version: str) -> Iterator[Finding]:
     for version in sorted({one.broker for one in leases if one.broker and not _left_over(one, leases)}):
         # Over MQTT 5 a hub keeps clear of what the broker does wrongly.
         unlimited = mqtt_version == "3.1.1" and miscounts(version)
@@ -366,11 +366,11 @@ def _brokers(leases: tuple[HubLease, ...], mqtt_version: str) -> Iterator[Findin
             yield Finding(f"the broker: {fault}", trouble=unlimited and number == 0)
 
 
-def _left_over(one: HubLease, leases: tuple[HubLease, ...]) -> bool:
+def _left_over(one: HubLeaseFacts, leases: tuple[HubLeaseFacts, ...]) -> bool:
     return not one.held and one.expires_in_s < -LEFT_OVER_S and any(other.held for other in leases)
 
 
-def _job(job: Job) -> Finding:
+def _job(job: JobFacts) -> Finding:
     where = f" on {job.table}" if job.table else ""
     text = f"somebody has added job {job.id} ({job.proc}){where} to TimescaleDB"
     if job.proc == "policy_retention":
@@ -383,7 +383,7 @@ def _job(job: Job) -> Finding:
     return Finding(f"{text}: see that it changes none of the hub's tables", trouble=False)
 
 
-def _retention(retention: Retention, now: datetime) -> Iterator[Finding]:
+def _retention(retention: RetentionFacts, now: datetime) -> Iterator[Finding]:
     if retention.open_since is not None:
         if now - retention.open_since > RETENTION_RUN_MAX:
             yield Finding(

@@ -14,7 +14,7 @@ from hub.core.rates import TokenBucket
 _DAY_MINUTES: Final = 24 * 60
 
 
-class Epochs:
+class EpochQuota:
     """The shares of all lockers.
 
     Args:

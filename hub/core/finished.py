@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from hub.core.commands import CommandClass, Order, Word
+from hub.core.commands import CommandClass, CommandReply, Order
 from wire.messages import DURABLE_KINDS, Args, CommandKind, CommandState, Door, Event, Kind, Stages, Text
 
 
@@ -16,7 +16,7 @@ class Finished:
     id: UUID
     order: Order
     command_class: CommandClass
-    word: Word
+    word: CommandReply
 
     @property
     def undelivered(self) -> bool:
@@ -59,5 +59,5 @@ def read_finished(locker: str, event: Event) -> Finished | None:
         told.id,
         Order(locker, told.kind, told.door, told.actor, told.reason, told.args),
         kind_class,
-        Word.of(data.state, data.reason, data.stages),
+        CommandReply.of(data.state, data.reason, data.stages),
     )

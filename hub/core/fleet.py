@@ -138,7 +138,7 @@ class Locker:
 
 
 @dataclass(slots=True)
-class Changes:
+class FleetChanges:
     """What is to be drawn again since the last `take_changes`."""
 
     lockers: set[str] = field(default_factory=set)
@@ -162,7 +162,7 @@ class Fleet:
 
     def __init__(self, *, silent_after_ms: float) -> None:
         self._silent_after_ms = silent_after_ms
-        self._changes = Changes()
+        self._changes = FleetChanges()
         self.lockers: dict[str, Locker] = {}
         self.order: list[Key] = []
         """Their ids (`[1]` of each) as lists show them."""
@@ -291,9 +291,9 @@ class Fleet:
             if locker.reachable and silent:
                 self._set_reachable(locker, reachable=False, at=at)
 
-    def take_changes(self) -> Changes:
+    def take_changes(self) -> FleetChanges:
         """Return what changed since the last call."""
-        changes, self._changes = self._changes, Changes()
+        changes, self._changes = self._changes, FleetChanges()
         return changes
 
     def counts(self) -> tuple[dict[str, int], dict[str, int]]:

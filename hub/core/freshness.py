@@ -5,7 +5,7 @@ them from new ones. What would open a door is asked for again rather than done l
 """
 
 
-class Freshness:
+class LoopFreshness:
     """Knows of freezes by looking at the clock again and again.
 
     Args:

@@ -15,7 +15,7 @@ _REASON_CHARACTERS_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class ToldGap:
+class DeclaredGap:
     """A range of numbers, both ends included, that will never come, and why."""
 
     from_seq: int
@@ -23,7 +23,7 @@ class ToldGap:
     reason: str
 
 
-def told_gap(event: Event, seq: int) -> ToldGap | None:
+def declared_gap(event: Event, seq: int) -> DeclaredGap | None:
     """Return what an `outbox.gap` with number `seq` says of numbers; None where it only counts events without any.
 
     A range that is none, or that does not lie before the event itself, says nothing: the locker numbers its events
@@ -36,10 +36,10 @@ def told_gap(event: Event, seq: int) -> ToldGap | None:
         return None
     if not isinstance(reason, str) or not reason:
         reason = UNKNOWN
-    return ToldGap(first, last, reason[:_REASON_CHARACTERS_MAX])
+    return DeclaredGap(first, last, reason[:_REASON_CHARACTERS_MAX])
 
 
-def disjoint(told: Sequence[ToldGap]) -> list[ToldGap]:
+def disjoint(told: Sequence[DeclaredGap]) -> list[DeclaredGap]:
     """Return what is said of each number, first word first, as ranges in order that do not overlap.
 
     A word without a reason says nothing. Takes O(n log n), whatever the ranges; there are at most twice as many.
@@ -47,7 +47,7 @@ def disjoint(told: Sequence[ToldGap]) -> list[ToldGap]:
     told = [one for one in told if one.reason != UNKNOWN]
     starts = sorted(range(len(told)), key=lambda place: told[place].from_seq)
     edges = sorted({edge for one in told for edge in (one.from_seq, one.to_seq + 1)})
-    found: list[ToldGap] = []
+    found: list[DeclaredGap] = []
     open_: list[int] = []
     next_start = 0
     for begin, end in pairwise(edges):
@@ -60,7 +60,7 @@ def disjoint(told: Sequence[ToldGap]) -> list[ToldGap]:
             continue
         reason = told[open_[0]].reason
         if found and found[-1].to_seq == begin - 1 and found[-1].reason == reason:
-            found[-1] = ToldGap(found[-1].from_seq, end - 1, reason)
+            found[-1] = DeclaredGap(found[-1].from_seq, end - 1, reason)
         else:
-            found.append(ToldGap(begin, end - 1, reason))
+            found.append(DeclaredGap(begin, end - 1, reason))
     return found

@@ -26,7 +26,7 @@ _TEXT_CHARS_MAX: Final = 300
 _DROPPED: Final = re.compile(r"\bdropped=(\d+)")
 
 
-class Verdict(StrEnum):
+class WriteVerdict(StrEnum):
     """What to do with a part of a batch after the server has answered."""
 
     TAKEN = "taken"
@@ -42,7 +42,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WriteResponse:
     """What became of a request. `status` 0: no answer came. `text` is the beginning of what the server said."""
 
     status: int
@@ -68,7 +68,7 @@ class Bucket:
     retention_s: int
 
 
-def judge(answer: Answer) -> tuple[Verdict, int]:
+def judge(answer: WriteResponse) -> tuple[WriteVerdict, int]:
     """Return the verdict, and how many lines the server says that it left out of what it took.
 
     InfluxDB 2 answers 400 when it took nothing, and 422 ("partial write … dropped=3") when it took the rest;
@@ -76,15 +76,15 @@ def judge(answer: Answer) -> tuple[Verdict, int]:
     finds it, since what was taken may be sent again.
     """
     if answer.good:
-        return Verdict.TAKEN, 0
+        return WriteVerdict.TAKEN, 0
     if answer.status in {_BAD_REQUEST, _UNPROCESSABLE}:
         left_out = _left_out(answer.text)
-        return (Verdict.SPLIT, 0) if left_out is None else (Verdict.TAKEN, left_out)
+        return (WriteVerdict.SPLIT, 0) if left_out is None else (WriteVerdict.TAKEN, left_out)
     if answer.status == _TOO_LARGE:
-        return Verdict.HALVE, 0
+        return WriteVerdict.HALVE, 0
     if answer.status in _LATER or answer.status >= _SERVER_ERROR:
-        return Verdict.LATER, 0
-    return Verdict.REFUSED, 0
+        return WriteVerdict.LATER, 0
+    return WriteVerdict.REFUSED, 0
 
 
 def pause_s(attempt: int, retry_after: str | None, now: datetime, jitter: float, pause_s_max: float) -> float:

@@ -47,7 +47,7 @@ class TargetState(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Step(StrEnum):
+class JobStep(StrEnum):
     """What a person can do about a job."""
 
     APPROVE = "approve"
@@ -73,16 +73,16 @@ ACTED: Final = FAILURES | {TargetState.SUCCEEDED}
 """States of a target that was sent and is settled: those that failures are counted among."""
 
 _STEPS: Final = {
-    Step.APPROVE: (frozenset({JobState.WAITING_APPROVAL}), JobState.RUNNING),
-    Step.REJECT: (frozenset({JobState.WAITING_APPROVAL}), JobState.REJECTED),
-    Step.PAUSE: (frozenset({JobState.RUNNING}), JobState.PAUSED),
-    Step.RESUME: (frozenset({JobState.PAUSED}), JobState.RUNNING),
-    Step.CANCEL: (ACTIVE, JobState.CANCELLED),
+    JobStep.APPROVE: (frozenset({JobState.WAITING_APPROVAL}), JobState.RUNNING),
+    JobStep.REJECT: (frozenset({JobState.WAITING_APPROVAL}), JobState.REJECTED),
+    JobStep.PAUSE: (frozenset({JobState.RUNNING}), JobState.PAUSED),
+    JobStep.RESUME: (frozenset({JobState.PAUSED}), JobState.RUNNING),
+    JobStep.CANCEL: (ACTIVE, JobState.CANCELLED),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class JobTerms:
     """How a job goes about it.
 
     `abort_share` is above 0 and at most 1. After the canaries, a job is aborted once it has `abort_min_count`
@@ -96,7 +96,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class JobLimits:
     """Until when: an approval may come, and a job that runs may send. None: there is no such end."""
 
     approval_until: datetime | None
@@ -104,7 +104,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class TargetVerdict:
     """A job's end, and the sentence that says why."""
 
     state: JobState
@@ -114,7 +114,7 @@ class Verdict:
 class Job:
     """One job and the states of its targets, which are named by their place, from 0."""
 
-    def __init__(self, terms: Terms, state: JobState, targets: Iterable[TargetState]) -> None:
+    def __init__(self, terms: JobTerms, state: JobState, targets: Iterable[TargetState]) -> None:
         self._terms = terms
         self.state = state
         self._targets = list(targets)
@@ -165,21 +165,25 @@ class Job:
         """Note how a target that was sent has ended."""
         self._move(place, state)
 
-    def verdict(self, limits: Limits, now: datetime) -> Verdict | None:
+    def verdict(self, limits: JobLimits, now: datetime) -> TargetVerdict | None:
         """Return the end that has come for the job, if one has."""
         if self.state is JobState.WAITING_APPROVAL:
             if limits.approval_until is not None and now >= limits.approval_until:
-                return Verdict(JobState.EXPIRED, "Nobody approved it in time.")
+                return TargetVerdict(JobState.EXPIRED, "Nobody approved it in time.")
             return None
         if self.state not in ACTIVE:
             return None
         failing = self._failing()
         if failing is not None:
-            return Verdict(JobState.ABORTED, failing)
+            return TargetVerdict(JobState.ABORTED, failing)
         if not self._pending:
-            return None if self._counts[TargetState.SENT] else Verdict(JobState.DONE, "Every target is settled.")
+            return (
+                None if self._counts[TargetState.SENT] else TargetVerdict(JobState.DONE, "Every target is settled.")
+            )
         if limits.expires_at is not None and now >= limits.expires_at:
-            return Verdict(JobState.EXPIRED, f"Its time was over with {len(self._pending)} targets still to send.")
+            return TargetVerdict(
+                JobState.EXPIRED, f"Its time was over with {len(self._pending)} targets still to send."
+            )
         return None
 
     def end(self, state: JobState) -> int:
@@ -205,12 +209,12 @@ class Job:
         self._targets[place] = state
 
 
-def after(step: Step, state: JobState, *, by: str, created_by: str) -> JobState | Objection:
+def after(step: JobStep, state: JobState, *, by: str, created_by: str) -> JobState | Objection:
     """Return the state that a person's step leads to, or why it is not taken."""
     allowed, then = _STEPS[step]
     if state not in allowed:
         return Objection.JOB_STATE
-    if step is Step.APPROVE and by == created_by:
+    if step is JobStep.APPROVE and by == created_by:
         return Objection.SECOND_PERSON_NEEDED
     return then
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from hub.core.commands import Entry, Refusal, State, Word
+from hub.core.commands import CommandRecord, CommandRefusal, CommandReply, CommandStatus
 from wire.messages import CommandKind
 
 OVERDUE = "its time is over, and the locker has not said yet what became of it"
@@ -21,7 +21,7 @@ OVERDUE = "its time is over, and the locker has not said yet what became of it"
 EXPIRED = "its time was over before it could be sent"
 
 
-class Act(StrEnum):
+class LaneAction(StrEnum):
     """What is to be done with a command now."""
 
     DELIVER = "deliver"
@@ -34,11 +34,11 @@ class Act(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LaneStep:
     """One thing to do."""
 
-    act: Act
-    entry: Entry
+    act: LaneAction
+    entry: CommandRecord
 
 
 _Key = tuple[str, bool]
@@ -48,7 +48,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(slots=True)
 class _Place:
-    entry: Entry
+    entry: CommandRecord
     due_ms: float = 0.0
     tries: int = 0
     session: Hashable = None
@@ -101,7 +101,7 @@ class Lanes:
         """Return how many commands are on their way."""
         return len(self._places)
 
-    def find(self, command: UUID) -> Entry | None:
+    def find(self, command: UUID) -> CommandRecord | None:
         """Return a command that is not settled."""
         place = self._places.get(command)
         return None if place is None else place.entry
@@ -120,17 +120,19 @@ class Lanes:
         lanes = (self._lanes.get((locker, forgets)) for forgets in (False, True))
         return [place.entry.id for lane in lanes if lane is not None for place in lane.places]
 
-    def room(self, locker: str, *, reserved: int = 0, reserved_all: int = 0) -> Refusal | None:
+    def room(self, locker: str, *, reserved: int = 0, reserved_all: int = 0) -> CommandRefusal | None:
         """Say whether one more is taken; `reserved` of this locker, and of all, are about to be added.
 
         A `forget` neither needs room nor takes any: how many of a locker are here is up to whoever adds them.
         """
         lane = self._lanes.get((locker, False))
         if (0 if lane is None else len(lane.places)) + reserved >= self._per_locker_max:
-            return Refusal.LOCKER_QUEUE_FULL
-        return Refusal.HUB_BUSY if len(self._places) - self._forgets + reserved_all >= self._fleet_max else None
+            return CommandRefusal.LOCKER_QUEUE_FULL
+        return (
+            CommandRefusal.HUB_BUSY if len(self._places) - self._forgets + reserved_all >= self._fleet_max else None
+        )
 
-    def add(self, entry: Entry) -> Entry:
+    def add(self, entry: CommandRecord) -> CommandRecord:
         """Put a command into its locker's lane, by acceptance; return the entry that stands there, if one does."""
         known = self.find(entry.id)
         if known is not None:
@@ -154,7 +156,7 @@ class Lanes:
             del self._lanes[key]
         self._forgets -= is_forget(place.entry)
 
-    def hear(self, command: UUID, locker: str, word: Word) -> Word | None:
+    def hear(self, command: UUID, locker: str, word: CommandReply) -> CommandReply | None:
         """Return what a locker's word means for its command; None where it changes nothing.
 
         A refusal of the delivery does not end it. A cancellation that nobody asked for is the end of its time.
@@ -162,8 +164,8 @@ class Lanes:
         entry = self.find(command)
         if entry is None or entry.order.locker != locker or word.state.rank <= entry.state.rank:
             return None
-        if word.state is State.CANCELLED and not entry.cancel_requested:
-            return Word(State.EXPIRED, "the locker confirms that it never began", word.stages)
+        if word.state is CommandStatus.CANCELLED and not entry.cancel_requested:
+            return CommandReply(CommandStatus.EXPIRED, "the locker confirms that it never began", word.stages)
         return word
 
     def steps(
@@ -174,7 +176,7 @@ class Lanes:
         *,
         steps_max: int,
         lanes_max: int,
-    ) -> list[Step]:
+    ) -> list[LaneStep]:
         """Visit the next lanes in turn, and return what is to be done there now.
 
         `ceil(count / lanes_max)` calls visit every lane that is there at the first of them, unless one of these
@@ -187,7 +189,7 @@ class Lanes:
             steps_max: how many steps are returned at the most.
             lanes_max: how many lanes are visited at the most.
         """
-        steps: list[Step] = []
+        steps: list[LaneStep] = []
         for _ in range(min(lanes_max, len(self._lanes))):
             key = next(iter(self._lanes))
             steps += self._visit(key, session, now, now_ms)
@@ -201,25 +203,29 @@ class Lanes:
 
     def _visit(
         self, key: _Key, session: Callable[[str], Hashable | None], now: datetime, now_ms: float
-    ) -> list[Step]:
+    ) -> list[LaneStep]:
         (locker, forgets), lane = key, self._lanes[key]
         over, here = lane.over(now), session(locker)
         if here is None and not over:
             return []
         # To have begun to forget, and not to be heard of again, is no doubt worth keeping a name for.
-        steps = [Step(Act.EXPIRE, one.entry) for one in over if forgets or one.entry.state is State.QUEUED]
+        steps = [
+            LaneStep(LaneAction.EXPIRE, one.entry)
+            for one in over
+            if forgets or one.entry.state is CommandStatus.QUEUED
+        ]
         # A lane has more than one command under way only if they were accepted in the same moment.
-        head = next((one for one in lane.places if one.entry.state is not State.QUEUED), lane.places[0])
+        head = next((one for one in lane.places if one.entry.state is not CommandStatus.QUEUED), lane.places[0])
         if forgets and _over(head, now):
             return steps
-        if head.entry.state is not State.QUEUED and _over(head, now) and head.entry.detail != OVERDUE:
-            steps.append(Step(Act.OVERDUE, head.entry))
+        if head.entry.state is not CommandStatus.QUEUED and _over(head, now) and head.entry.detail != OVERDUE:
+            steps.append(LaneStep(LaneAction.OVERDUE, head.entry))
         act = _act(head, now)
         if act is None or here is None or (here == head.session and now_ms < head.due_ms):
             return steps
-        if act is Act.CANCEL and not head.asked_to_cancel:
+        if act is LaneAction.CANCEL and not head.asked_to_cancel:
             head.asked_to_cancel, head.tries = True, 0
-        return [*steps, Step(act, head.entry)]
+        return [*steps, LaneStep(act, head.entry)]
 
     def tried(self, command: UUID, session: Hashable, now_ms: float, jitter: float) -> None:
         """Note that a command, or its cancellation, went out: due again after a pause, times `jitter` (0 to 1)."""
@@ -238,12 +244,12 @@ class Lanes:
             place.due_ms = 0.0
 
 
-def is_forget(entry: Entry) -> bool:
+def is_forget(entry: CommandRecord) -> bool:
     """Say whether a command orders somebody to be forgotten: its `args` name them, and are shown to nobody."""
     return entry.order.kind == CommandKind.FORGET
 
 
-def _lane_of(entry: Entry) -> _Key:
+def _lane_of(entry: CommandRecord) -> _Key:
     return entry.order.locker, is_forget(entry)
 
 
@@ -255,8 +261,8 @@ def _over(place: _Place, now: datetime) -> bool:
     return place.entry.expires_at is not None and place.entry.expires_at <= now
 
 
-def _act(place: _Place, now: datetime) -> Act | None:
-    if place.entry.state is State.QUEUED:
+def _act(place: _Place, now: datetime) -> LaneAction | None:
+    if place.entry.state is CommandStatus.QUEUED:
         # One whose cancellation or expiry is about to be written is not sent meanwhile.
-        return None if _over(place, now) or place.entry.cancel_requested else Act.DELIVER
-    return Act.CANCEL if _over(place, now) or place.entry.cancel_requested else Act.DELIVER
+        return None if _over(place, now) or place.entry.cancel_requested else LaneAction.DELIVER
+    return LaneAction.CANCEL if _over(place, now) or place.entry.cancel_requested else LaneAction.DELIVER

@@ -36,7 +36,7 @@ class Standing:
     """Counts every change of the row."""
 
 
-class Verdict(StrEnum):
+class LeaseVerdict(StrEnum):
     """What a hub does about the lease now."""
 
     HOLD = "hold"
@@ -63,7 +63,7 @@ def may_be_another_hub(loss: Loss, unrenewed_s: float, lease_s: float) -> bool:
     return loss is Loss.TAKEN_OVER or (loss is Loss.SOON and unrenewed_s >= lease_s)
 
 
-class Watch:
+class LeaseWatch:
     """One hub's view of the lease over time."""
 
     def __init__(self, hub: UUID, lease_s: float) -> None:
@@ -73,7 +73,7 @@ class Watch:
         self._unchanged_since_ms = 0.0
         self._gone_since_ms: float | None = None
 
-    def judge(self, standing: Standing, now_ms: float) -> Verdict:
+    def judge(self, standing: Standing, now_ms: float) -> LeaseVerdict:
         """Decide, with the row as it stands. `now_ms` is this hub's monotonic time."""
         if standing.renewals != self._renewals:
             self._renewals = standing.renewals
@@ -84,8 +84,8 @@ class Watch:
         elif self._gone_since_ms is None:
             self._gone_since_ms = now_ms
         if standing.holder == self._hub:
-            return Verdict.HOLD
-        return Verdict.TAKE if self._is_free(standing, now_ms) else Verdict.WAIT
+            return LeaseVerdict.HOLD
+        return LeaseVerdict.TAKE if self._is_free(standing, now_ms) else LeaseVerdict.WAIT
 
     def _is_free(self, standing: Standing, now_ms: float) -> bool:
         if standing.holder is None:

@@ -39,7 +39,7 @@ class Take:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class AlreadyStored:
     """All of the batch was taken before. `upto` is the last committed number, 0 for none, `chain` the one there."""
 
     upto: int
@@ -67,7 +67,7 @@ class Unknown:
     """There is no cursor of this ledger: it is new, or was forgotten. `Ledger.begin` makes one."""
 
 
-Verdict = Take | Seen | Gap | Fork | Unknown
+Verdict = Take | AlreadyStored | Gap | Fork | Unknown
 _ALL = Take(0)
 """The usual verdict."""
 UNKNOWN = Unknown()
@@ -144,7 +144,7 @@ class Ledger:
         if end <= next_seq:
             if end == next_seq and known is not None and chain is not None and chain != known:
                 return Fork(end - 1, known, chain)
-            return Seen(cursor.committed_next - 1, cursor.committed_chain)
+            return AlreadyStored(cursor.committed_next - 1, cursor.committed_chain)
         if first == next_seq:
             # A declared gap's `prev` speaks of what nobody has any more: only here it can be held against ours.
             if known is not None and prev is not None and prev != known:

@@ -21,7 +21,7 @@ _ORDER_UNSURE: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DoorReport:
     """One event of a locker's ledger that may say something of its doors."""
 
     epoch: UUID
@@ -59,7 +59,7 @@ class Signs:
 
 
 def locker_then(
-    spec: LockerSpec, told: Iterable[Told], signs: Signs, *, at: datetime, silent_after: timedelta
+    spec: LockerSpec, told: Iterable[DoorReport], signs: Signs, *, at: datetime, silent_after: timedelta
 ) -> Locker:
     """Return a locker as it was at a moment.
 
@@ -101,7 +101,7 @@ def _lost_at(signs: Signs) -> datetime | None:
 
 
 def door_counts_then(
-    spec: LockerSpec, edges: Sequence[Edges], boards: Iterable[Told], *, reachable: bool
+    spec: LockerSpec, edges: Sequence[Edges], boards: Iterable[DoorReport], *, reachable: bool
 ) -> dict[str, int]:
     """Count a locker's doors by state: from the last edge of each, and the boards' last words.
 
@@ -115,7 +115,7 @@ def door_counts_then(
     return counts
 
 
-def in_ledger_order(told: Iterable[Told]) -> list[Told]:
+def in_ledger_order(told: Iterable[DoorReport]) -> list[DoorReport]:
     """Return events in the order in which they were written: by number, and of two epochs the older one first."""
     events = list(told)
     newest: dict[UUID, datetime] = {}
@@ -130,7 +130,7 @@ def stopped_at(edges: Iterable[Edges]) -> datetime | None:
     return last.newest_at if last is not None and last.is_stopped else None
 
 
-def _last_states(edges: Sequence[Edges], boards: Iterable[Told]) -> dict[int, str]:
+def _last_states(edges: Sequence[Edges], boards: Iterable[DoorReport]) -> dict[int, str]:
     states: dict[int, str] = {}
     words = sorted(boards, key=lambda one: one.seq)
     for one in sorted(edges, key=lambda one: (one.newest_at, one.epoch)) if len(edges) > 1 else edges:
@@ -146,7 +146,7 @@ def _last_states(edges: Sequence[Edges], boards: Iterable[Told]) -> dict[int, st
     return states
 
 
-def _said_of_doors(word: Told) -> Iterator[tuple[int, str]]:
+def _said_of_doors(word: DoorReport) -> Iterator[tuple[int, str]]:
     doors = (word.data or {}).get("doors")
     for item in doors if isinstance(doors, list) else ():
         match item:

@@ -22,7 +22,7 @@ _SETTLED: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class RetainedHours:
     """How far back a locker's samples and hours go (None: there are none); up to when hours are complete."""
 
     raw_from: datetime | None
@@ -42,12 +42,12 @@ class Drawing:
     hours_to: datetime
 
 
-def may_be_raw(within: Span, points: int, held: Held) -> bool:
+def may_be_raw(within: Span, points: int, held: RetainedHours) -> bool:
     """Say whether samples as they came may be few enough; a locker sends one a minute, or more."""
     return (within[1] - within[0]) / points < _MINUTE and not _deleted(within, held)
 
 
-def drawing(within: Span, points: int, held: Held) -> Drawing:
+def drawing(within: Span, points: int, held: RetainedHours) -> Drawing:
     """Return the finest buckets of which the span has at most `points`.
 
     Minutes are made of samples, so they are out of the question where samples have been deleted and hours have not.
@@ -66,7 +66,7 @@ def drawing(within: Span, points: int, held: Held) -> Drawing:
     return Drawing("day", width, start, until, max(_floor(hours_to, _DAY), start), hours_to)
 
 
-def _deleted(within: Span, held: Held) -> bool:
+def _deleted(within: Span, held: RetainedHours) -> bool:
     """Say whether samples of the span are gone while their hours are kept."""
     if held.hours_from is None or within[1] <= held.hours_from:
         return False

@@ -22,7 +22,7 @@ _REASONS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ProbeAccount:
     """Whom to connect as, and what has to be allowed."""
 
     username: str | None
@@ -49,7 +49,7 @@ def reason(code: int) -> str:
     return _REASONS.get(code, f"reason code 0x{code:02x}")
 
 
-def connect(account: Account) -> bytes:
+def connect(account: ProbeAccount) -> bytes:
     """Return CONNECT, with at most one message at a time on its way to us."""
     flags = 0 if account.session_s else _CLEAN
     payload = _text(account.client_id)

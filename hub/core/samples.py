@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from hub.core.timing import CLOCK_ERROR_MS_MAX, DELAY_MS_MAX, EARLIEST_MS, TimeSource
-from wire.messages import BATCH_SAMPLES_MAX, Clock, Sample, Telemetry
+from wire.messages import BATCH_SAMPLES_MAX, Clock, Sample, TelemetryBatch
 
 _AGE_MS_MAX: Final = 400 * 86_400_000
 _HELD_MS_MAX: Final = 7 * 86_400_000
@@ -27,7 +27,7 @@ Timed = tuple[int, TimeSource]
 """A moment in Unix milliseconds, and how it was got. A plain tuple: one is made for every sample."""
 
 
-def sent_at(message: Telemetry, received_ms: int, boot_clock: tuple[UUID, int] | None) -> Timed:
+def sent_at(message: TelemetryBatch, received_ms: int, boot_clock: tuple[UUID, int] | None) -> Timed:
     """Return when a message was sent by the hub's clock, however long it was held back; never after its receipt.
 
     A synced clock is believed where it is possible: where the boot clock is known, within two minutes of what that
@@ -50,12 +50,12 @@ def sent_at(message: Telemetry, received_ms: int, boot_clock: tuple[UUID, int] |
     return (received_ms, TimeSource.RECEIPT) if by_boot is None else (by_boot, TimeSource.BOOT)
 
 
-def is_stamped_now(message: Telemetry, received_ms: int, late_ms: int) -> bool:
+def is_stamped_now(message: TelemetryBatch, received_ms: int, late_ms: int) -> bool:
     """Say whether a synced clock stamped a message within `late_ms` of when it was received, before or after."""
     return message.clock is Clock.SYNCED and abs(received_ms - message.at) <= late_ms
 
 
-def is_late(message: Telemetry, boot_clock: tuple[UUID, int] | None, late_ms: int, *, reachable: bool) -> bool:
+def is_late(message: TelemetryBatch, boot_clock: tuple[UUID, int] | None, late_ms: int, *, reachable: bool) -> bool:
     """Say whether a message may be more than `late_ms` behind its locker's clock.
 
     The broker keeps telemetry for a hub that is away, and hands it over as if it came now, also of lockers that
@@ -67,7 +67,7 @@ def is_late(message: Telemetry, boot_clock: tuple[UUID, int] | None, late_ms: in
     return boot_clock[0] != message.boot or boot_clock[1] - message.t > late_ms
 
 
-def sampled_at(message: Telemetry, sample: Sample, sent: Timed) -> Timed:
+def sampled_at(message: TelemetryBatch, sample: Sample, sent: Timed) -> Timed:
     """Return when a sample was taken: as long before its message was sent as the boot clock says.
 
     The age of a sample of an earlier boot is not known, nor that of one that says it is younger than its message:
@@ -94,7 +94,7 @@ class _Locker:
         self.recent = array("q")
 
 
-class Seen:
+class RecentSamples:
     """The samples that this hub has taken: the last `RECENT_MAX` of each locker.
 
     A locker measures in order, so what is after the newest sample of its boot is new without another look. What is

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from hub.core.timing import CLOCK_ERROR_MS_MAX, EARLIEST_MS, TimeSource
-from wire.messages import Clock, Events
+from wire.messages import Clock, EventBatch
 
 
 class Stamped(NamedTuple):
@@ -23,7 +23,7 @@ Newest = tuple[UUID, int, int]
 """The newest event of a ledger whose time is well known: the epoch, the number after it, and when it occurred."""
 
 
-def stamp(batch: Events, received_ms: int, *, possible: bool = True, newest: Newest | None = None) -> Stamped:
+def stamp(batch: EventBatch, received_ms: int, *, possible: bool = True, newest: Newest | None = None) -> Stamped:
     """Return when the events of a batch occurred, never later than its receipt, and never before 2020.
 
     So it can always be stored, even by a hub whose own clock was never set: then 2020 is the answer.
@@ -55,7 +55,7 @@ def stamp(batch: Events, received_ms: int, *, possible: bool = True, newest: New
     return _placed(batch, max(received_ms, EARLIEST_MS), possible=possible, not_before_ms=not_before_ms)
 
 
-def _placed(batch: Events, latest_ms: int, *, possible: bool, not_before_ms: int) -> Stamped:
+def _placed(batch: EventBatch, latest_ms: int, *, possible: bool, not_before_ms: int) -> Stamped:
     """Go through a batch from its end: each event that is not known better is bounded by the one behind it."""
     least_ms, most_ms = max(EARLIEST_MS, not_before_ms - CLOCK_ERROR_MS_MAX), latest_ms + CLOCK_ERROR_MS_MAX
     synced = [

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from hub.core.commands import Refusal
+from hub.core.commands import CommandRefusal
 from hub.core.fleet import DoorSpec, Locker
 from wire.messages import DURABLE_KINDS, CommandKind
 
@@ -58,21 +58,21 @@ def choose(lockers: Iterable[Locker], selection: Selection) -> list[Target]:
     return [Target(locker, door) for _, locker, door in sorted(placed)]
 
 
-def why_not(lockers: Mapping[str, Locker], kind: str, target: Target) -> Refusal | None:
+def why_not(lockers: Mapping[str, Locker], kind: str, target: Target) -> CommandRefusal | None:
     """Return why a target would be left out now. Only durable kinds wait for a locker that is away."""
     locker = lockers.get(target.locker)
     if locker is None:
-        return Refusal.LOCKER_UNKNOWN
+        return CommandRefusal.LOCKER_UNKNOWN
     if locker.spec.disabled is not None:
-        return Refusal.LOCKER_DISABLED
+        return CommandRefusal.LOCKER_DISABLED
     if target.door is not None:
         door = locker.doors.get(target.door)
         if door is None:
-            return Refusal.DOOR_UNKNOWN
+            return CommandRefusal.DOOR_UNKNOWN
         if kind == CommandKind.OPEN and not door.spec.in_service:
-            return Refusal.DOOR_OUT_OF_SERVICE
+            return CommandRefusal.DOOR_OUT_OF_SERVICE
     if kind not in DURABLE_KINDS and not locker.reachable:
-        return Refusal.LOCKER_OFFLINE
+        return CommandRefusal.LOCKER_OFFLINE
     return None
 
 

@@ -8,7 +8,7 @@ RETRY_S: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ages:
+class TaskAges:
     """How long ago things happened, in seconds by the database's clock. Negative: that clock was put back."""
 
     succeeded_ago_s: float | None
@@ -17,7 +17,7 @@ class Ages:
     """Since the begin of a later run that did not succeed; None if there was none."""
 
 
-def due_in_s(ages: Ages, every_s: float) -> float:
+def due_in_s(ages: TaskAges, every_s: float) -> float:
     """Return in how many seconds the task is due, 0 if it is.
 
     A success in the future says nothing: better once too often than not until then.

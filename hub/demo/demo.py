@@ -19,15 +19,24 @@ import msgspec
 
 from hub import clock
 from hub.app import page_url, running
-from hub.config.settings import Commands, Config, Database, Http, Log, Mqtt, Retention, Service
+from hub.config.settings import (
+    CommandSettings,
+    Config,
+    DatabaseSettings,
+    HttpSettings,
+    LogSettings,
+    MqttSettings,
+    RetentionSettings,
+    ServiceSettings,
+)
 from hub.demo.embedded.broker import EmbeddedBroker
 from hub.demo.embedded.postgres import EmbeddedPostgres
 from hub.demo.lockers import DOORS, demo_locker
-from hub.demo.reconcile import Truth, decode_truth, percentile, reconcile_events
+from hub.demo.reconcile import FleetTruth, decode_truth, percentile, reconcile_events
 from hub.errors import EmbeddedError
 from hub.keys import make_key, public_path
 from hub.masking import Secret
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.ledgers import Ledgers
 from hub.store.migrate import migrate
 
@@ -61,15 +70,17 @@ async def demo(options: DemoOptions, stop: asyncio.Event) -> dict[str, Any]:
         await asyncio.to_thread(migrate, postgres.dsn)
         broker = await stack.enter_async_context(EmbeddedBroker())
         config = Config(
-            mqtt=Mqtt(host=broker.host, port=broker.port, version="3.1.1"),
-            database=Database(dsn=Secret(postgres.dsn)),
-            http=Http(port=options.port),
-            commands=Commands(key_file=str(key_file), per_locker_per_minute=600, openings_fleet_per_minute=6000),
-            retention=Retention(
+            mqtt=MqttSettings(host=broker.host, port=broker.port, version="3.1.1"),
+            database=DatabaseSettings(dsn=Secret(postgres.dsn)),
+            http=HttpSettings(port=options.port),
+            commands=CommandSettings(
+                key_file=str(key_file), per_locker_per_minute=600, openings_fleet_per_minute=6000
+            ),
+            retention=RetentionSettings(
                 directory=str(options.folder / "retention"), key_file=str(options.folder / "retention_key.pem")
             ),
-            service=Service(spread_s=0.5),
-            log=Log(),
+            service=ServiceSettings(spread_s=0.5),
+            log=LogSettings(),
         )
         await _register(config, options.lockers)
         started_at = clock.wall()
@@ -77,14 +88,14 @@ async def demo(options: DemoOptions, stop: asyncio.Event) -> dict[str, Any]:
             _log.info("The page is on %s", page_url(config))
             said = await _run_fleet(options, config, key_file, stop)
         # The hub has drained: what it will ever store of this run is stored.
-        async with Store(
+        async with Database(
             postgres.dsn, connections_max=4, statement_timeout_ms=60_000, connect_timeout_s=5
         ) as store:
             return await _account(store, said, config, started_at)
 
 
 async def _register(config: Config, lockers: int) -> None:
-    async with Store(config.dsn(), connections_max=4, statement_timeout_ms=60_000, connect_timeout_s=5) as store:
+    async with Database(config.dsn(), connections_max=4, statement_timeout_ms=60_000, connect_timeout_s=5) as store:
         known = {spec.id for spec in await store.registry()}
         for number in range(1, lockers + 1):
             spec = demo_locker(number)
@@ -92,7 +103,7 @@ async def _register(config: Config, lockers: int) -> None:
                 await store.add_locker(spec)
 
 
-async def _run_fleet(options: DemoOptions, config: Config, key_file: Path, stop: asyncio.Event) -> Truth:
+async def _run_fleet(options: DemoOptions, config: Config, key_file: Path, stop: asyncio.Event) -> FleetTruth:
     """Run the fleet's process until its time is over or `stop` is set, and return its last word."""
     command = shutil.which("edge-agent", path=str(Path(sys.executable).parent)) or shutil.which("edge-agent")
     if command is None:
@@ -144,7 +155,7 @@ async def _last_line(stream: asyncio.StreamReader) -> bytes:
     return last
 
 
-async def _account(store: Store, said: Truth, config: Config, started_at: datetime) -> dict[str, Any]:
+async def _account(store: Database, said: FleetTruth, config: Config, started_at: datetime) -> dict[str, Any]:
     events = await reconcile_events(Ledgers(store), said)
     return {
         "lockers": said.lockers,

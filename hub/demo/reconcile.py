@@ -45,7 +45,7 @@ class CommandsTruth(msgspec.Struct, frozen=True):
     opened_ms: list[float]
 
 
-class Truth(msgspec.Struct, frozen=True):
+class FleetTruth(msgspec.Struct, frozen=True):
     """What `edge-agent simulate --json` says last."""
 
     lockers: int
@@ -57,7 +57,7 @@ class Truth(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
+class EventComparison:
     """Door and item edges, and what became of them."""
 
     produced: int
@@ -67,7 +67,7 @@ class Events:
     by_snapshot: int
 
 
-async def reconcile_events(ledgers: Ledgers, truth: Truth) -> Events:
+async def reconcile_events(ledgers: Ledgers, truth: FleetTruth) -> EventComparison:
     """Compare edge by edge, and each ledger's numbers for holes and repeats."""
     produced = stored = lost = duplicate = by_snapshot = 0
     for locker, said in truth.truth.items():
@@ -90,12 +90,12 @@ async def reconcile_events(ledgers: Ledgers, truth: Truth) -> Events:
         lost += max(0, said.last_seq - said.first_seq + 1 - numbers)
         duplicate += rows - numbers
         by_snapshot += said.by_snapshot
-    return Events(produced, stored, lost, duplicate, by_snapshot)
+    return EventComparison(produced, stored, lost, duplicate, by_snapshot)
 
 
-def decode_truth(text: bytes) -> Truth:
+def decode_truth(text: bytes) -> FleetTruth:
     """Read the fleet's last line. Raises msgspec.DecodeError for what is not one."""
-    return msgspec.json.decode(text, type=Truth)
+    return msgspec.json.decode(text, type=FleetTruth)
 
 
 def percentile(values: list[float], share: float) -> float | None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from hub import clock
-from hub.core.accounting import Accounts, Outcome
+from hub.core.accounting import Disposition, MessageAccounting
 from hub.errors import StoreError
 from hub.health.checks import Check, run_checks
-from hub.live import Kind, Live, Subject, Turn
-from hub.live.views import Plain
+from hub.live import Broadcaster, Changes, Topic, TopicScope
+from hub.live.views import StaticView
 from hub.metrics import Metrics
 from hub.schemas.health import (
     AccountsView,
@@ -29,7 +29,7 @@ from hub.schemas.health import (
     ViewersView,
 )
 from hub.schemas.notifications import ChannelView
-from hub.store.database import Store
+from hub.store.database import Database
 
 _PICTURE_S: Final = 0.9
 """A picture that is younger is shown again, whoever asks."""
@@ -46,10 +46,10 @@ class HealthParts:
     version: str
     hub: str
     checks: Mapping[str, Check]
-    live: Live
-    accounts: Accounts
+    live: Broadcaster
+    accounts: MessageAccounting
     in_flight: Callable[[], tuple[int, int]]
-    store: Store
+    store: Database
     metrics: Metrics
     channels: Callable[[], list[ChannelView]] = list
     """Ways of notification, as they are shown."""
@@ -65,7 +65,7 @@ class _Counts:
     commands: float
 
 
-class Health:
+class HealthMonitor:
     """Makes the picture when somebody asks, once a second at the most."""
 
     def __init__(self, parts: HealthParts) -> None:
@@ -81,9 +81,9 @@ class Health:
         self._upkeep: list[UpkeepView] = []
         self._upkeep_s = float("-inf")
 
-    def kind(self) -> Kind:
+    def kind(self) -> Topic:
         """Return the live view of it."""
-        return Kind("health", Subject.NOTHING, lambda _: _View(self))
+        return Topic("health", TopicScope.NOTHING, lambda _: _View(self))
 
     async def probe(self) -> None:
         """Watch how late the event loop is, until cancelled."""
@@ -160,8 +160,8 @@ class Health:
             time.monotonic(),
             time.process_time(),
             sum(metrics.samples(metrics.messages).values()),
-            parts.accounts.events.settled[Outcome.STORED],
-            parts.accounts.samples.settled[Outcome.STORED],
+            parts.accounts.events.settled[Disposition.STORED],
+            parts.accounts.samples.settled[Disposition.STORED],
             sum(
                 count for labels, count in metrics.samples(metrics.command_requests).items() if "accepted" in labels
             ),
@@ -189,7 +189,7 @@ class Health:
         return AccountsView(
             received=sum(tally.received for tally in both),
             in_flight=sum(self._parts.in_flight()),
-            **{outcome.value: sum(tally.settled[outcome] for tally in both) for outcome in Outcome},
+            **{outcome.value: sum(tally.settled[outcome] for tally in both) for outcome in Disposition},
         )
 
     async def _look_at_upkeep(self) -> None:
@@ -203,10 +203,10 @@ class Health:
         self._upkeep = [UpkeepView(**row) for row in rows]
 
 
-class _View(Plain):
+class _View(StaticView):
     refresh_s: float | None = 1.0
 
-    def __init__(self, health: Health) -> None:
+    def __init__(self, health: HealthMonitor) -> None:
         self._health = health
         self._picture: HubHealthView | None = None
         self._is_new = False
@@ -224,7 +224,7 @@ class _View(Plain):
         """Return the newest one."""
         return self._picture
 
-    def diff(self, turn: Turn) -> HubHealthView | None:
+    def diff(self, turn: Changes) -> HubHealthView | None:
         """Return the newest one, if it was not told."""
         del turn
         is_new, self._is_new = self._is_new, False

@@ -4,8 +4,8 @@ import logging
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from hub.config.influx import Influx
-from hub.core.influx import Answer, Bucket
+from hub.config.influx import InfluxSettings
+from hub.core.influx import Bucket, WriteResponse
 
 _log = logging.getLogger(__name__)
 
@@ -17,10 +17,10 @@ _AGAIN_MS: Final = 3_600_000.0
 class BucketClient(Protocol):
     """A server's buckets API: `hub.influx.client.InfluxServer`."""
 
-    async def bucket(self, name: str) -> Bucket | Answer:
+    async def bucket(self, name: str) -> Bucket | WriteResponse:
         """Look a bucket up; an Answer where the server does not say."""
 
-    async def keep_for(self, bucket: Bucket, retention_s: int) -> Answer:
+    async def keep_for(self, bucket: Bucket, retention_s: int) -> WriteResponse:
         """Set how long a bucket keeps its points."""
 
 
@@ -50,7 +50,7 @@ class BucketState:
         return f"bucket {self.name}: kept {kept}, and {wanted} is right; influx.set_retention = true sets it{why}"
 
 
-async def look_at_buckets(client: BucketClient, settings: Influx, *, change: bool) -> list[BucketState]:
+async def look_at_buckets(client: BucketClient, settings: InfluxSettings, *, change: bool) -> list[BucketState]:
     """Look at both buckets, and set the periods that differ if `change`."""
     wanted = {
         settings.bucket: settings.retention_days,
@@ -62,7 +62,7 @@ async def look_at_buckets(client: BucketClient, settings: Influx, *, change: boo
 class BucketWatch:
     """Looks at the buckets once a day, more often while something is not right, and tells what is new."""
 
-    def __init__(self, client: BucketClient, settings: Influx) -> None:
+    def __init__(self, client: BucketClient, settings: InfluxSettings) -> None:
         self._client, self._settings = client, settings
         self._told: list[BucketState] = []
         self._due_ms: float | None = None
@@ -83,7 +83,7 @@ class BucketWatch:
 
 async def _look(client: BucketClient, name: str, wanted_s: int, *, change: bool) -> BucketState:
     found = await client.bucket(name)
-    if isinstance(found, Answer):
+    if isinstance(found, WriteResponse):
         return BucketState(name, wanted_s, None, found.sentence())
     if not change or found.retention_s == wanted_s:
         return BucketState(name, wanted_s, found.retention_s)

@@ -15,7 +15,7 @@ from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.service.buckets_service import BucketsService
 from influxdb_client.service.write_service import WriteService
 
-from hub.core.influx import Answer, Bucket
+from hub.core.influx import Bucket, WriteResponse
 
 _ANSWER_BYTES_MAX: Final = 65_536
 _OK: Final = 200
@@ -61,7 +61,7 @@ class InfluxServer:
         if self._client is not None:
             await self._client.close()
 
-    async def write(self, bucket: str, lines: bytes, precision: str) -> Answer:
+    async def write(self, bucket: str, lines: bytes, precision: str) -> WriteResponse:
         """Send lines, separated by line breaks. Never raises for what server or network do."""
         options: dict[str, Any] = {}
         if self._compress:
@@ -74,7 +74,7 @@ class InfluxServer:
             content_type="text/plain; charset=utf-8", **options,
         )  # fmt: skip
 
-    async def bucket(self, name: str) -> Bucket | Answer:
+    async def bucket(self, name: str) -> Bucket | WriteResponse:
         """Look a bucket up; an Answer where the server does not say, has no such API, or has no such bucket."""
         service = _Buckets(self._api())
         answer = await self._ask(service.get_buckets_async, name=name, org=self._org)
@@ -85,11 +85,11 @@ class InfluxServer:
             rules = [rule for rule in found.get("retentionRules", []) if rule.get("type", "expire") == "expire"]
             return Bucket(str(found["id"]), int(rules[0]["everySeconds"]) if rules else 0)
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
-            return Answer(404, "it does not answer as the buckets API of InfluxDB 2 does")
+            return WriteResponse(404, "it does not answer as the buckets API of InfluxDB 2 does")
         except StopIteration:
-            return Answer(404, f"there is no bucket {name!r} that this token may see")
+            return WriteResponse(404, f"there is no bucket {name!r} that this token may see")
 
-    async def keep_for(self, bucket: Bucket, retention_s: int) -> Answer:
+    async def keep_for(self, bucket: Bucket, retention_s: int) -> WriteResponse:
         """Set how long a bucket keeps its points."""
         service = _Buckets(self._api())
         change = {"retentionRules": [{"type": "expire", "everySeconds": retention_s}]}
@@ -102,17 +102,17 @@ class InfluxServer:
             raise RuntimeError("the client is used outside of its context")
         return self._client.api_client
 
-    async def _ask(self, call: Any, **parameters: Any) -> Answer:  # noqa: ANN401 - the client's
+    async def _ask(self, call: Any, **parameters: Any) -> WriteResponse:  # noqa: ANN401 - the client's
         # Without `_preload_content` the answer comes as it is, whatever its status and size.
         try:
             response: aiohttp.ClientResponse = await call(**parameters, _preload_content=False)
             async with response:
                 text = await _beginning(response)
-                return Answer(response.status, text, response.headers.get("Retry-After"))
+                return WriteResponse(response.status, text, response.headers.get("Retry-After"))
         except TimeoutError:
-            return Answer(0, f"no answer within {self._timeout_s:g} s")
+            return WriteResponse(0, f"no answer within {self._timeout_s:g} s")
         except (aiohttp.ClientError, OSError) as error:
-            return Answer(0, str(error) or type(error).__name__)
+            return WriteResponse(0, str(error) or type(error).__name__)
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from hub import clock
-from hub.core.influx import Answer, Verdict, judge, pause_s
+from hub.core.influx import WriteResponse, WriteVerdict, judge, pause_s
 from hub.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -22,23 +22,23 @@ _WARN_EVERY_MS: Final = 60_000.0
 class Writer(Protocol):
     """A server's write API: `hub.influx.client.InfluxServer`."""
 
-    async def write(self, bucket: str, lines: bytes, precision: str) -> Answer:
+    async def write(self, bucket: str, lines: bytes, precision: str) -> WriteResponse:
         """Send lines, separated by line breaks; never raises for what server or network do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DeliveryLimits:
     """Of one request and of the pauses between them."""
 
     batch_bytes_max: int
     retry_s_max: float
 
 
-class Delivery:
+class InfluxDelivery:
     """Delivers batches of one stream, one after another. It keeps nothing between them but when it last warned."""
 
     def __init__(
-        self, writer: Writer, stream: str, bucket: str, precision: str, limits: Limits, metrics: Metrics
+        self, writer: Writer, stream: str, bucket: str, precision: str, limits: DeliveryLimits, metrics: Metrics
     ) -> None:
         self._writer, self._stream, self._bucket, self._precision = writer, stream, bucket, precision
         self._limits = limits
@@ -75,14 +75,14 @@ class Delivery:
         part = batch.parts[-1]
         answer = await self._writer.write(self._bucket, b"\n".join(part), self._precision)
         verdict, left_out = judge(answer)
-        if verdict is Verdict.LATER:
+        if verdict is WriteVerdict.LATER:
             await self._later(answer)
             return True
-        if verdict is Verdict.REFUSED:
+        if verdict is WriteVerdict.REFUSED:
             self._refused(answer.sentence())
             return False
         batch.parts.pop()
-        if verdict is Verdict.TAKEN:
+        if verdict is WriteVerdict.TAKEN:
             self._taken(batch, part, min(left_out, len(part)), answer)
         elif len(part) == 1:
             batch.suspects.append((part[0], answer.sentence()))
@@ -91,7 +91,7 @@ class Delivery:
             batch.parts += [part[middle:], part[:middle]]
         return True
 
-    def _taken(self, batch: "_Batch", part: list[bytes], left_out: int, answer: Answer) -> None:
+    def _taken(self, batch: "_Batch", part: list[bytes], left_out: int, answer: WriteResponse) -> None:
         if self._warned_ms is not None:
             _log.info("InfluxDB takes lines again", extra={"stream": self._stream})
         self._failed, self._warned_ms = 0, None
@@ -117,7 +117,7 @@ class Delivery:
             # So many are no accident; going slowly leaves somebody the time to look.
             await asyncio.sleep(self._limits.retry_s_max)
 
-    async def _later(self, answer: Answer) -> None:
+    async def _later(self, answer: WriteResponse) -> None:
         self._failed += 1
         wait_s = pause_s(
             self._failed, answer.retry_after, clock.wall(), random.random(), self._limits.retry_s_max  # noqa: S311 - jitter

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from hub.config.influx import Influx
+from hub.config.influx import InfluxSettings
 from hub.influx.delivery import Writer
 from hub.influx.sink import Lines, Stream, delivery
 from hub.metrics import Metrics
@@ -27,7 +27,7 @@ class Rebuild:
     """
 
     def __init__(
-        self, past: InfluxPast, stream: Stream, client: Writer, settings: Influx, metrics: Metrics
+        self, past: InfluxPast, stream: Stream, client: Writer, settings: InfluxSettings, metrics: Metrics
     ) -> None:
         self._past, self._stream, self._settings, self._metrics = past, stream, settings, metrics
         self._delivery = delivery(client, stream, settings, metrics)

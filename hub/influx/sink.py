@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hub import clock
 from hub.config.certificates import trusting
-from hub.config.influx import Influx
+from hub.config.influx import InfluxSettings
 from hub.config.secrets import read_secret
 from hub.config.settings import Config
 from hub.core.influx import Slice, door_hour_line, reading_line
 from hub.errors import ConfigError, StoreUnavailable
 from hub.influx.buckets import BucketWatch
-from hub.influx.delivery import Delivery, Limits, Writer
+from hub.influx.delivery import DeliveryLimits, InfluxDelivery, Writer
 from hub.metrics import Metrics
-from hub.store.database import Store
-from hub.store.influx_feed import InfluxFeed, Place
-from hub.store.upkeep import alone
+from hub.store.database import Database
+from hub.store.influx_feed import InfluxFeed, StreamPosition
+from hub.store.upkeep import advisory_lock
 from hub.tasks import Make
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Stream:
     poll_s: float
 
 
-def streams(settings: Influx) -> list[Stream]:
+def streams(settings: InfluxSettings) -> list[Stream]:
     """Return the streams in the order of their turns."""
 
     def reading(row: dict[str, Any]) -> bytes | None:
@@ -71,7 +71,7 @@ def streams(settings: Influx) -> list[Stream]:
     ]
 
 
-def server(settings: Influx) -> "InfluxServer":
+def server(settings: InfluxSettings) -> "InfluxServer":
     """Return the client of the configured server. Raises ConfigError for what keeps it from being made."""
     if settings.url is None:
         raise ConfigError("influx.url is not set: the InfluxDB sink is off")
@@ -95,7 +95,7 @@ def server(settings: Influx) -> "InfluxServer":
     )  # fmt: skip
 
 
-def influx_tasks(config: Config, store: Store, metrics: Metrics) -> dict[str, Make]:
+def influx_tasks(config: Config, store: Database, metrics: Metrics) -> dict[str, Make]:
     """Return the sink's endless tasks by name; none without `influx.url`. Raises ConfigError as `server` does."""
     if config.influx.url is None:
         return {}
@@ -105,7 +105,7 @@ def influx_tasks(config: Config, store: Store, metrics: Metrics) -> dict[str, Ma
 class InfluxSink:
     """Feeds one server from one database, one hub at a time."""
 
-    def __init__(self, settings: Influx, store: Store, client: "InfluxServer", metrics: Metrics) -> None:
+    def __init__(self, settings: InfluxSettings, store: Database, client: "InfluxServer", metrics: Metrics) -> None:
         self._settings = settings
         self._store = store
         self._client = client
@@ -119,7 +119,7 @@ class InfluxSink:
         """Follow the tables until cancelled. What was not taken by then is sent by whoever is next."""
         while True:
             try:
-                async with alone(self._store, "influx") as got:
+                async with advisory_lock(self._store, "influx") as got:
                     if got:
                         async with self._client as client:
                             await self._follow(client)
@@ -147,7 +147,7 @@ class InfluxSink:
                     due_ms[stream.name] = clock.now_ms() + wait_s * 1000
             await asyncio.sleep(max(0.0, min(due_ms.values()) - clock.now_ms()) / 1000)
 
-    async def _catch_up(self, stream: Stream, delivery: Delivery) -> float:
+    async def _catch_up(self, stream: Stream, delivery: InfluxDelivery) -> float:
         """Send what there is, for one turn; return after how many seconds the next one is due."""
         stand = await self._feed.stand(stream.name)
         self._show(stream, stand.place)
@@ -168,7 +168,9 @@ class InfluxSink:
             self._show(stream, place)
         return 0.0
 
-    async def _collect(self, stream: Stream, place: Place, horizon: datetime) -> tuple[list[bytes], Place]:
+    async def _collect(
+        self, stream: Stream, place: StreamPosition, horizon: datetime
+    ) -> tuple[list[bytes], StreamPosition]:
         """Read one batch: returns its lines, and the place behind its last row."""
         piece = self._slices[stream.name]
         rows_max, bytes_max = self._settings.batch_rows_max, self._settings.batch_bytes_max
@@ -184,15 +186,15 @@ class InfluxSink:
                 raise
             await lines.add(rows)
             if len(rows) < limit:
-                place = Place(until)
+                place = StreamPosition(until)
                 piece.widen()
             else:
                 last = rows[-1]
-                place = Place(last["upto"], last["locker"], last["at"], last.get("door", 0))
+                place = StreamPosition(last["upto"], last["locker"], last["at"], last.get("door", 0))
                 piece.narrow()
         return lines.lines, place
 
-    def _show(self, stream: Stream, place: Place) -> None:
+    def _show(self, stream: Stream, place: StreamPosition) -> None:
         self._upto[stream.name] = place.upto
         # Computed at each scrape: it has to grow while a batch is not taken.
         self._metrics.influx_lag.labels(stream.name).set_function(
@@ -234,7 +236,7 @@ class Lines:
             self._count.labels(self._stream.name, "empty").inc(empty)
 
 
-def delivery(client: Writer, stream: Stream, settings: Influx, metrics: Metrics) -> Delivery:
+def delivery(client: Writer, stream: Stream, settings: InfluxSettings, metrics: Metrics) -> InfluxDelivery:
     """Return the delivery of one stream."""
-    limits = Limits(settings.batch_bytes_max, settings.retry_s_max)
-    return Delivery(client, stream.name, stream.bucket, settings.precision, limits, metrics)
+    limits = DeliveryLimits(settings.batch_bytes_max, settings.retry_s_max)
+    return InfluxDelivery(client, stream.name, stream.bucket, settings.precision, limits, metrics)

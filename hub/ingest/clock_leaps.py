@@ -4,18 +4,18 @@ import logging
 from typing import Final
 
 from hub.metrics import Metrics
-from hub.mqtt.quarantine import Limits
+from hub.mqtt.quarantine import RateLimits
 
 _log = logging.getLogger(__name__)
 _LOCKERS_MAX: Final = 10_000
 
 
-class Leaps:
+class ClockLeapReporter:
     """What `hub.core.clocks.Clocks` calls."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._count = metrics.clock_leaps
-        self._limits: Limits[str] = Limits(1, 1, _LOCKERS_MAX)
+        self._limits: RateLimits[str] = RateLimits(1, 1, _LOCKERS_MAX)
 
     def found(self, locker: str, now_ms: float) -> None:
         """Take that a message's boot clock ran ahead of real time."""

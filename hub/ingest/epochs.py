@@ -11,13 +11,13 @@ from collections import Counter
 from typing import Final
 
 from hub import clock
-from hub.alarms.engine import Alarms
-from hub.core.epochs import Epochs as Shares
+from hub.alarms.engine import AlarmEngine
+from hub.core.epochs import EpochQuota
 from hub.core.ledger import START, Key, Ledger
 from hub.errors import StoreError
-from hub.ingest.receipts import Receipts
+from hub.ingest.receipts import ReceiptPublisher
 from hub.metrics import Metrics
-from hub.mqtt.quarantine import Limits, Quarantine
+from hub.mqtt.quarantine import Quarantine, RateLimits
 from hub.store.ledgers import Ledgers
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ _RETRY_S: Final = 0.1
 _RETRY_S_MAX: Final = 2.0
 
 
-class Epochs:
+class EpochAdmission:
     """Decides about ledgers without a cursor.
 
     At most `_LOOKUPS_MAX` wait to be looked up, `_LOOKUPS_PER_LOCKER_MAX` of one locker; a message above that is
@@ -42,12 +42,12 @@ class Epochs:
 
     def __init__(
         self,
-        shares: Shares,
+        shares: EpochQuota,
         ledger: Ledger,
         ledgers: Ledgers,
         quarantine: Quarantine,
-        receipts: Receipts,
-        alarms: Alarms,
+        receipts: ReceiptPublisher,
+        alarms: AlarmEngine,
         metrics: Metrics,
     ) -> None:
         self._shares = shares
@@ -58,7 +58,7 @@ class Epochs:
         self._alarms = alarms
         self._refused = metrics.ledger_epochs_refused
         self._looked_up = metrics.ledger_lookups
-        self._copies: Limits[str] = Limits(_COPIES_PER_MINUTE, _COPIES_AT_ONCE, _LOCKERS_MAX)
+        self._copies: RateLimits[str] = RateLimits(_COPIES_PER_MINUTE, _COPIES_AT_ONCE, _LOCKERS_MAX)
         self._waiting: dict[Key, None] = {}
         self._waiting_of: Counter[str] = Counter()
         self._wake = asyncio.Event()

@@ -3,29 +3,29 @@
 from collections.abc import Sequence
 
 from hub import clock
-from hub.core.accounting import Accounts, Outcome
-from hub.core.ledger import Fork, Gap, Ledger, Seen, Take
+from hub.core.accounting import Disposition, MessageAccounting
+from hub.core.ledger import AlreadyStored, Fork, Gap, Ledger, Take
 from hub.errors import CursorConflict, StoreRejected
 from hub.failpoints import Point, reached
-from hub.ingest.forks import Forks
-from hub.ingest.receipts import Receipts
+from hub.ingest.forks import ForkRecorder
+from hub.ingest.receipts import ReceiptPublisher
 from hub.metrics import Metrics
 from hub.mqtt.quarantine import Quarantine, event_texts
 from hub.store.ledgers import Ledgers
 from hub.store.rows import EventUnit, Quarantined
 
 
-class EventSink:
+class EventWriter:
     """Stores ledger events; a receipt goes out only after the commit."""
 
     def __init__(
         self,
         ledgers: Ledgers,
         ledger: Ledger,
-        accounts: Accounts,
-        receipts: Receipts,
+        accounts: MessageAccounting,
+        receipts: ReceiptPublisher,
         quarantine: Quarantine,
-        forks: Forks,
+        forks: ForkRecorder,
         metrics: Metrics,
     ) -> None:
         self._ledgers = ledgers
@@ -43,7 +43,7 @@ class EventSink:
 
     async def committed(self, batch: Sequence[EventUnit]) -> None:
         """Settle the batch, and send each locker one receipt."""
-        self._tally.settle(Outcome.STORED, sum([len(unit.rows) for unit in batch]))
+        self._tally.settle(Disposition.STORED, sum([len(unit.rows) for unit in batch]))
         self._delay.observe(max(0, clock.wall_ms() - min(unit.received_ms for unit in batch)) / 1000)
         for unit in batch:
             if unit.spoiled:
@@ -62,7 +62,7 @@ class EventSink:
             return self._quarantine.event(unit.topic, texts[seq], "rejected", why, unit.received_ms, unit.key, seq)
 
         kept = await self._ledgers.write_apart(unit, refused)
-        self._tally.settle(Outcome.STORED, len(unit.rows) - len(kept))
+        self._tally.settle(Disposition.STORED, len(unit.rows) - len(kept))
         self._settle_quarantined([*unit.spoiled, *kept])
         self._receipt(unit)
 
@@ -86,27 +86,27 @@ class EventSink:
             match there.take(unit.key, unit.first_seq, count, None, unit.prev, unit.chain):
                 case Take(0):
                     writable.append(unit)
-                case Seen():
-                    self._tally.settle(Outcome.DUPLICATE, unit.count)
+                case AlreadyStored():
+                    self._tally.settle(Disposition.DUPLICATE, unit.count)
                     self._receipts.upto(unit.key, *self._ledger.committed(unit.key, *stand))
                 case Fork() as fork:
-                    self._tally.settle(Outcome.DEFERRED, unit.count)
+                    self._tally.settle(Disposition.DEFERRED, unit.count)
                     self._ledger.reset(unit.key, stand)
                     self._forks.found(unit.key, fork, unit.topic, unit.payload, unit.received_ms)
                 case Gap() | Take():
-                    self._tally.settle(Outcome.DEFERRED, unit.count)
+                    self._tally.settle(Disposition.DEFERRED, unit.count)
                     self._receipts.expected(unit.key, self._ledger.reset(unit.key, stand))
         return writable
 
     def kept_back(self, unit: EventUnit) -> None:
         """Leave a message with its locker, which has no receipt for it and sends it again after growing pauses."""
-        self._tally.settle(Outcome.DEFERRED, unit.count)
+        self._tally.settle(Disposition.DEFERRED, unit.count)
         self._ledger.reset(unit.key)
 
     def _receipt(self, unit: EventUnit) -> None:
         self._receipts.upto(unit.key, *self._ledger.committed(unit.key, unit.next_seq, unit.chain))
 
     def _settle_quarantined(self, rows: Sequence[Quarantined]) -> None:
-        self._tally.settle(Outcome.QUARANTINED, len(rows))
+        self._tally.settle(Disposition.QUARANTINED, len(rows))
         for row in rows:
             self._quarantined.labels(row.reason).inc()

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from hub import clock
-from hub.alarms.engine import Alarms
-from hub.commands.instant import Dispatch
-from hub.core.accounting import Accounts, Outcome, Tally
+from hub.alarms.engine import AlarmEngine
+from hub.commands.instant import InstantCommands
+from hub.core.accounting import Disposition, MessageAccounting, Tally
 from hub.core.clocks import Clocks
 from hub.core.fairness import (
     RECORDS_OF,
@@ -19,29 +19,28 @@ from hub.core.fairness import (
     records_in,
 )
 from hub.core.fleet import Fleet
-from hub.core.gaps import ToldGap
-from hub.core.ledger import UNKNOWN, Fork, Gap, Key, Ledger, Take, Unknown, Verdict
-from hub.core.ledger import Seen as AllSeen
+from hub.core.gaps import DeclaredGap
+from hub.core.ledger import UNKNOWN, AlreadyStored, Fork, Gap, Key, Ledger, Take, Unknown, Verdict
 from hub.core.stamps import Newest, Stamped, stamp
 from hub.core.timing import TimeSource
-from hub.ingest.epochs import Epochs
-from hub.ingest.forks import Forks
+from hub.ingest.epochs import EpochAdmission
+from hub.ingest.forks import ForkRecorder
 from hub.ingest.gap_shares import GapShares
-from hub.ingest.presence_shares import PresenceShares, Word
-from hub.ingest.receipts import Receipts
-from hub.live import Live
+from hub.ingest.presence_shares import PresenceMessage, PresenceShares
+from hub.ingest.receipts import ReceiptPublisher
+from hub.live import Broadcaster
 from hub.metrics import Metrics
 from hub.mqtt.quarantine import Quarantine
-from hub.mqtt.retained_cleanup import Cleanup
-from hub.mqtt.tap import DEFERRED, DUPLICATE, IGNORED, TAKEN, Tail
+from hub.mqtt.retained_cleanup import RetainedCleanup
+from hub.mqtt.tap import DEFERRED, DUPLICATE, IGNORED, TAKEN, MessageTap
 from hub.store.batcher import Batcher
 from hub.store.binary_copy import event_rows
-from hub.store.lane import Lane
+from hub.store.lane import WriteLane
 from hub.store.rows import EventUnit, Quarantined, unit_bytes
 from wire.errors import WireError
 from wire.messages import (
     Event,
-    Events,
+    EventBatch,
     Up,
     decode_events,
     decode_presence,
@@ -62,34 +61,34 @@ _Route = tuple[str, Channel, Callable[[], None], _Take | None]
 
 
 @dataclass(frozen=True, slots=True)
-class IntakeParts:
+class EventIngestParts:
     """What intake works with."""
 
-    accounts: Accounts
+    accounts: MessageAccounting
     fleet: Fleet
     clocks: Clocks
     ledger: Ledger
-    epochs: Epochs
+    epochs: EpochAdmission
     events: Batcher[EventUnit]
     shares: Shares
     presence_shares: Shares
     quarantine: Quarantine
-    forks: Forks
-    receipts: Receipts
-    cleanup: Cleanup
-    dispatch: Dispatch
-    live: Live
-    tail: Tail
-    alarms: Alarms
+    forks: ForkRecorder
+    receipts: ReceiptPublisher
+    cleanup: RetainedCleanup
+    dispatch: InstantCommands
+    live: Broadcaster
+    tail: MessageTap
+    alarms: AlarmEngine
     metrics: Metrics
     backlog_age_ms: float
     gaps_per_minute_max: int
 
 
-class Intake:
+class EventIngest:
     """Takes events and presence. `receive` never blocks and never raises for what a peer sent."""
 
-    def __init__(self, parts: IntakeParts) -> None:
+    def __init__(self, parts: EventIngestParts) -> None:
         self._parts = parts
         self._topics: dict[str, _Route] = {}
         self._newest: dict[str, Newest] = {}
@@ -180,7 +179,7 @@ class Intake:
         """Leave a message, undecoded, with a locker that sends more than its share: it sends it again."""
         parts = self._parts
         parts.accounts.events.received += 1
-        parts.accounts.events.settle(Outcome.DEFERRED)
+        parts.accounts.events.settle(Disposition.DEFERRED)
         self._over(locker, limit, now_ms)
 
     def _over(self, locker: str, limit: Limit, now_ms: float, count: int = 1) -> None:
@@ -219,7 +218,7 @@ class Intake:
             # The locker keeps what was not receipted and sends it again.
             self._heard(locker, batch, now_ms)
             parts.alarms.batch(locker, batch, newest_ms, received_ms)
-            tally.settle(Outcome.DEFERRED, count)
+            tally.settle(Disposition.DEFERRED, count)
             return DEFERRED
         verdict = self._judge(key, topic, payload, batch, received_ms)
         if not isinstance(verdict, Fork):
@@ -227,16 +226,16 @@ class Intake:
             self._heard(locker, batch, now_ms)
             parts.alarms.batch(locker, batch, newest_ms, received_ms)
         match verdict:
-            case AllSeen(upto, chain):
-                tally.settle(Outcome.DUPLICATE, count)
+            case AlreadyStored(upto, chain):
+                tally.settle(Disposition.DUPLICATE, count)
                 if upto:
                     parts.receipts.upto(key, upto, chain)
                 return DUPLICATE
             case Unknown():
-                tally.settle(Outcome.DEFERRED, count)
+                tally.settle(Disposition.DEFERRED, count)
                 return DEFERRED
             case Gap(expected):
-                tally.settle(Outcome.DEFERRED, count)
+                tally.settle(Disposition.DEFERRED, count)
                 self._gaps.inc()
                 parts.receipts.expected(key, expected)
                 return DEFERRED
@@ -244,11 +243,11 @@ class Intake:
                 return self._take(topic, key, payload, batch, spoiled, verdict, received_ms, stamped, lane)
             case Fork():
                 # The locker still has them, and sends them again as a new epoch.
-                tally.settle(Outcome.DEFERRED, count)
+                tally.settle(Disposition.DEFERRED, count)
                 parts.forks.found(key, verdict, topic, payload, received_ms)
                 return "quarantined:ledger_fork"
 
-    def _judge(self, key: Key, topic: str, payload: bytes, batch: Events, received_ms: int) -> Verdict:
+    def _judge(self, key: Key, topic: str, payload: bytes, batch: EventBatch, received_ms: int) -> Verdict:
         ledger, count = self._parts.ledger, len(batch.events)
         verdict = ledger.take(key, batch.first, count, batch.oldest, batch.prev, batch.chain)
         if verdict is UNKNOWN and self._parts.epochs.met(key, topic, payload, received_ms):
@@ -258,7 +257,7 @@ class Intake:
     def _put_back(self, key: Key, gap: Take, count: int, now_ms: float) -> str:
         """Leave a declared gap with its locker: what it deletes meanwhile becomes part of the same row."""
         self._parts.ledger.put_back(key, gap)
-        self._parts.accounts.events.settle(Outcome.DEFERRED, count)
+        self._parts.accounts.events.settle(Disposition.DEFERRED, count)
         self._over(key[0], Limit.GAPS, now_ms)
         return DEFERRED
 
@@ -267,12 +266,12 @@ class Intake:
         topic: str,
         key: Key,
         payload: bytes,
-        batch: Events,
+        batch: EventBatch,
         spoiled: Mapping[int, Spoiled],
         verdict: Take,
         received_ms: int,
         stamped: Stamped,
-        lane: Lane[EventUnit],
+        lane: WriteLane[EventUnit],
     ) -> str:
         parts = self._parts
         locker, skip, gap = key[0], verdict.skip, verdict.gap
@@ -280,7 +279,7 @@ class Intake:
         if gap is not None and not self._gap_shares.may_declare(locker, now_ms := clock.now_ms()):
             return self._put_back(key, verdict, len(events), now_ms)
         if skip:
-            parts.accounts.events.settle(Outcome.DUPLICATE, skip)
+            parts.accounts.events.settle(Disposition.DUPLICATE, skip)
         occurred, sources = stamped
         if not spoiled and (sources is None or sources[-1] is TimeSource.BOOT):
             self._newest[locker] = (batch.epoch, first + len(events), occurred[-1])
@@ -301,7 +300,7 @@ class Intake:
                 if place >= skip
             ]
         costly = [(place, event) for place, event in enumerate(events) if event.kind in RECORDS_OF]
-        told: Sequence[ToldGap] = ()
+        told: Sequence[DeclaredGap] = ()
         if costly or spoiled or gap is not None:
             now_ms = clock.now_ms()
             told, left_out = self._gap_shares.reasons(locker, first, costly, now_ms)
@@ -326,21 +325,23 @@ class Intake:
             self._tell(locker, batch, place, events[place], occurred[place], received_ms)
         return f"quarantined:{next(iter(spoiled.values())).error.reason.value}" if spoiled else TAKEN
 
-    def _tell(self, locker: str, batch: Events, place: int, event: Event, occurred: int, received_ms: int) -> None:
+    def _tell(
+        self, locker: str, batch: EventBatch, place: int, event: Event, occurred: int, received_ms: int
+    ) -> None:
         parts = self._parts
         at = clock.from_ms(occurred)
         parts.fleet.event(locker, event, at=at)
         if event.command is not None:
-            parts.dispatch.heard_of(locker, event, at)
+            parts.dispatch.on_event(locker, event, at)
         if event.kind in parts.alarms.kinds:
             parts.alarms.event(locker, batch, place, event, at)
         parts.live.event(locker, batch, place, occurred, received_ms)
 
     def _presence(self, topic: str, locker: str, payload: bytes, retained: bool, received_ms: int) -> str:  # noqa: FBT001
-        word = Word(topic, locker, payload, retained, received_ms)
+        word = PresenceMessage(topic, locker, payload, retained, received_ms)
         return self._take_presence(word) if self._presences.admit(word, clock.now_ms()) else DEFERRED
 
-    def _take_presence(self, word: Word) -> str:
+    def _take_presence(self, word: PresenceMessage) -> str:
         locker, retained = word.locker, word.retained
         presence = decode_presence(word.payload)
         fleet = self._parts.fleet
@@ -356,7 +357,7 @@ class Intake:
         self._parts.fleet.heard(locker, now_ms=now_ms, at=clock.wall())
 
 
-def _read(payload: bytes) -> tuple[Events, Mapping[int, Spoiled]]:
+def _read(payload: bytes) -> tuple[EventBatch, Mapping[int, Spoiled]]:
     try:
         return decode_events(payload), _NONE_SPOILED
     except WireError:
@@ -364,5 +365,5 @@ def _read(payload: bytes) -> tuple[Events, Mapping[int, Spoiled]]:
         return salvage_events(payload)
 
 
-def _tally(accounts: Accounts, channel: Channel) -> Tally | None:
+def _tally(accounts: MessageAccounting, channel: Channel) -> Tally | None:
     return accounts.events if channel is Channel.EVENTS else None

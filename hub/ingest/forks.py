@@ -6,9 +6,9 @@ from typing import Final
 
 from hub import clock
 from hub.core.ledger import Fork, Key
-from hub.ingest.receipts import Receipts
+from hub.ingest.receipts import ReceiptPublisher
 from hub.metrics import Metrics
-from hub.mqtt.quarantine import Limits, Quarantine
+from hub.mqtt.quarantine import Quarantine, RateLimits
 
 _log = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ _LOCKERS_MAX: Final = 100_000
 REASON: Final = "ledger_fork"
 
 
-class Forks:
+class ForkRecorder:
     """Takes batches that are of another history than their ledger.
 
     The locker is told, so that it begins a new epoch with all that it has not confirmed: that is why the events of
@@ -27,13 +27,13 @@ class Forks:
     """
 
     def __init__(
-        self, quarantine: Quarantine, receipts: Receipts, metrics: Metrics, tell: Callable[[Key], None]
+        self, quarantine: Quarantine, receipts: ReceiptPublisher, metrics: Metrics, tell: Callable[[Key], None]
     ) -> None:
         self._quarantine = quarantine
         self._receipts = receipts
         self._count = metrics.ledger_forks
         self._tell = tell
-        self._limits: Limits[str] = Limits(_COPIES_PER_MINUTE, _COPIES_AT_ONCE, _LOCKERS_MAX)
+        self._limits: RateLimits[str] = RateLimits(_COPIES_PER_MINUTE, _COPIES_AT_ONCE, _LOCKERS_MAX)
 
     def found(self, key: Key, fork: Fork, topic: str, payload: bytes, received_ms: int) -> None:
         """Count, tell and keep one batch."""

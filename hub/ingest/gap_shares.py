@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from hub.core.gaps import KIND, UNKNOWN, ToldGap, told_gap
-from hub.mqtt.quarantine import Limits
+from hub.core.gaps import KIND, UNKNOWN, DeclaredGap, declared_gap
+from hub.mqtt.quarantine import RateLimits
 from wire.messages import Event
 
 _BURST_MIN: Final = 10
@@ -19,8 +19,8 @@ class GapShares:
 
     def __init__(self, per_minute_max: int) -> None:
         reasons = _REASONS_PER_GAP * per_minute_max
-        self._gaps: Limits[str] = Limits(per_minute_max, per_minute_max * _BURST_MIN, _LOCKERS_MAX)
-        self._reasons: Limits[str] = Limits(reasons, reasons * _BURST_MIN, _LOCKERS_MAX)
+        self._gaps: RateLimits[str] = RateLimits(per_minute_max, per_minute_max * _BURST_MIN, _LOCKERS_MAX)
+        self._reasons: RateLimits[str] = RateLimits(reasons, reasons * _BURST_MIN, _LOCKERS_MAX)
 
     def may_declare(self, locker: str, now_ms: float) -> bool:
         """Say whether a locker may declare one more gap now, and count it."""
@@ -28,7 +28,7 @@ class GapShares:
 
     def reasons(
         self, locker: str, first: int, events: Sequence[tuple[int, Event]], now_ms: float
-    ) -> tuple[list[ToldGap], int]:
+    ) -> tuple[list[DeclaredGap], int]:
         """Return the reasons that a locker gives for gaps, as far as its share goes, and how many are left out.
 
         Args:
@@ -37,10 +37,10 @@ class GapShares:
             events: its events by place; those that are no `outbox.gap` are passed over.
             now_ms: the hub's monotonic time.
         """
-        told: list[ToldGap] = []
+        told: list[DeclaredGap] = []
         left_out = 0
         for place, event in events:
-            one = told_gap(event, first + place) if event.kind == KIND else None
+            one = declared_gap(event, first + place) if event.kind == KIND else None
             if one is None or one.reason == UNKNOWN:
                 continue
             if self._reasons.pass_one(locker, now_ms):

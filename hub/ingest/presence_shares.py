@@ -12,7 +12,7 @@ _WAITING_BYTES_MAX: Final = 4096
 """A longer one does not wait, and is dropped: presence is some hundred bytes."""
 
 
-class Word(NamedTuple):
+class PresenceMessage(NamedTuple):
     """A presence message as it came."""
 
     topic: str
@@ -31,9 +31,9 @@ class PresenceShares:
     def __init__(self, shares: Shares, metrics: Metrics) -> None:
         self._shares = shares
         self._limited = metrics.limited
-        self._waiting: dict[str, Word] = {}
+        self._waiting: dict[str, PresenceMessage] = {}
 
-    def admit(self, word: Word, now_ms: float) -> bool:
+    def admit(self, word: PresenceMessage, now_ms: float) -> bool:
         """Say whether a message is taken now; if not, it waits in the place of the one before it."""
         limit = self._shares.admit(word.locker, now_ms)
         self._waiting.pop(word.locker, None)
@@ -49,7 +49,7 @@ class PresenceShares:
             self._waiting[word.locker] = word
         return False
 
-    def due(self, now_ms: float) -> list[Word]:
+    def due(self, now_ms: float) -> list[PresenceMessage]:
         """Take those of the waiting messages for which there is room again. Call it once a second or so."""
         if not self._waiting:
             return []

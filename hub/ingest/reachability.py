@@ -6,22 +6,28 @@ from typing import Final
 
 from hub import clock
 from hub.core.fleet import Fleet
-from hub.ingest.events import Intake
-from hub.ingest.telemetry import Telemetry
-from hub.live import Live
+from hub.ingest.events import EventIngest
+from hub.ingest.telemetry import TelemetryIngest
+from hub.live import Broadcaster
 from hub.metrics import Metrics
-from hub.mqtt.connections import Links
+from hub.mqtt.connections import MqttConnections
 
 _SWEEP_S: Final = 1.0
 _HEARD_S: Final = 1.0
 _LOOK_S: Final = 0.05
 
 
-class Sweep:
+class ReachabilitySweep:
     """The task."""
 
     def __init__(
-        self, intake: Intake, telemetry: Telemetry, links: Links, fleet: Fleet, live: Live, metrics: Metrics
+        self,
+        intake: EventIngest,
+        telemetry: TelemetryIngest,
+        links: MqttConnections,
+        fleet: Fleet,
+        live: Broadcaster,
+        metrics: Metrics,
     ) -> None:
         self._intake = intake
         self._telemetry = telemetry
@@ -34,7 +40,7 @@ class Sweep:
         """Look until cancelled."""
         while True:
             self._intake.look()
-            deaf = self._telemetry.deaf(clock.now_ms(), linked=self._links.telemetry.connected)
+            deaf = self._telemetry.ingest_stalled(clock.now_ms(), linked=self._links.telemetry.connected)
             if not (self._links.ingest.connected and deaf):
                 self._fleet.sweep(now_ms=clock.now_ms(), at=clock.wall())
             self._live.wake()
@@ -46,7 +52,7 @@ class Sweep:
             await asyncio.sleep(_SWEEP_S)
 
 
-async def fleet_heard(links: Links, fleet: Fleet) -> None:
+async def fleet_heard(links: MqttConnections, fleet: Fleet) -> None:
     """Return once the lockers that are there have been heard over the links, or after a second.
 
     Agents say their presence at once when a hub announces itself: when no more come, those are all.

@@ -6,24 +6,24 @@ At QoS 0: a receipt is cumulative, and a locker that misses one sends its batch 
 from hub.core.ledger import Key
 from hub.errors import LinkError
 from hub.metrics import Metrics
-from hub.mqtt.connection import Link
-from hub.mqtt.tap import SENT, UNSENT, Tail
+from hub.mqtt.connection import MqttConnection
+from hub.mqtt.tap import SENT, UNSENT, MessageTap
 from wire.messages import PROTOCOL, Receipt, encode
 from wire.topics import Channel, topic_of
 
 
-class Receipts:
+class ReceiptPublisher:
     """Sends receipts. One that cannot go out now is not kept: the locker asks again by sending again."""
 
-    def __init__(self, metrics: Metrics, tail: Tail) -> None:
+    def __init__(self, metrics: Metrics, tail: MessageTap) -> None:
         self._tail = tail
-        self._link: Link | None = None
+        self._link: MqttConnection | None = None
         self._upto = metrics.receipts.labels("upto")
         self._expected = metrics.receipts.labels("expected")
         self._fork = metrics.receipts.labels("fork")
         self._unsent = metrics.receipts.labels("unsent")
 
-    def use(self, link: Link) -> None:
+    def use(self, link: MqttConnection) -> None:
         """Send over this link."""
         self._link = link
 

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 
 from hub.core.fleet import DoorSpec, Fleet
 from hub.errors import StoreUnavailable
-from hub.store.database import Store
+from hub.store.database import Database
 
 _log = logging.getLogger(__name__)
 
 
-class Registry:
+class RegistrySync:
     """Keeps the fleet as the registry is: at once where this hub changed it, within `poll_s` otherwise."""
 
-    def __init__(self, store: Store, fleet: Fleet, poll_s: float) -> None:
+    def __init__(self, store: Database, fleet: Fleet, poll_s: float) -> None:
         self._store = store
         self._fleet = fleet
         self._poll_s = poll_s

@@ -11,26 +11,25 @@ from typing import Final
 from uuid import UUID
 
 from hub import clock
-from hub.alarms.engine import Alarms
-from hub.core.accounting import Outcome, Tally
+from hub.alarms.engine import AlarmEngine
+from hub.core.accounting import Disposition, Tally
 from hub.core.clocks import Clocks
 from hub.core.fairness import Limit, Shares, records_in
 from hub.core.fleet import Fleet
-from hub.core.samples import Identity, Seen, is_late, is_stamped_now, sampled_at, sent_at
+from hub.core.samples import Identity, RecentSamples, is_late, is_stamped_now, sampled_at, sent_at
 from hub.core.timing import TimeSource
 from hub.errors import CursorConflict, StoreRejected
 from hub.metrics import Metrics
-from hub.mqtt.acks import Delivery
+from hub.mqtt.acks import IncomingMessage
 from hub.mqtt.quarantine import Quarantine
-from hub.mqtt.tap import DROPPED, DUPLICATE, IGNORED, TAKEN, Tail
+from hub.mqtt.tap import DROPPED, DUPLICATE, IGNORED, TAKEN, MessageTap
 from hub.store.batcher import Batcher
 from hub.store.binary_copy import reading_row, reading_values
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.readings import write_readings, write_readings_apart
 from hub.store.rows import ReadingUnit, unit_bytes
 from wire.errors import Reason, WireError
-from wire.messages import Telemetry as Message
-from wire.messages import decode_telemetry
+from wire.messages import TelemetryBatch, decode_telemetry
 from wire.salvage import Spoiled, raw_samples, salvage_samples
 from wire.topics import Channel, parse
 
@@ -45,7 +44,7 @@ _NONE_SPOILED: Final[Mapping[int, Spoiled]] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class TelemetryParts:
+class TelemetryIngestParts:
     """What telemetry works with."""
 
     tally: Tally
@@ -54,17 +53,17 @@ class TelemetryParts:
     readings: Batcher[ReadingUnit]
     quarantine: Quarantine
     shares: Shares
-    seen: Seen
-    alarms: Alarms
+    seen: RecentSamples
+    alarms: AlarmEngine
     silent_after_ms: float
-    tail: Tail
+    tail: MessageTap
     metrics: Metrics
 
 
-class Telemetry:
+class TelemetryIngest:
     """Takes telemetry. `deliver` never blocks, never raises for what a peer sent, and acknowledges each message."""
 
-    def __init__(self, parts: TelemetryParts) -> None:
+    def __init__(self, parts: TelemetryIngestParts) -> None:
         self._parts = parts
         self._lockers: dict[str, str] = {}
         self._count = parts.metrics.messages.labels(Channel.TELEMETRY.value).inc
@@ -72,14 +71,14 @@ class Telemetry:
         self._limited = parts.metrics.limited
         self._deaf_until_ms = 0.0
 
-    def deliver(self, delivery: Delivery) -> None:
+    def deliver(self, delivery: IncomingMessage) -> None:
         """Take one message. It is acknowledged when its samples are committed, or otherwise accounted for."""
         verdict = self._deliver(delivery)
         tail = self._parts.tail
         if tail.watched:
             tail.note("in", delivery.topic, delivery.payload, verdict, retained=delivery.retained)
 
-    def _deliver(self, delivery: Delivery) -> str:
+    def _deliver(self, delivery: IncomingMessage) -> str:
         """Take one message; return what became of it, as far as that is known at once."""
         parts = self._parts
         topic = delivery.topic
@@ -130,7 +129,7 @@ class Telemetry:
         self._store(locker, message, places, delivery, received_ms, now_ms)
         return f"quarantined:{next(iter(spoiled.values())).error.reason.value}"
 
-    def deaf(self, now_ms: float, *, linked: bool) -> bool:
+    def ingest_stalled(self, now_ms: float, *, linked: bool) -> bool:
         """Say whether a locker's silence may be ours: telemetry is held back, or was a moment ago.
 
         Args:
@@ -153,7 +152,7 @@ class Telemetry:
     def _refuse(self, locker: str, limit: Limit, now_ms: float) -> None:
         parts = self._parts
         parts.tally.received += 1
-        parts.tally.settle(Outcome.DROPPED)
+        parts.tally.settle(Disposition.DROPPED)
         self._limited.labels(Channel.TELEMETRY.value, limit.value).inc()
         if parts.shares.tell(locker, now_ms):
             _log.warning(
@@ -164,9 +163,9 @@ class Telemetry:
     def _store(
         self,
         locker: str,
-        message: Message,
+        message: TelemetryBatch,
         places: Sequence[int] | None,
-        delivery: Delivery,
+        delivery: IncomingMessage,
         received_ms: int,
         now_ms: float,
     ) -> str:
@@ -201,7 +200,7 @@ class Telemetry:
         tally.received += len(rows)
         if not all(verdicts):
             new = [place for place, is_new in enumerate(verdicts) if is_new]
-            tally.settle(Outcome.DUPLICATE, len(rows) - len(new))
+            tally.settle(Disposition.DUPLICATE, len(rows) - len(new))
             rows = [rows[place] for place in new]
             identities = [identities[place] for place in new]
             places = new if places is None else [places[place] for place in new]
@@ -215,16 +214,16 @@ class Telemetry:
         )  # fmt: skip
         if not parts.readings.put(unit, key=locker, size=unit_bytes(delivery.payload, len(rows))):
             parts.seen.forget(locker, identities)
-            tally.settle(Outcome.DROPPED, len(rows))
+            tally.settle(Disposition.DROPPED, len(rows))
             delivery.acknowledge()
             return DROPPED
         return TAKEN if rows else DUPLICATE
 
 
-class ReadingSink:
+class TelemetryWriter:
     """Stores telemetry; an acknowledgement goes out only after the commit."""
 
-    def __init__(self, store: Store, tally: Tally, quarantine: Quarantine, metrics: Metrics) -> None:
+    def __init__(self, store: Database, tally: Tally, quarantine: Quarantine, metrics: Metrics) -> None:
         self._store = store
         self._tally = tally
         self._quarantine = quarantine
@@ -259,12 +258,12 @@ class ReadingSink:
         for row, why in done.refused:
             place = row if unit.places is None else unit.places[row]
             kept = self._quarantine.keep(unit.topic, raws[place], "rejected", why, unit.received_ms)
-            self._tally.settle(Outcome.QUARANTINED if kept else Outcome.DROPPED)
+            self._tally.settle(Disposition.QUARANTINED if kept else Disposition.DROPPED)
         _acknowledge([unit])
 
     def _settle(self, written: int, repeated: int) -> None:
-        self._tally.settle(Outcome.STORED, written - repeated)
-        self._tally.settle(Outcome.DUPLICATE, repeated)
+        self._tally.settle(Disposition.STORED, written - repeated)
+        self._tally.settle(Disposition.DUPLICATE, repeated)
 
     async def conflict(self, batch: Sequence[ReadingUnit], error: CursorConflict) -> Sequence[ReadingUnit]:
         """Telemetry has no cursors."""
@@ -274,11 +273,11 @@ class ReadingSink:
         """Put a message into quarantine with which the database fails."""
         detail = "the database fails with it, and takes others"
         kept = self._quarantine.keep(unit.topic, unit.payload, "rejected", detail, unit.received_ms)
-        self._tally.settle(Outcome.QUARANTINED if kept else Outcome.DROPPED, unit.count)
+        self._tally.settle(Disposition.QUARANTINED if kept else Disposition.DROPPED, unit.count)
         _acknowledge([unit])
 
 
-def _identity(message: Message, boot: UUID | None, t: int, row: bytes, source: TimeSource) -> Identity:
+def _identity(message: TelemetryBatch, boot: UUID | None, t: int, row: bytes, source: TimeSource) -> Identity:
     number = (boot or message.boot).int
     return number, t, hash((number, t, reading_values(row, source)))
 

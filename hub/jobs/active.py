@@ -11,7 +11,7 @@ from wire.messages import DURABLE_KINDS, CommandKind
 
 
 @dataclass(slots=True)
-class Flight:
+class InFlightTarget:
     """A target under way. `asked`: this hub itself, and not one before it, has handed the command over."""
 
     command: UUID
@@ -21,14 +21,14 @@ class Flight:
 
 
 @dataclass(slots=True)
-class Run:
+class ActiveJob:
     """A job, its targets by place, and its flights by place."""
 
     row: JobRow
     job: Job
     targets: list[TargetRow]
     pace: Pace
-    flights: dict[int, Flight] = field(default_factory=dict)
+    flights: dict[int, InFlightTarget] = field(default_factory=dict)
     rest_until_ms: float = 0.0
     """Until when nothing is sent, because a command was refused for now."""
 

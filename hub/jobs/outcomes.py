@@ -3,43 +3,43 @@
 from collections.abc import Collection
 from typing import Final
 
-from hub.commands.instant import Dispatch
-from hub.core.commands import State
+from hub.commands.instant import InstantCommands
+from hub.core.commands import CommandStatus
 from hub.core.jobs import TargetState
-from hub.jobs.active import Flight, Run
+from hub.jobs.active import ActiveJob, InFlightTarget
 from hub.store.jobs import JobStore, Result
 
 _NOBODY_KNOWS: Final = "The hub stopped when it was sent, and the locker has not told."
 _RESULTS: Final = {
-    State.SUCCEEDED: TargetState.SUCCEEDED,
-    State.REJECTED: TargetState.REJECTED,
-    State.FAILED: TargetState.FAILED,
-    State.UNKNOWN: TargetState.UNKNOWN,
-    State.TIMED_OUT: TargetState.TIMED_OUT,
-    State.EXPIRED: TargetState.TIMED_OUT,
-    State.CANCELLED: TargetState.CANCELLED,
+    CommandStatus.SUCCEEDED: TargetState.SUCCEEDED,
+    CommandStatus.REJECTED: TargetState.REJECTED,
+    CommandStatus.FAILED: TargetState.FAILED,
+    CommandStatus.UNKNOWN: TargetState.UNKNOWN,
+    CommandStatus.TIMED_OUT: TargetState.TIMED_OUT,
+    CommandStatus.EXPIRED: TargetState.TIMED_OUT,
+    CommandStatus.CANCELLED: TargetState.CANCELLED,
 }
 
 
-class Endings:
+class OutcomeLookup:
     """Looks for the ends of what is under way."""
 
-    def __init__(self, dispatch: Dispatch, jobs: JobStore) -> None:
+    def __init__(self, dispatch: InstantCommands, jobs: JobStore) -> None:
         self._dispatch = dispatch
         self._jobs = jobs
 
-    def in_book(self, run: Run) -> list[Result]:
+    def from_memory(self, run: ActiveJob) -> list[Result]:
         """Return the ends that this hub's book tells. Of a durable command only its row knows the last word."""
         if run.durable:
             return []
         found = []
         for place, flight in run.flights.items():
             entry = self._dispatch.find(flight.command)
-            if entry is not None and (entry.settled or (flight.asked and entry.state is State.TIMED_OUT)):
+            if entry is not None and (entry.settled or (flight.asked and entry.state is CommandStatus.TIMED_OUT)):
                 found.append(Result(place, _RESULTS[entry.state], entry.detail))
         return found
 
-    async def in_database(self, run: Run, known: Collection[int]) -> tuple[list[Result], dict[int, Result]]:
+    async def from_database(self, run: ActiveJob, known: Collection[int]) -> tuple[list[Result], dict[int, Result]]:
         """Ask for the ends of durable commands, and of those that another hub has sent.
 
         Returns the ends, and the places of which nobody knows anything yet, each with the end to write should it
@@ -53,17 +53,17 @@ class Endings:
         found = await self._jobs.results([run.flights[place].command for place in places])
         for place in places:
             text, detail = found.get(run.flights[place].command, (None, None))
-            said = None if text is None else State(text)
+            said = None if text is None else CommandStatus(text)
             if said is not None and said.settled:
                 told.append(Result(place, _RESULTS[said], detail))
             elif said is None or not run.durable:
-                timed_out = said is State.TIMED_OUT
+                timed_out = said is CommandStatus.TIMED_OUT
                 state = TargetState.TIMED_OUT if timed_out else TargetState.UNKNOWN
                 unsure[place] = Result(place, state, detail if timed_out else _NOBODY_KNOWS)
         return told, unsure
 
-    def _ask_for(self, run: Run, flight: Flight) -> bool:
+    def _ask_for(self, run: ActiveJob, flight: InFlightTarget) -> bool:
         if run.durable:
             return True
         entry = self._dispatch.find(flight.command)
-        return entry is None or (entry.state is State.TIMED_OUT and not flight.asked)
+        return entry is None or (entry.state is CommandStatus.TIMED_OUT and not flight.asked)

@@ -16,19 +16,19 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from hub import clock
-from hub.commands.instant import Dispatch
+from hub.commands.instant import InstantCommands
 from hub.commands.result import Accepted, Refused
-from hub.config.settings import Jobs as JobsConfig
-from hub.core.commands import Order, Refusal
+from hub.config.settings import JobSettings
+from hub.core.commands import CommandRefusal, Order
 from hub.core.fleet import Fleet
-from hub.core.jobs import ACTIVE, Job, JobState, Limits, TargetState, Terms
+from hub.core.jobs import ACTIVE, Job, JobLimits, JobState, JobTerms, TargetState
 from hub.core.pace import Ceiling, Pace
 from hub.core.targets import why_not
 from hub.errors import StoreError, StoreRejected
-from hub.jobs.active import Flight, Run
-from hub.jobs.outcomes import Endings
+from hub.jobs.active import ActiveJob, InFlightTarget
+from hub.jobs.outcomes import OutcomeLookup
 from hub.metrics import Metrics
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.jobs import JobLedger, JobRow, JobStore, Result
 from wire.messages import DURABLE_KINDS
 
@@ -44,10 +44,15 @@ _HAND_OVER_SHARE: Final = 0.5
 """What is written down goes out within this share of the lease, or not at all: the hub may have been frozen."""
 _WAIT_FOR: Final = frozenset(
     {
-        Refusal.RATE_LIMITED, Refusal.HUB_BUSY, Refusal.BROKER_UNAVAILABLE, Refusal.DRAINING,
-        Refusal.DATABASE_UNAVAILABLE, Refusal.TOO_LATE, Refusal.LOCKER_CLOCK_UNKNOWN,
+        CommandRefusal.RATE_LIMITED,
+        CommandRefusal.HUB_BUSY,
+        CommandRefusal.BROKER_UNAVAILABLE,
+        CommandRefusal.DRAINING,
+        CommandRefusal.DATABASE_UNAVAILABLE,
+        CommandRefusal.TOO_LATE,
+        CommandRefusal.LOCKER_CLOCK_UNKNOWN,
     }
-)  # fmt: skip
+)
 """Refusals that pass: the target is sent later. After any other one it is skipped."""
 
 
@@ -63,11 +68,11 @@ class JobRunner:
 
     def __init__(
         self,
-        config: JobsConfig,
+        config: JobSettings,
         hub: UUID,
-        store: Store,
+        store: Database,
         fleet: Fleet,
-        dispatch: Dispatch,
+        dispatch: InstantCommands,
         durable: DurableOrders,
         metrics: Metrics,
         connected: Callable[[], bool],
@@ -79,10 +84,10 @@ class JobRunner:
         self._fleet = fleet
         self._dispatch = dispatch
         self._durable = durable
-        self._endings = Endings(dispatch, self._jobs)
+        self._endings = OutcomeLookup(dispatch, self._jobs)
         self._metrics = metrics
         self._connected = connected
-        self._runs: dict[UUID, Run] = {}
+        self._runs: dict[UUID, ActiveJob] = {}
         self._ceiling = Ceiling(config.openings_per_minute_max)
         self._hand_over_ms = config.lease_s * 1000 * _HAND_OVER_SHARE
         self._openings: OrderedDict[UUID, None] = OrderedDict()
@@ -167,7 +172,7 @@ class JobRunner:
             await self._send(run)
         self.rounds += 1
 
-    def _in_turn(self) -> list[Run]:
+    def _in_turn(self) -> list[ActiveJob]:
         runs = list(self._runs.values())
         turn = self.rounds % len(runs) if runs else 0
         return runs[turn:] + runs[:turn]
@@ -205,34 +210,36 @@ class JobRunner:
         for state in ACTIVE:
             self._metrics.jobs.labels(state.value).set(states.count(state))
 
-    async def _load(self, row: JobRow) -> Run:
+    async def _load(self, row: JobRow) -> ActiveJob:
         config = self._config
         targets = await self._jobs.all_targets(row.id)
-        terms = Terms(
+        terms = JobTerms(
             canaries=row.canaries,
             abort_share=row.abort_share,
             abort_min_count=row.abort_min_count,
             in_flight_max=config.durable_in_flight_max if row.kind in DURABLE_KINDS else config.in_flight_max,
         )
-        run = Run(row, Job(terms, row.state, [one.state for one in targets]), targets, Pace(row.rate_per_minute))
+        run = ActiveJob(
+            row, Job(terms, row.state, [one.state for one in targets]), targets, Pace(row.rate_per_minute)
+        )
         now_ms = clock.now_ms()
         for place, one in enumerate(targets):
             if one.state is TargetState.SENT:
-                run.flights[place] = Flight(one.command, run.order(place), now_ms)
+                run.flights[place] = InFlightTarget(one.command, run.order(place), now_ms)
         return run
 
-    def _enter(self, run: Run, state: JobState) -> None:
+    def _enter(self, run: ActiveJob, state: JobState) -> None:
         if state in ACTIVE:
             run.job.state = state
         else:
             run.job.end(state)
 
-    async def _settle(self, run: Run, *, ask_database: bool) -> None:
+    async def _settle(self, run: ActiveJob, *, ask_database: bool) -> None:
         if not run.flights:
             return
-        results = self._endings.in_book(run)
+        results = self._endings.from_memory(run)
         if ask_database:
-            told, unsure = await self._endings.in_database(run, {result.place for result in results})
+            told, unsure = await self._endings.from_database(run, {result.place for result in results})
             results += told
             for place, result in unsure.items():
                 if not await self._still_hopes(run, place, run.flights[place]):
@@ -241,7 +248,7 @@ class JobRunner:
             await self._ledger.settle(run.row.id, results, (), clock.wall())
             self._note(run, results)
 
-    async def _still_hopes(self, run: Run, place: int, flight: Flight) -> bool:
+    async def _still_hopes(self, run: ActiveJob, place: int, flight: InFlightTarget) -> bool:
         """Send a command that nobody knows once more, under its id. False: it is time to give it up."""
         now = clock.wall()
         expired = run.row.expires_at is not None and now >= run.row.expires_at
@@ -257,11 +264,11 @@ class JobRunner:
                     flight.since_ms = clock.now_ms() if flight.asked else flight.since_ms
         return clock.now_ms() - flight.since_ms < self._config.unsure_s * 1000
 
-    def _may_send(self, run: Run) -> bool:
+    def _may_send(self, run: ActiveJob) -> bool:
         return run.job.state is JobState.RUNNING and not self._resting and self._connected_ms is not None
 
-    async def _judge(self, run: Run) -> None:
-        limits = Limits(run.row.approval_until, run.row.expires_at)
+    async def _judge(self, run: ActiveJob) -> None:
+        limits = JobLimits(run.row.approval_until, run.row.expires_at)
         verdict = run.job.verdict(limits, clock.wall())
         if verdict is None:
             return
@@ -276,7 +283,7 @@ class JobRunner:
             extra={"job": str(run.row.id), "state": verdict.state.value, "why": verdict.why},
         )
 
-    async def _send(self, run: Run) -> None:
+    async def _send(self, run: ActiveJob) -> None:
         places, skipped = self._choose(run)
         if not places and not skipped:
             return
@@ -291,11 +298,11 @@ class JobRunner:
         run.pace.spend(len(places), now_ms)
         for place in places:
             run.job.send(place)
-            run.flights[place] = Flight(run.targets[place].command, run.order(place), now_ms, asked=True)
+            run.flights[place] = InFlightTarget(run.targets[place].command, run.order(place), now_ms, asked=True)
         self._metrics.job_targets.labels(run.row.kind, TargetState.SENT.value).inc(len(places))
         await self._hand_over(run, places, asked_ms)
 
-    def _choose(self, run: Run) -> tuple[list[int], list[Result]]:
+    def _choose(self, run: ActiveJob) -> tuple[list[int], list[Result]]:
         now_ms = clock.now_ms()
         if self._resting or self._connected_ms is None or now_ms < run.rest_until_ms:
             return [], []
@@ -318,7 +325,7 @@ class JobRunner:
                 break  # right after it connects a hub has not heard everyone yet
         return places, skipped
 
-    async def _hand_over(self, run: Run, places: list[int], asked_ms: float) -> None:
+    async def _hand_over(self, run: ActiveJob, places: list[int], asked_ms: float) -> None:
         skipped: list[Result] = []
         given_back: list[int] = []
         rest_s = 0.0
@@ -347,7 +354,7 @@ class JobRunner:
             del run.flights[place]
             run.job.give_back(place)
 
-    async def _submit(self, run: Run, flight: Flight) -> Accepted | Refused:
+    async def _submit(self, run: ActiveJob, flight: InFlightTarget) -> Accepted | Refused:
         if run.durable:
             left_s = 1.0
             if run.row.expires_at is not None:
@@ -362,15 +369,15 @@ class JobRunner:
             self._ceiling.add(clock.now_ms())
         return result
 
-    def _can_reach(self, run: Run, place: int) -> bool:
+    def _can_reach(self, run: ActiveJob, place: int) -> bool:
         return why_not(self._fleet.lockers, run.row.kind, run.targets[place].target) is None
 
-    def _note(self, run: Run, results: list[Result]) -> None:
+    def _note(self, run: ActiveJob, results: list[Result]) -> None:
         for result in results:
             del run.flights[result.place]
             run.job.settle(result.place, result.state)
         self._count(run, results)
 
-    def _count(self, run: Run, results: list[Result]) -> None:
+    def _count(self, run: ActiveJob, results: list[Result]) -> None:
         for result in results:
             self._metrics.job_targets.labels(run.row.kind, result.state.value).inc()

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from hub import clock
 from hub.config.settings import Config
-from hub.core.lease import RENEWALS_PER_LEASE, Loss, Verdict, Watch, lease_name, may_be_another_hub
+from hub.core.lease import RENEWALS_PER_LEASE, LeaseVerdict, LeaseWatch, Loss, lease_name, may_be_another_hub
 from hub.errors import StepDown, StoreError, StoreUnavailable
 from hub.metrics import Metrics
 from hub.store.lease import Holder, LeaseTable
@@ -30,7 +30,7 @@ _ASK_S: Final = {Loss.TAKEN_OVER: 4.0, Loss.SOON: 4.0, Loss.LATER: 0.5}
 """How long a link that was lost waits for the database to say whose the lease is."""
 
 
-class Lease:
+class HubLease:
     """The lease of one hub, from `acquire` to `release`."""
 
     def __init__(self, config: Config, hub: UUID, metrics: Metrics) -> None:
@@ -56,7 +56,7 @@ class Lease:
 
     async def acquire(self, stop: asyncio.Event) -> bool:
         """Wait until this hub holds the lease; False if `stop` was set before."""
-        watch = Watch(self._hub, self._lease_s)
+        watch = LeaseWatch(self._hub, self._lease_s)
         while not stop.is_set():
             if await self._try(watch):
                 self._gauge.set(1)
@@ -131,14 +131,15 @@ class Lease:
             raise StoreUnavailable("standby: no hub is active; this one takes the lease")
         raise StoreUnavailable(f"standby: {_sentence(self._holder)}")
 
-    async def _try(self, watch: Watch) -> bool:
+    async def _try(self, watch: LeaseWatch) -> bool:
         asked_ms = clock.now_ms()
         try:
             standing, holder = await self._table.look()
             self.broker = self._table.broker
             verdict = watch.judge(standing, clock.now_ms())
-            taken = verdict is Verdict.HOLD or (
-                verdict is Verdict.TAKE and await self._table.take(self._hub, self._node, self._lease_s, standing)
+            taken = verdict is LeaseVerdict.HOLD or (
+                verdict is LeaseVerdict.TAKE
+                and await self._table.take(self._hub, self._node, self._lease_s, standing)
             )
         except StoreError as error:
             # Also what the database refuses, as one that may only be read: it is waited for.

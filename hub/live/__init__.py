@@ -1,17 +1,17 @@
 """Websocket viewers: a snapshot of each view, then coalesced and numbered changes (docs/api.md, Live)."""
 
-from hub.live.broadcaster import Live
-from hub.live.frames import Frame, error_frame, hello_frame, pong_frame
+from hub.live.broadcaster import Broadcaster
+from hub.live.frames import LiveFrame, error_frame, hello_frame, pong_frame
 from hub.live.subscribers import Outlet, Viewer
-from hub.live.views import Kind, Subject, Turn, View
+from hub.live.views import Changes, Topic, TopicScope, View
 
 __all__ = [
-    "Frame",
-    "Kind",
-    "Live",
+    "Broadcaster",
+    "Changes",
+    "LiveFrame",
     "Outlet",
-    "Subject",
-    "Turn",
+    "Topic",
+    "TopicScope",
     "View",
     "Viewer",
     "error_frame",

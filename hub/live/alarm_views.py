@@ -5,14 +5,14 @@ from dataclasses import fields
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from hub.live.views import Plain, Turn
+from hub.live.views import Changes, StaticView
 
 _ALARMS_SHOWN: Final = 1000
 _HEALTH_S: Final = 10.0
 """Rates fall while nothing happens: how soon that is shown."""
 
 
-class AlarmShown(Protocol):
+class LiveAlarm(Protocol):
     """An alarm as it is shown; of its fields only these matter here."""
 
     @property
@@ -26,7 +26,7 @@ class AlarmShown(Protocol):
         ...
 
 
-class AlarmHealth(Protocol):
+class AlarmSummary(Protocol):
     """How the alarms themselves are: a dataclass."""
 
     @property
@@ -60,7 +60,7 @@ class AlarmSource(Protocol):
         ...
 
 
-class AlarmsView(Plain):
+class AlarmsView(StaticView):
     """Alarms: all, or those of one locker."""
 
     refresh_s: float | None = _HEALTH_S
@@ -82,7 +82,7 @@ class AlarmsView(Plain):
         self._shown |= {alarm.id for alarm in alarms}
         return {"alarms": alarms[:_ALARMS_SHOWN], "total": len(alarms), "health": self._look()}
 
-    def diff(self, turn: Turn) -> dict[str, Any] | None:
+    def diff(self, turn: Changes) -> dict[str, Any] | None:
         """Return what changed, whole, and what closed."""
         changed_ids, closed_ids = turn.alarms
         closed = closed_ids & self._shown

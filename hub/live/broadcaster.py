@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from hub import clock
-from hub.config.settings import Commands
-from hub.config.settings import Live as LiveConfig
-from hub.core.commands import Entry
+from hub.config.settings import CommandSettings, LiveSettings
+from hub.core.commands import CommandRecord
 from hub.core.fleet import Fleet
 from hub.live.alarm_views import AlarmSource, AlarmsView
 from hub.live.feeds import (
@@ -28,17 +27,17 @@ from hub.live.feeds import (
     LoadJobs,
     LockerEventsView,
 )
-from hub.live.fleet_views import FleetView, LockerView, SiteView, SummaryView
-from hub.live.frames import Frame, data_frame, error_frame, resync_frame
+from hub.live.fleet_views import FleetView, LockerLiveView, SiteView, SummaryView
+from hub.live.frames import LiveFrame, data_frame, error_frame, resync_frame
 from hub.live.recent import RecentCommands
-from hub.live.rows import Rows
+from hub.live.rows import LockerRows
 from hub.live.subscribers import Outlet, Viewer
-from hub.live.views import Kind, Subject, Turn, View
+from hub.live.views import Changes, Topic, TopicScope, View
 from hub.metrics import Metrics
 from hub.operators import Role
 from hub.schemas.fleet import EventView, event_of_batch
 from hub.tasks import Make
-from wire.messages import Events
+from wire.messages import EventBatch
 
 _log = logging.getLogger(__name__)
 _EVENTS_A_DIFF_MAX: Final = 200
@@ -51,7 +50,7 @@ _LAG_LOOK_S: Final = 0.05
 class _Channel:
     """A view and those who have it."""
 
-    def __init__(self, kind: Kind, view: View) -> None:
+    def __init__(self, kind: Topic, view: View) -> None:
         self.kind = kind
         self.view = view
         self.seq = 0
@@ -68,22 +67,22 @@ class _Channel:
         return every_s is not None and self.is_ready and now_s - self.refreshed_s >= every_s - _BEAT_S / 2
 
 
-class Live:
+class Broadcaster:
     """All viewers and views."""
 
-    def __init__(self, config: LiveConfig, commands: Commands, fleet: Fleet, metrics: Metrics) -> None:
+    def __init__(self, config: LiveSettings, commands: CommandSettings, fleet: Fleet, metrics: Metrics) -> None:
         self._config = config
         self._fleet = fleet
-        self._rows = Rows(fleet)
+        self._rows = LockerRows(fleet)
         self._channels: dict[str, _Channel] = {}
         self._waker = asyncio.Event()
         self._lagging: set[Viewer] = set()
         self._someone_lags = asyncio.Event()
         self._events: deque[EventView] = deque(maxlen=EVENTS_SHOWN)
-        self._new_events: deque[tuple[str, Events, int, int, int]] = deque()
+        self._new_events: deque[tuple[str, EventBatch, int, int, int]] = deque()
         """Arguments of `event_of_batch`; in a flood most of them are never drawn."""
         self._skipped: Counter[str] = Counter()
-        self._commands: dict[Any, Entry] = {}
+        self._commands: dict[Any, CommandRecord] = {}
         self._recent = RecentCommands(_COMMANDS_OF_LOCKER, COMMANDS_SHOWN)
         self._alarms: AlarmSource | None = None
         self._viewers: set[Viewer] = set()
@@ -96,12 +95,12 @@ class Live:
         self._resyncs = metrics.live_resyncs
         self.closed = metrics.live_closed
         metrics.live_behind.set_function(lambda: self.behind)
-        self._kinds: dict[str, Kind] = {}
+        self._kinds: dict[str, Topic] = {}
         self._offer_own(commands)
 
     # What there is to see.
 
-    def offer(self, kind: Kind) -> None:
+    def offer(self, kind: Topic) -> None:
         """Let viewers have views of another kind."""
         self._kinds[kind.name] = kind
 
@@ -115,12 +114,12 @@ class Live:
 
     def show_jobs(self, load: LoadJobs) -> None:
         """Offer the jobs."""
-        self.offer(Kind("jobs", Subject.NOTHING, lambda _: JobsView(load)))
+        self.offer(Topic("jobs", TopicScope.NOTHING, lambda _: JobsView(load)))
 
     def show_alarms(self, source: AlarmSource) -> None:
         """Offer the alarms, and count them in the summary. Before the first viewer."""
         self._alarms = source
-        self.offer(Kind("alarms", Subject.MAYBE_LOCKER, lambda locker: AlarmsView(source, locker or None)))
+        self.offer(Topic("alarms", TopicScope.MAYBE_LOCKER, lambda locker: AlarmsView(source, locker or None)))
 
     def start(self, newest: list[EventView]) -> None:
         """Begin with the events of before, newest first."""
@@ -132,21 +131,21 @@ class Live:
         """Draw what changed."""
         self._waker.set()
 
-    def event(self, locker: str, batch: Events, place: int, occurred_ms: int, received_ms: int) -> None:
+    def event(self, locker: str, batch: EventBatch, place: int, occurred_ms: int, received_ms: int) -> None:
         """Show a new ledger event."""
         self._waker.set()
         if len(self._new_events) == _EVENTS_A_DIFF_MAX:
             self._skipped[self._new_events.popleft()[0]] += 1
         self._new_events.append((locker, batch, place, occurred_ms, received_ms))
 
-    def command(self, entry: Entry) -> None:
+    def command(self, entry: CommandRecord) -> None:
         """Show a command as it stands."""
         self._recent.add(entry)
         if self._channels:
             self._commands[entry.id] = entry
             self._waker.set()
 
-    def recent_commands(self, locker: str) -> list[Entry]:
+    def recent_commands(self, locker: str) -> list[CommandRecord]:
         """Return this hub's newest commands of a locker, newest first."""
         return self._recent.of(locker)
 
@@ -190,7 +189,7 @@ class Live:
         self._lagging.discard(viewer)
         self._gauge.set(len(self._viewers))
 
-    def tell(self, viewer: Viewer, frame: Frame) -> None:
+    def tell(self, viewer: Viewer, frame: LiveFrame) -> None:
         """Send a viewer what is for it alone."""
         viewer.push(frame)
         self._pump((viewer,))
@@ -235,7 +234,7 @@ class Live:
 
     def flush(self) -> None:
         """Tell what has changed."""
-        turn = Turn(clock.wall(), self._fleet.take_changes())
+        turn = Changes(clock.wall(), self._fleet.take_changes())
         if turn.fleet:
             turn.rows = self._rows.update(turn.fleet)
         self._take_events(turn)
@@ -327,21 +326,21 @@ class Live:
             viewer.push(self._snapshot(name, channel))
             viewer.pump()
 
-    def _snapshot(self, name: str, channel: _Channel) -> Frame:
+    def _snapshot(self, name: str, channel: _Channel) -> LiveFrame:
         data = channel.view.snapshot()
         if data is None:
             return error_frame("locker_unknown", "The registry does not have this locker any more.", name)
         self._frames.labels("snapshot").inc()
         return data_frame("snapshot", name, channel.seq, clock.wall(), data)
 
-    def _send(self, name: str, channel: _Channel, turn: Turn, data: Any) -> None:  # noqa: ANN401 - what a view draws
+    def _send(self, name: str, channel: _Channel, turn: Changes, data: Any) -> None:  # noqa: ANN401 - what a view draws
         channel.seq += 1
         frame = data_frame("diff", name, channel.seq, turn.at, data)
         for viewer in channel.viewers:
             viewer.push(frame, name)
         self._frames.labels("diff").inc(len(channel.viewers))
 
-    def _take_events(self, turn: Turn) -> None:
+    def _take_events(self, turn: Changes) -> None:
         if not self._new_events:
             return
         turn.skipped, self._skipped = self._skipped, Counter()
@@ -351,17 +350,17 @@ class Live:
 
     # Names of views.
 
-    def _find(self, name: str) -> tuple[Kind, str] | str:
+    def _find(self, name: str) -> tuple[Topic, str] | str:
         """Return what a name stands for, or the code of why there is nothing."""
         word, colon, about = name.partition(":")
         kind = self._kinds.get(word)
         if kind is None or (colon and not about):
             return "view_unknown"
         if not colon:
-            return (kind, "") if kind.subject in {Subject.NOTHING, Subject.MAYBE_LOCKER} else "view_unknown"
-        if kind.subject is Subject.NOTHING:
+            return (kind, "") if kind.subject in {TopicScope.NOTHING, TopicScope.MAYBE_LOCKER} else "view_unknown"
+        if kind.subject is TopicScope.NOTHING:
             return "view_unknown"
-        if kind.subject is Subject.SITE:
+        if kind.subject is TopicScope.SITE:
             known = any(locker.spec.site == about for locker in self._fleet.lockers.values())
             return (kind, about) if known else "site_unknown"
         return (kind, about) if about in self._fleet.lockers else "locker_unknown"
@@ -383,18 +382,18 @@ class Live:
             del self._channels[name]
             channel.view.close()
 
-    def _offer_own(self, commands: Commands) -> None:
+    def _offer_own(self, commands: CommandSettings) -> None:
         rows, fleet, recent = self._rows, self._fleet, self._recent
-        own: dict[str, tuple[Subject, Callable[[str], View]]] = {
-            "summary": (Subject.NOTHING, lambda _: SummaryView(rows, self._alarms)),
-            "fleet": (Subject.NOTHING, lambda _: FleetView(rows)),
-            "site": (Subject.SITE, lambda site: SiteView(rows, site)),
-            "locker": (Subject.LOCKER, lambda locker: LockerView(fleet, locker, commands, recent)),
-            "events": (Subject.MAYBE_LOCKER, self._events_view),
-            "commands": (Subject.NOTHING, lambda _: CommandsView(recent, commands, self._load_commands)),
+        own: dict[str, tuple[TopicScope, Callable[[str], View]]] = {
+            "summary": (TopicScope.NOTHING, lambda _: SummaryView(rows, self._alarms)),
+            "fleet": (TopicScope.NOTHING, lambda _: FleetView(rows)),
+            "site": (TopicScope.SITE, lambda site: SiteView(rows, site)),
+            "locker": (TopicScope.LOCKER, lambda locker: LockerLiveView(fleet, locker, commands, recent)),
+            "events": (TopicScope.MAYBE_LOCKER, self._events_view),
+            "commands": (TopicScope.NOTHING, lambda _: CommandsView(recent, commands, self._load_commands)),
         }
         for name, (subject, make) in own.items():
-            self.offer(Kind(name, subject, make))
+            self.offer(Topic(name, subject, make))
 
     def _events_view(self, locker: str) -> View:
         return LockerEventsView(self._events, locker, self._load_events) if locker else EventsView(self._events)

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from uuid import UUID
 
-from hub.config.settings import Commands
+from hub.config.settings import CommandSettings
 from hub.live.recent import RecentCommands
-from hub.live.views import Plain, Turn
+from hub.live.views import Changes, StaticView
 from hub.schemas.fleet import CommandView, EventView, command_view
 
 EVENTS_SHOWN: Final = 100
@@ -22,7 +22,7 @@ LoadJobs = Callable[[int], Awaitable[list[dict[str, Any]] | None]]
 """Returns the newest jobs with their counts, newest first; None if the database is away."""
 
 
-class EventsView(Plain):
+class EventsView(StaticView):
     """All events."""
 
     def __init__(self, newest: "deque[EventView]") -> None:
@@ -32,14 +32,14 @@ class EventsView(Plain):
         """Return the newest."""
         return {"events": list(self._newest)}
 
-    def diff(self, turn: Turn) -> dict[str, Any] | None:
+    def diff(self, turn: Changes) -> dict[str, Any] | None:
         """Return the new ones."""
         if not turn.events and not turn.skipped:
             return None
         return {"events": turn.events, "skipped": turn.skipped.total()}
 
 
-class LockerEventsView(Plain):
+class LockerEventsView(StaticView):
     """The events of one locker."""
 
     def __init__(self, newest: "deque[EventView]", locker: str, load: LoadEvents) -> None:
@@ -63,7 +63,7 @@ class LockerEventsView(Plain):
         """Return the newest."""
         return {"events": list(self._newest)}
 
-    def diff(self, turn: Turn) -> dict[str, Any] | None:
+    def diff(self, turn: Changes) -> dict[str, Any] | None:
         """Return the new ones."""
         told = turn.events_by_locker.get(self._locker, [])
         # What was taken a moment ago may have been read from the database already.
@@ -76,10 +76,10 @@ class LockerEventsView(Plain):
         return {"events": events, "skipped": skipped}
 
 
-class CommandsView(Plain):
+class CommandsView(StaticView):
     """The newest commands of all lockers."""
 
-    def __init__(self, recent: RecentCommands, config: Commands, load: LoadCommands) -> None:
+    def __init__(self, recent: RecentCommands, config: CommandSettings, load: LoadCommands) -> None:
         self._recent = recent
         self._config = config
         self._load = load
@@ -96,14 +96,14 @@ class CommandsView(Plain):
         newest = sorted([*known.values(), *older], key=lambda one: one["accepted_at"], reverse=True)
         return {"commands": newest[:COMMANDS_SHOWN]}
 
-    def diff(self, turn: Turn) -> dict[str, Any] | None:
+    def diff(self, turn: Changes) -> dict[str, Any] | None:
         """Return those that are new or changed, whole."""
         if not turn.commands:
             return None
         return {"commands": [command_view(entry, self._config) for entry in turn.commands.values()]}
 
 
-class JobsView(Plain):
+class JobsView(StaticView):
     """The newest jobs. Other hubs run jobs, too, so the database is asked while somebody looks."""
 
     refresh_s: float | None = 1.0
@@ -129,7 +129,7 @@ class JobsView(Plain):
         """Return the newest."""
         return {"jobs": list(self._jobs.values())}
 
-    def diff(self, turn: Turn) -> dict[str, Any] | None:
+    def diff(self, turn: Changes) -> dict[str, Any] | None:
         """Return those that are new or changed, whole."""
         del turn
         changed, self._changed = self._changed, []

@@ -6,18 +6,18 @@ from typing import Any
 import orjson
 
 from hub import clock
-from hub.config.settings import Commands
-from hub.core.commands import Entry
+from hub.config.settings import CommandSettings
+from hub.core.commands import CommandRecord
 from hub.core.fleet import Fleet
 from hub.live.alarm_views import AlarmSource
 from hub.live.recent import RecentCommands
-from hub.live.rows import DOORS_BY, LOCKERS_BY, SEVERITIES, Rows, changed_fields
-from hub.live.views import Plain, Turn
+from hub.live.rows import DOORS_BY, LOCKERS_BY, SEVERITIES, LockerRows, changed_fields
+from hub.live.views import Changes, StaticView
 from hub.schemas.fleet import CommandView, command_view, door_view, locker_detail, locker_fields
 
 
-class _OfRows(Plain):
-    def __init__(self, rows: Rows) -> None:
+class _OfRows(StaticView):
+    def __init__(self, rows: LockerRows) -> None:
         self._rows = rows
         rows.use()
 
@@ -33,7 +33,7 @@ class _OfRows(Plain):
 class SummaryView(_OfRows):
     """How many there are of what."""
 
-    def __init__(self, rows: Rows, alarms: AlarmSource | None) -> None:
+    def __init__(self, rows: LockerRows, alarms: AlarmSource | None) -> None:
         super().__init__(rows)
         self._alarms = alarms
         self._alarm_figures = self._count_alarms()
@@ -49,7 +49,7 @@ class SummaryView(_OfRows):
         """Return the figures."""
         return {**self._figures(), "as_of": self._as_of}
 
-    def diff(self, turn: Turn) -> dict[str, Any] | None:
+    def diff(self, turn: Changes) -> dict[str, Any] | None:
         """Return all of them, if any has changed."""
         self._as_of = turn.at
         if any(turn.alarms):
@@ -85,7 +85,7 @@ class FleetView(_OfRows):
         """Return all of them, whole."""
         return {"lockers": orjson.Fragment(self._rows.json(self._rows.all()))}
 
-    def diff(self, turn: Turn) -> dict[str, Any] | None:
+    def diff(self, turn: Changes) -> dict[str, Any] | None:
         """Return the fields that changed, by locker, and those that are gone."""
         if not turn.rows and not turn.fleet.removed:
             return None
@@ -95,7 +95,7 @@ class FleetView(_OfRows):
 class SiteView(_OfRows):
     """The lockers of one site."""
 
-    def __init__(self, rows: Rows, site: str) -> None:
+    def __init__(self, rows: LockerRows, site: str) -> None:
         super().__init__(rows)
         self._site = site
         self._here: set[str] = set()
@@ -109,7 +109,7 @@ class SiteView(_OfRows):
         """Return all of them, whole."""
         return {"lockers": orjson.Fragment(self._rows.json(sorted(self._here)))}
 
-    def diff(self, turn: Turn) -> dict[str, Any] | None:
+    def diff(self, turn: Changes) -> dict[str, Any] | None:
         """Return the fields that changed, by locker, and those that are here no more."""
         removed = self._here & turn.fleet.removed
         changed: list[tuple[str, dict[str, Any]]] = []
@@ -127,10 +127,10 @@ class SiteView(_OfRows):
         return {"lockers": changed, "removed": sorted(removed)}
 
 
-class LockerView(Plain):
+class LockerLiveView(StaticView):
     """One locker with its doors and newest commands."""
 
-    def __init__(self, fleet: Fleet, locker: str, config: Commands, recent: RecentCommands) -> None:
+    def __init__(self, fleet: Fleet, locker: str, config: CommandSettings, recent: RecentCommands) -> None:
         self._fleet = fleet
         self._locker = locker
         self._config = config
@@ -145,7 +145,7 @@ class LockerView(Plain):
             return None
         return locker_detail(locker, self._shown(self._recent.of(self._locker)))
 
-    def diff(self, turn: Turn) -> dict[str, Any] | None:
+    def diff(self, turn: Changes) -> dict[str, Any] | None:
         """Return changed fields, and whole what changed of doors and commands."""
         locker = self._fleet.lockers.get(self._locker)
         if locker is None:
@@ -165,5 +165,5 @@ class LockerView(Plain):
             data["commands"] = self._shown(commands)
         return data or None
 
-    def _shown(self, entries: list[Entry]) -> list[CommandView]:
+    def _shown(self, entries: list[CommandRecord]) -> list[CommandView]:
         return [command_view(entry, self._config) for entry in entries]

@@ -32,7 +32,7 @@ _HEAD_8: Final = Struct("!BBQ")
 PING: Final = b"\x89\x00"
 
 
-class Frame:
+class LiveFrame:
     """One text message, ready for any number of connections."""
 
     __slots__ = ("_deflated", "_payload", "_plain")
@@ -63,17 +63,17 @@ def pong_to(payload: bytes) -> bytes:
     return bytes((0x8A, len(payload))) + payload
 
 
-def data_frame(kind: str, view: str, seq: int, at: datetime, data: Any) -> Frame:  # noqa: ANN401 - whatever orjson can write
+def data_frame(kind: str, view: str, seq: int, at: datetime, data: Any) -> LiveFrame:  # noqa: ANN401 - whatever orjson can write
     """Return a snapshot or a diff of a view."""
     return _frame({"type": kind, "view": view, "seq": seq, "at": at, "data": data})
 
 
-def resync_frame(view: str) -> Frame:
+def resync_frame(view: str) -> LiveFrame:
     """Return the word that a viewer fell behind, and a snapshot follows."""
     return _frame({"type": "resync", "view": view})
 
 
-def hello_frame(version: str, hub: str, role: Role) -> Frame:
+def hello_frame(version: str, hub: str, role: Role) -> LiveFrame:
     """Return the first frame of a connection."""
     return _frame(
         {
@@ -83,12 +83,12 @@ def hello_frame(version: str, hub: str, role: Role) -> Frame:
     )  # fmt: skip
 
 
-def pong_frame() -> Frame:
+def pong_frame() -> LiveFrame:
     """Return the answer to a viewer's ping: a quiet hub, not a dead one."""
     return _frame({"type": "pong", "now": clock.wall()})
 
 
-def error_frame(code: str, detail: str, view: str | None) -> Frame:
+def error_frame(code: str, detail: str, view: str | None) -> LiveFrame:
     """Return a frame that says what was wrong."""
     return _frame({"type": "error", "code": code, "detail": detail, "view": view})
 
@@ -98,8 +98,8 @@ def encoded(data: Any) -> bytes:  # noqa: ANN401 - whatever orjson can write
     return orjson.dumps(data, option=orjson.OPT_UTC_Z)
 
 
-def _frame(said: dict[str, Any]) -> Frame:
-    return Frame(encoded(said))
+def _frame(said: dict[str, Any]) -> LiveFrame:
+    return LiveFrame(encoded(said))
 
 
 def _deflated(payload: bytes) -> bytes:

@@ -6,13 +6,13 @@ from typing import Any, Final
 from hub import clock
 from hub.config.settings import Config
 from hub.errors import StoreError, StoreUnavailable
-from hub.live import Live
-from hub.live.tap_view import tail_kind
-from hub.mqtt.tap import Tail
+from hub.live import Broadcaster
+from hub.live.tap_view import tap_topic
+from hub.mqtt.tap import MessageTap
 from hub.schemas.fleet import CommandView, EventView, command_of_row
 from hub.schemas.jobs import job_view
 from hub.store.commands import CommandsQuery, CommandStore
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.jobs import JobStore
 from hub.store.rows import EventsQuery
 
@@ -22,10 +22,10 @@ _EVENTS_AHEAD: Final = timedelta(minutes=1)
 _COMMANDS_BACK: Final = timedelta(days=31)
 
 
-class Watching:
+class LiveQueries:
     """Gives the live views what the database has."""
 
-    def __init__(self, live: Live, tail: Tail, config: Config, store: Store) -> None:
+    def __init__(self, live: Broadcaster, tail: MessageTap, config: Config, store: Database) -> None:
         self._live = live
         self._config = config
         self._store = store
@@ -34,7 +34,7 @@ class Watching:
         live.load_with(self._events_of)
         live.load_commands_with(self._commands_newest)
         live.show_jobs(self._jobs_newest)
-        live.offer(tail_kind(tail, live.wake))
+        live.offer(tap_topic(tail, live.wake))
 
     async def load(self) -> None:
         """Begin with the events of before."""

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from typing import Any, Final
 
-from hub.core.fleet import Changes, DoorState, Fleet, LockerState
+from hub.core.fleet import DoorState, Fleet, FleetChanges, LockerState
 from hub.live.frames import encoded
 from hub.schemas.fleet import AlarmCounts, locker_fields
 
@@ -20,7 +20,7 @@ def changed_fields(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[s
     return {name: value for name, value in now.items() if value != before[name]}
 
 
-class Rows:
+class LockerRows:
     """The table, kept up to date only while it has users; after that it is only noted what is out of date."""
 
     def __init__(self, fleet: Fleet) -> None:
@@ -50,7 +50,7 @@ class Rows:
                 if not drawn % _LOCKERS_A_STEP:
                     await asyncio.sleep(0)
 
-    def update(self, changes: Changes) -> dict[str, dict[str, Any]]:
+    def update(self, changes: FleetChanges) -> dict[str, dict[str, Any]]:
         """Draw what has changed. Returns the fields that differ from what was drawn before, by locker."""
         for gone in changes.removed:
             self._count(self._rows.pop(gone, None), -1)

@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Final, Protocol
 
-from hub.live.frames import Frame
+from hub.live.frames import LiveFrame
 from hub.operators import Role
 
 BUFFER_BYTES_MAX: Final = 65_536
@@ -62,7 +62,7 @@ class Viewer:
         """Views whose first snapshot is still to be sent."""
         self.resyncs = 0
         self.written_bytes = 0
-        self._frames: deque[Frame] = deque()
+        self._frames: deque[LiveFrame] = deque()
         self._frames_max = frames_max
         self._frames_bytes = 0
         self._bytes_max = bytes_max
@@ -84,7 +84,7 @@ class Viewer:
         """Whether a frame of any size may be written now."""
         return not self._frames and self.outlet.buffered_bytes <= BUFFER_BYTES_MAX
 
-    def push(self, frame: Frame, view: str | None = None) -> bool:
+    def push(self, frame: LiveFrame, view: str | None = None) -> bool:
         """Queue a frame. Returns False when the queue was full, was emptied, and the viewer is now behind."""
         if view is not None and (view in self.behind or view in self.due):
             return True
@@ -121,7 +121,7 @@ class Viewer:
             self.written_bytes += len(data)
             outlet.write(data)
 
-    def _pop(self) -> Frame:
+    def _pop(self) -> LiveFrame:
         frame = self._frames.popleft()
         self._frames_bytes -= len(frame.payload)
         return frame

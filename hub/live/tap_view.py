@@ -3,22 +3,22 @@
 from collections.abc import Callable
 from typing import Any
 
-from hub.live import Kind, Subject, Turn
-from hub.live.views import Plain
-from hub.mqtt.tap import Tail
+from hub.live import Changes, Topic, TopicScope
+from hub.live.views import StaticView
+from hub.mqtt.tap import MessageTap
 from hub.operators import Role
 
 
-def tail_kind(tail: Tail, tell: Callable[[], None]) -> Kind:
+def tap_topic(tail: MessageTap, tell: Callable[[], None]) -> Topic:
     """Return the views of it; `tell` is called when there is something new."""
     tail.listen(tell)
-    return Kind("tail", Subject.LOCKER, lambda locker: TailView(tail, locker), Role.OPERATOR)
+    return Topic("tail", TopicScope.LOCKER, lambda locker: TapView(tail, locker), Role.OPERATOR)
 
 
-class TailView(Plain):
+class TapView(StaticView):
     """The messages of one locker."""
 
-    def __init__(self, tail: Tail, locker: str) -> None:
+    def __init__(self, tail: MessageTap, locker: str) -> None:
         self._tail = tail
         self._locker = locker
         self._watched = tail.watch(locker)
@@ -28,7 +28,7 @@ class TailView(Plain):
         new = {message.n for message in self._watched.new}
         return {"messages": [message for message in self._watched.newest if message.n not in new]}
 
-    def diff(self, turn: Turn) -> dict[str, Any] | None:
+    def diff(self, turn: Changes) -> dict[str, Any] | None:
         """Return the new ones, oldest first."""
         del turn
         watched = self._watched

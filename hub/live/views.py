@@ -12,25 +12,25 @@ from functools import cached_property
 from typing import Any, Protocol
 from uuid import UUID
 
-from hub.core.commands import Entry
-from hub.core.fleet import Changes
+from hub.core.commands import CommandRecord
+from hub.core.fleet import FleetChanges
 from hub.operators import Role
 from hub.schemas.fleet import EventView
 
 
 @dataclass
-class Turn:
+class Changes:
     """What has happened since the last turn, the same for every view."""
 
     at: datetime
-    fleet: Changes = field(default_factory=Changes)
+    fleet: FleetChanges = field(default_factory=FleetChanges)
     rows: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """Of lockers that differ from how they were drawn last: the fields that differ."""
     events: list[EventView] = field(default_factory=list)
     """Newest first."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Events left out, by locker."""
-    commands: dict[UUID, Entry] = field(default_factory=dict)
+    commands: dict[UUID, CommandRecord] = field(default_factory=dict)
     alarms: tuple[set[UUID], set[UUID]] = field(default_factory=lambda: (set(), set()))
     """Alarms that changed, and those that closed."""
 
@@ -43,9 +43,9 @@ class Turn:
         return sorted_out
 
     @cached_property
-    def commands_by_locker(self) -> dict[str, list[Entry]]:
+    def commands_by_locker(self) -> dict[str, list[CommandRecord]]:
         """The changed commands of each locker."""
-        sorted_out: dict[str, list[Entry]] = {}
+        sorted_out: dict[str, list[CommandRecord]] = {}
         for entry in self.commands.values():
             sorted_out.setdefault(entry.order.locker, []).append(entry)
         return sorted_out
@@ -69,7 +69,7 @@ class View(Protocol):
         """Return how things stand as of the last turn. None: what it was about is gone."""
         ...
 
-    def diff(self, turn: Turn) -> Any:  # noqa: ANN401 - whatever orjson can write
+    def diff(self, turn: Changes) -> Any:  # noqa: ANN401 - whatever orjson can write
         """Return what a turn has changed, or None for nothing."""
         ...
 
@@ -78,7 +78,7 @@ class View(Protocol):
         ...
 
 
-class Plain:
+class StaticView:
     """A view that needs nothing done but to be drawn."""
 
     refresh_s: float | None = None
@@ -93,7 +93,7 @@ class Plain:
         """Nothing to give back."""
 
 
-class Subject(Enum):
+class TopicScope(Enum):
     """What stands behind the colon of a view's name."""
 
     NOTHING = 0
@@ -104,11 +104,11 @@ class Subject(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Topic:
     """A kind of views: those of one name, for whatever they are about."""
 
     name: str
-    subject: Subject
+    subject: TopicScope
     open: Callable[[str], View]
     """Makes the view; gets what stands behind the colon."""
     role: Role = Role.VIEWER

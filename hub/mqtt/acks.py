@@ -12,7 +12,7 @@ PUBACK: Final = b"\x40\x02"
 """Without a reason code: success, in MQTT 3.1.1 and in 5."""
 
 
-class Acknowledgements:
+class AckTracker:
     """The acknowledgements of one connection: settled in any order, written many at a time.
 
     Args:
@@ -48,7 +48,7 @@ class Acknowledgements:
             self._write(due)
 
 
-class Delivery:
+class IncomingMessage:
     """One message and the right to acknowledge it, once."""
 
     __slots__ = ("_acknowledgements", "_mid", "payload", "repeated", "retained", "topic")
@@ -60,7 +60,7 @@ class Delivery:
         retained: bool = False,  # noqa: FBT001, FBT002 - one is made for every message, and names cost time
         repeated: bool = False,  # noqa: FBT001, FBT002
         mid: bytes = b"",
-        acknowledgements: Acknowledgements | None = None,
+        acknowledgements: AckTracker | None = None,
     ) -> None:
         self.topic = topic
         self.payload = payload
@@ -80,7 +80,7 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Held:
+class ManualAck:
     """How a link takes messages that are acknowledged late, in a session that outlives its connections.
 
     `deliver` is called with each message and sees to it that `acknowledge` is called once its fate is decided. The
@@ -88,6 +88,6 @@ class Held:
     `session_s` after the connection is lost (on MQTT 3.1.1 for as long as it likes).
     """
 
-    deliver: Callable[[Delivery], None]
+    deliver: Callable[[IncomingMessage], None]
     receive_max: int
     session_s: int

@@ -15,11 +15,11 @@ from gmqtt import Client, Message, Subscription
 from gmqtt.mqtt.constants import MQTTv50, MQTTv311
 from gmqtt.mqtt.package import Package
 
-from hub.config.settings import Mqtt
-from hub.core.broker_terms import Terms, reason, terms_of
+from hub.config.settings import MqttSettings
+from hub.core.broker_terms import BrokerTerms, reason, terms_of
 from hub.core.packets import PACKET_BYTES_MAX, BrokenStreamError, Packet, Publish, split
 from hub.errors import LinkError
-from hub.mqtt.acks import PUBACK, Acknowledgements
+from hub.mqtt.acks import PUBACK, AckTracker
 
 Take = Callable[[Publish], bool]
 """Takes a message and says whether to acknowledge it now."""
@@ -53,8 +53,8 @@ class BrokerClient(Client):  # type: ignore[misc] # gmqtt is untyped
     """
 
     take: Take
-    acknowledgements: Acknowledgements
-    terms: Terms = Terms()
+    acknowledgements: AckTracker
+    terms: BrokerTerms = BrokerTerms()
     broken: str | None = None
     """What was wrong with the stream, if that is why it ended."""
     ended_by: int = 0
@@ -83,7 +83,7 @@ class BrokerClient(Client):  # type: ignore[misc] # gmqtt is untyped
         )
         self._version = version
         self._answered = asyncio.Event()
-        self.acknowledgements = Acknowledgements(self._write, asyncio.get_running_loop().call_soon)
+        self.acknowledgements = AckTracker(self._write, asyncio.get_running_loop().call_soon)
         self.set_config({"reconnect_retries": _NO_RECONNECT, "reconnect_delay": 0})
         if password is not None:
             self.set_auth_credentials(client_id, password)
@@ -98,7 +98,7 @@ class BrokerClient(Client):  # type: ignore[misc] # gmqtt is untyped
         """When something was last read, by time.monotonic()."""
         return float(self._connection._last_data_in)  # noqa: SLF001 - see above
 
-    async def open(self, settings: Mqtt, tls: ssl.SSLContext | bool) -> None:  # noqa: FBT001 - as gmqtt has it
+    async def open(self, settings: MqttSettings, tls: ssl.SSLContext | bool) -> None:  # noqa: FBT001 - as gmqtt has it
         """Connect, and know the broker's terms. Raises LinkError."""
         connecting = asyncio.ensure_future(
             self.connect(

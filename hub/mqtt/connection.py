@@ -1,7 +1,7 @@
 """A link to the broker: one connection after the other, each a new client (hub.mqtt.client).
 
-Each has a clean session unless the link is one that acknowledges late (`Held`), and a supervised task makes the
-next one, with full jitter.
+Each has a clean session unless the link is one that acknowledges late (`ManualAck`), and a supervised task makes
+the next one, with full jitter.
 """
 
 import asyncio
@@ -12,14 +12,14 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from hub.config.settings import Mqtt
+from hub.config.settings import MqttSettings
 from hub.core.broker_terms import RECEIVE_MAXIMUM_SAFE, VERSION_TOPIC, reason, refused_filters, unfit
 from hub.core.lease import Loss
 from hub.core.mqtt_version import CLIMB_S, VersionChoice
 from hub.core.packets import Publish
 from hub.errors import LinkError
 from hub.metrics import Metrics
-from hub.mqtt.acks import Delivery, Held
+from hub.mqtt.acks import IncomingMessage, ManualAck
 from hub.mqtt.client import MQTT_3, MQTT_5, BrokerClient, NoAnswerError, Take, VersionRefusedError, receiving
 
 Receive = Callable[[str, bytes, bool], None]
@@ -42,7 +42,7 @@ _UNSENT_BYTES_MAX: Final = 4 * 1024 * 1024
 """What may wait for a broker that does not read."""
 
 
-class Link:
+class MqttConnection:
     """One connection to the broker, made again whenever it is lost.
 
     Args:
@@ -61,13 +61,13 @@ class Link:
     def __init__(
         self,
         name: str,
-        settings: Mqtt,
+        settings: MqttSettings,
         metrics: Metrics,
         *,
         username: str,
         password: str | None,
         filters: Sequence[str],
-        receive: Receive | Held,
+        receive: Receive | ManualAck,
         connected: Callable[[], None] = lambda: None,
         will: tuple[str, bytes] | None = None,
         ask_lease: AskLease | None = None,
@@ -109,7 +109,7 @@ class Link:
     @property
     def receive_max_wanted(self) -> int:
         """How many messages the broker may have under way to us if it counts correctly."""
-        return self._receive.receive_max if isinstance(self._receive, Held) else _RECEIVE_MAXIMUM
+        return self._receive.receive_max if isinstance(self._receive, ManualAck) else _RECEIVE_MAXIMUM
 
     @property
     def owed(self) -> int:
@@ -136,7 +136,7 @@ class Link:
         hub.
         """
         self._taking = False
-        if isinstance(self._receive, Held):
+        if isinstance(self._receive, ManualAck):
             return
         if self._client is not None and self.connected:
             for topic_filter in self._filters:
@@ -229,7 +229,7 @@ class Link:
 
     def _new_client(self, version: str, lost: asyncio.Event) -> BrokerClient:
         properties = receiving(min(self.receive_max, self.receive_max_wanted))
-        held = self._receive if isinstance(self._receive, Held) else None
+        held = self._receive if isinstance(self._receive, ManualAck) else None
         if held is not None:
             properties["session_expiry_interval"] = held.session_s
         client = BrokerClient(
@@ -250,7 +250,7 @@ class Link:
         settings = self._settings
         where = f"{settings.host}:{settings.port}"
         filters = list(self._filters)
-        clean = not isinstance(self._receive, Held) or self._spoiled
+        clean = not isinstance(self._receive, ManualAck) or self._spoiled
         try:
             async with asyncio.timeout(settings.connect_timeout_s):
                 await client.open(settings, self._tls())
@@ -283,7 +283,7 @@ class Link:
             self.name,
             extra={"broker": f"{settings.host}:{settings.port}", "mqtt": version, "terms": str(terms)},
         )
-        if isinstance(self._receive, Held):
+        if isinstance(self._receive, ManualAck):
             if self._had_session and not terms.session_present and not self._spoiled:
                 _log.error("The broker has not kept the %s link's session: what waited in it is gone", self.name)
             if terms.session_s is not None and terms.session_s < self._receive.session_s:
@@ -327,7 +327,7 @@ class Link:
 
     def _take(self, packet: Publish) -> bool:
         """Hand a message over; it is acknowledged in any case."""
-        assert not isinstance(self._receive, Held), "chosen by _new_client"  # noqa: S101
+        assert not isinstance(self._receive, ManualAck), "chosen by _new_client"  # noqa: S101
         try:
             self._receive(packet.topic, packet.payload, packet.retained)
         except Exception:  # noqa: BLE001 - see below
@@ -336,7 +336,7 @@ class Link:
             _log.exception("A message could not be taken", extra={"topic": packet.topic})
         return True
 
-    def _take_held(self, held: Held, client: BrokerClient) -> Take:
+    def _take_held(self, held: ManualAck, client: BrokerClient) -> Take:
         def take(packet: Publish) -> bool:
             if not self._taking:
                 return False
@@ -346,7 +346,7 @@ class Link:
                     self.version_found(payload.decode(errors="replace"))
                 return True
             acknowledgements = client.acknowledgements if mid else None
-            delivery = Delivery(topic, payload, retained, repeated, mid, acknowledgements)
+            delivery = IncomingMessage(topic, payload, retained, repeated, mid, acknowledgements)
             try:
                 held.deliver(delivery)
             except Exception:  # noqa: BLE001 - see _take

@@ -15,8 +15,8 @@ from hub.core.broker_terms import faults, receive_maximum
 from hub.core.lease import Loss
 from hub.errors import StoreUnavailable
 from hub.metrics import Metrics
-from hub.mqtt.acks import Delivery, Held
-from hub.mqtt.connection import Link
+from hub.mqtt.acks import IncomingMessage, ManualAck
+from hub.mqtt.connection import MqttConnection
 from hub.tasks import Make
 from wire import __version__
 from wire.messages import PROTOCOL, HubState, encode
@@ -43,15 +43,15 @@ class LeaseHolder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Receivers:
+class MessageReceivers:
     """Who takes what comes over each link."""
 
     intake: Callable[[str, bytes, bool], None]
-    telemetry: Callable[[Delivery], None]
+    telemetry: Callable[[IncomingMessage], None]
     replies: Callable[[str, bytes, bool], None]
 
 
-class Links:
+class MqttConnections:
     """The links, and the hub's retained announcement, which agents answer with their presence."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Links:
         config: Config,
         metrics: Metrics,
         hub: UUID,
-        receivers: Receivers,
+        receivers: MessageReceivers,
         lease: LeaseHolder,
         lockers: Callable[[], int],
     ) -> None:
@@ -69,20 +69,20 @@ class Links:
         ask_lease = lease.confirm
         self._announcement = hub
         mqtt, password = config.mqtt, _password(config)
-        self.ingest = Link(
+        self.ingest = MqttConnection(
             "ingest", mqtt, metrics,
             username=mqtt.ingest_username, password=password,
             filters=[subscription(channel) for channel in (Channel.EVENTS, Channel.PRESENCE)],
             receive=receivers.intake, connected=self.announce, ask_lease=ask_lease,
         )  # fmt: skip
-        self.telemetry = Link(
+        self.telemetry = MqttConnection(
             "telemetry", mqtt, metrics,
             username=mqtt.telemetry_username, password=password, filters=[subscription(Channel.TELEMETRY)],
-            receive=Held(receivers.telemetry, mqtt.telemetry_receive_max, mqtt.telemetry_session_s),
+            receive=ManualAck(receivers.telemetry, mqtt.telemetry_receive_max, mqtt.telemetry_session_s),
             ask_lease=ask_lease,
         )  # fmt: skip
         self.telemetry.version_found = self.know_broker
-        self.command = Link(
+        self.command = MqttConnection(
             "command", mqtt, metrics,
             username=mqtt.command_username, password=password, filters=[subscription(Channel.REPLIES)],
             receive=receivers.replies, connected=self.announce, will=(HUB_STATE, self._state(online=False)),
@@ -90,7 +90,7 @@ class Links:
         )  # fmt: skip
 
     @property
-    def all(self) -> tuple[Link, ...]:
+    def all(self) -> tuple[MqttConnection, ...]:
         """All of them."""
         return (self.ingest, self.command, self.telemetry)
 
@@ -134,7 +134,7 @@ class Links:
         if self.connected:
             self.command.publish(HUB_STATE, self._state(online=True), retain=True)
 
-    def announce_anew(self) -> None:
+    def request_presence(self) -> None:
         """Have all agents say again what they have said."""
         self._announcement = uuid4()
         self.announce()
@@ -144,7 +144,7 @@ class Links:
         for link in self.all:
             link.leave()
 
-    def say_goodbye(self) -> None:
+    def publish_offline(self) -> None:
         """Say that the hub goes, and take no more."""
         if self.command.connected:
             self.command.publish(HUB_STATE, self._state(online=False), retain=True)

@@ -8,13 +8,13 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from hub import clock
-from hub.core.accounting import Outcome, Tally
+from hub.core.accounting import Disposition, Tally
 from hub.core.ledger import Key
 from hub.core.rates import TokenBucket
 from hub.errors import CursorConflict, StoreRejected
 from hub.metrics import Metrics
 from hub.store.batcher import Batcher
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.rows import Quarantined, unit_bytes
 from wire.errors import Reason
 
@@ -27,7 +27,7 @@ _REASONS: Final = (
 _K = TypeVar("_K", bound=Hashable)
 
 
-class Limits(Generic[_K]):
+class RateLimits(Generic[_K]):
     """A rate for each key, of which the `keys_max` that were seen last are remembered."""
 
     def __init__(self, per_minute: float, at_once: float, keys_max: int) -> None:
@@ -69,7 +69,7 @@ class Quarantine:
         self._dropped = metrics.batch_dropped.labels("quarantine")
         self._limited = metrics.quarantine_limited
         self._payload_bytes_max = payload_bytes_max
-        self._limits: Limits[str] = Limits(per_topic_per_minute, per_topic_per_minute, _TOPICS_MAX)
+        self._limits: RateLimits[str] = RateLimits(per_topic_per_minute, per_topic_per_minute, _TOPICS_MAX)
 
     def keep(
         self, topic: str, payload: bytes, reason: str, detail: str, received_ms: int, tally: Tally | None = None
@@ -87,7 +87,7 @@ class Quarantine:
             self._limited.inc()
         if tally is not None:
             tally.received += 1
-            tally.settle(Outcome.QUARANTINED if kept else Outcome.DROPPED)
+            tally.settle(Disposition.QUARANTINED if kept else Disposition.DROPPED)
         return kept
 
     def keep_whole(self, topic: str, payload: bytes, reason: str, detail: str, received_ms: int, key: Key) -> None:
@@ -138,7 +138,7 @@ class Quarantine:
 class QuarantineSink:
     """Writes quarantine rows."""
 
-    def __init__(self, store: Store, metrics: Metrics) -> None:
+    def __init__(self, store: Database, metrics: Metrics) -> None:
         self._store = store
         self._dropped = metrics.batch_dropped.labels("quarantine")
 

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from typing import Final
 
 from hub.errors import LinkError
-from hub.mqtt.connection import Link
+from hub.mqtt.connection import MqttConnection
 from wire.topics import Channel, topic_of
 
 _log = logging.getLogger(__name__)
 _A_TURN_MAX: Final = 100
 
 
-class Cleanup:
+class RetainedCleanup:
     """Clears retained presence of lockers that left the registry.
 
     What waits for the link are ids of removed lockers, each once. What no hub has cleared when it stops, the broker
@@ -22,7 +22,7 @@ class Cleanup:
         link: returns the link to send over.
     """
 
-    def __init__(self, link: Callable[[], Link]) -> None:
+    def __init__(self, link: Callable[[], MqttConnection]) -> None:
         self._link = link
         self._removed: frozenset[str] = frozenset()
         self._waiting: dict[str, None] = {}

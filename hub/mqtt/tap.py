@@ -36,7 +36,7 @@ UNSENT: Final = "unsent"
 
 
 @dataclass(frozen=True, slots=True)
-class TailMessage:
+class TappedMessage:
     """One message. `verdict`: what the hub made of it, as far as it was known at once."""
 
     n: int
@@ -51,22 +51,22 @@ class TailMessage:
     verdict: str
 
 
-class Watched:
+class TappedLocker:
     """The newest messages of one locker, since somebody watches."""
 
     def __init__(self) -> None:
         self.watchers = 0
         self.count = 0
-        self.newest: deque[TailMessage] = deque(maxlen=SHOWN_MAX)
-        self.new: deque[TailMessage] = deque(maxlen=_A_TURN_MAX)
+        self.newest: deque[TappedMessage] = deque(maxlen=SHOWN_MAX)
+        self.new: deque[TappedMessage] = deque(maxlen=_A_TURN_MAX)
         self.skipped = 0
 
 
-class Tail:
+class MessageTap:
     """What is watched. Callers look at `watched` first: it is empty nearly always."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self.watched: dict[str, Watched] = {}
+        self.watched: dict[str, TappedLocker] = {}
         self._tell: Callable[[], None] = lambda: None
         self._shown = metrics.live_tail_messages.labels("shown")
         self._skipped = metrics.live_tail_messages.labels("skipped")
@@ -89,7 +89,7 @@ class Tail:
             return
         watched.count += 1
         shown = _shown(channel, payload)
-        message = TailMessage(
+        message = TappedMessage(
             watched.count, clock.wall(), direction, channel.value, topic[:_TOPIC_CHARACTERS_MAX], len(payload),
             retained, shown[:PAYLOAD_CHARACTERS_MAX], len(shown) > PAYLOAD_CHARACTERS_MAX, verdict,
         )  # fmt: skip
@@ -101,9 +101,9 @@ class Tail:
         self._shown.inc()
         self._tell()
 
-    def watch(self, locker: str) -> Watched:
+    def watch(self, locker: str) -> TappedLocker:
         """Keep a locker's messages from now on."""
-        watched = self.watched.setdefault(locker, Watched())
+        watched = self.watched.setdefault(locker, TappedLocker())
         watched.watchers += 1
         return watched
 

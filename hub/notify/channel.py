@@ -18,10 +18,10 @@ from typing import Final, Protocol
 
 from hub import clock
 from hub.core.notify.notices import Message
-from hub.core.notify.tries import RETRIES_MAX, Outcome, Verdict, pause_s
+from hub.core.notify.tries import RETRIES_MAX, DeliveryOutcome, DeliveryVerdict, pause_s
 from hub.logs import described, sentence
 from hub.metrics import Metrics
-from hub.store.notifications import Delivery, State
+from hub.store.notifications import NotificationDelivery, State
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _ERROR_CHARACTERS_MAX: Final = 300
 _WARN_EVERY_MS: Final = 60_000.0
 
 
-class Sender(Protocol):
+class MessageSender(Protocol):
     """The way out: `hub.notify.mail.Mail`, `hub.notify.webhook.Webhook`."""
 
     @property
@@ -37,12 +37,12 @@ class Sender(Protocol):
         """Where it leads, without what is secret."""
         ...
 
-    async def send(self, message: Message) -> Outcome:
+    async def send(self, message: Message) -> DeliveryOutcome:
         """Try once. Never raises for what network or receiver do."""
         ...
 
 
-class Keeper(Protocol):
+class DeliveryGuard(Protocol):
     """Who knows what is true, and who may send: the notifier. Without one, eight tries are all."""
 
     async def may_send(self) -> bool:
@@ -63,7 +63,7 @@ Pause = Callable[[int, str | None, datetime, float], float]
 
 
 @dataclass(slots=True)
-class Stand:
+class ChannelState:
     """How a channel has done of late."""
 
     ok_at: datetime | None = None
@@ -71,22 +71,22 @@ class Stand:
     error_at: datetime | None = None
 
 
-class Channel:
+class NotificationChannel:
     """The queue and the task of one channel. `note` is told how each message stands, and never waits."""
 
     def __init__(
         self,
         name: str,
-        sender: Sender,
-        note: Callable[[Delivery], None],
+        sender: MessageSender,
+        note: Callable[[NotificationDelivery], None],
         metrics: Metrics,
         queue_max: int,
         pause: Pause = pause_s,
-        keeper: Keeper | None = None,
+        keeper: DeliveryGuard | None = None,
     ) -> None:
         self.name = name
         self.sender = sender
-        self.stand = Stand()
+        self.stand = ChannelState()
         self._note = note
         self._pause_s = pause
         self._queue_max = queue_max
@@ -117,7 +117,7 @@ class Channel:
 
     def put(self, message: Message) -> None:
         """Take a new message."""
-        self._note(Delivery(message, "waiting", 0, None, clock.wall()))
+        self._note(NotificationDelivery(message, "waiting", 0, None, clock.wall()))
         self.restore(message, 0)
 
     def restore(self, message: Message, tries: int) -> None:
@@ -132,7 +132,7 @@ class Channel:
         """Forget what waits: another hub sends it."""
         self._waiting.clear()
 
-    def recall(self, stand: Stand) -> None:
+    def recall(self, stand: ChannelState) -> None:
         """Take over how the channel did before this hub started."""
         self.stand = stand
         if stand.ok_at is not None:
@@ -166,14 +166,14 @@ class Channel:
                 "A notification is cut off; it goes out again at the next start", extra={"channel": self.name}
             )
 
-    async def once(self, message: Message, timeout_s: float) -> Outcome:
+    async def once(self, message: Message, timeout_s: float) -> DeliveryOutcome:
         """Send a message past the queue, in one try."""
         try:
             async with asyncio.timeout(timeout_s):
                 outcome = await self.sender.send(message)
         except TimeoutError:
-            outcome = Outcome(Verdict.LATER, f"no answer within {timeout_s:g} s")
-        self._settle(message, "sent" if outcome.verdict is Verdict.SENT else "failed", 1, outcome.detail)
+            outcome = DeliveryOutcome(DeliveryVerdict.LATER, f"no answer within {timeout_s:g} s")
+        self._settle(message, "sent" if outcome.verdict is DeliveryVerdict.SENT else "failed", 1, outcome.detail)
         return outcome
 
     async def _deliver(self, message: Message, tries: int) -> None:
@@ -184,12 +184,12 @@ class Channel:
                 return
             outcome = await self._try(message)
             tries += 1
-            if outcome.verdict is Verdict.SENT:
+            if outcome.verdict is DeliveryVerdict.SENT:
                 self._failing_now = False
                 self._settle(message, "sent", tries, outcome.detail)
                 return
-            self._failing_now = outcome.verdict is Verdict.LATER
-            if outcome.verdict is Verdict.FAILED:
+            self._failing_now = outcome.verdict is DeliveryVerdict.LATER
+            if outcome.verdict is DeliveryVerdict.FAILED:
                 self._settle(message, "failed", tries, outcome.detail, refused=True)
                 return
             if tries > RETRIES_MAX:
@@ -199,18 +199,18 @@ class Channel:
                     return
             self._failed(outcome.detail, clock.wall())
             self._retries.inc()
-            self._note(Delivery(message, "waiting", tries, _short(outcome.detail), clock.wall()))
+            self._note(NotificationDelivery(message, "waiting", tries, _short(outcome.detail), clock.wall()))
             jitter = random.random()  # noqa: S311 - jitter
             failed = min(tries, RETRIES_MAX)
             await self._pause(self._pause_s(failed, outcome.retry_after, clock.wall(), jitter))
 
-    async def _try(self, message: Message) -> Outcome:
+    async def _try(self, message: Message) -> DeliveryOutcome:
         self._idle.clear()
         try:
             return await self.sender.send(message)
         except Exception as error:  # noqa: BLE001 - decided: a defect met by one message costs its tries, and no other
             _log.error("A notification could not be made", extra={"channel": self.name, **described(error)})
-            return Outcome(Verdict.LATER, sentence(error))
+            return DeliveryOutcome(DeliveryVerdict.LATER, sentence(error))
         finally:
             self._idle.set()
 
@@ -235,7 +235,7 @@ class Channel:
         if state == "failed":
             self._failed(detail, now)
         error = None if state == "sent" else _short(detail)
-        self._note(Delivery(message, state, tries, error, now))
+        self._note(NotificationDelivery(message, state, tries, error, now))
 
     def _warn(self, state: State, detail: str) -> None:
         self._unlogged += 1

@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 from hub import clock
 from hub.core.alarms.alarm import Alarm
 from hub.core.notify.notices import Digest, Known, Message, Notice, notice_from
-from hub.core.notify.plan import Plan
+from hub.core.notify.plan import NotificationPlan
 from hub.core.notify.standing import news
-from hub.notify.channel import Channel
-from hub.notify.lease import Lease
+from hub.notify.channel import NotificationChannel
+from hub.notify.lease import ChannelLease
 from hub.store.notifications import NotificationStore, State
 
 STANDING_MAX: Final = 1000
@@ -21,7 +21,7 @@ _ALARMS_AT_ONCE: Final = 500
 """So many are looked at before others have their turn."""
 
 
-class Desk:
+class NotificationDesk:
     """Between the alarms and a channel.
 
     Args:
@@ -31,13 +31,15 @@ class Desk:
         open_alarms: the alarms that are open; None: nothing is known of them.
     """
 
-    def __init__(self, name: str, plan: Plan, lease: Lease, open_alarms: Mapping[UUID, Alarm] | None) -> None:
+    def __init__(
+        self, name: str, plan: NotificationPlan, lease: ChannelLease, open_alarms: Mapping[UUID, Alarm] | None
+    ) -> None:
         self.name = name
         self.plan = plan
         self._lease = lease
         self._open = open_alarms
 
-    def attach(self, channel: Channel) -> None:
+    def attach(self, channel: NotificationChannel) -> None:
         """Give the way out."""
         self._channel = channel
 

@@ -16,7 +16,7 @@ LEASE_S: Final = 15.0
 RENEW_S: Final = 4.0
 
 
-class Lease:
+class ChannelLease:
     """The right to send, as this hub has it. Before the database was asked, it has all of it."""
 
     def __init__(self, store: NotificationStore, hub: UUID, channels: Sequence[str]) -> None:

@@ -12,8 +12,8 @@ from hub.config.certificates import trusting
 from hub.config.notify import EmailChannel
 from hub.config.secrets import read_secret
 from hub.core.notify.notices import Message
-from hub.core.notify.tries import Outcome, Verdict, of_replies
-from hub.core.notify.words import letter, one_line
+from hub.core.notify.tries import DeliveryOutcome, DeliveryVerdict, of_replies
+from hub.core.notify.words import one_line, render_email
 
 _ADDRESS: Final = re.compile(r"[^\s<>@]+@")
 
@@ -32,7 +32,7 @@ class Mail:
         self._domain = channel.sender.rpartition("@")[2]
         self.to = ", ".join(masked(address) for address in channel.to)
 
-    async def send(self, message: Message) -> Outcome:
+    async def send(self, message: Message) -> DeliveryOutcome:
         """Try once. Never raises for what network or server do."""
         channel = self._channel
         try:
@@ -55,24 +55,28 @@ class Mail:
             told = "; ".join(f"{one.code} {_shown(one.message)}" for one in error.recipients)
             return of_replies([one.code for one in error.recipients], f"nobody was accepted: {told}")
         except aiosmtplib.SMTPConnectError as error:
-            return Outcome(Verdict.LATER, _shown(error.message))
+            return DeliveryOutcome(DeliveryVerdict.LATER, _shown(error.message))
         except aiosmtplib.SMTPResponseException as error:
             return of_replies([error.code], f"{error.code} {_shown(error.message)}")
         except aiosmtplib.SMTPNotSupported as error:
-            return Outcome(Verdict.FAILED, _shown(error.message))
+            return DeliveryOutcome(DeliveryVerdict.FAILED, _shown(error.message))
         except aiosmtplib.SMTPException as error:
-            return Outcome(Verdict.LATER, _shown(error.message))
+            return DeliveryOutcome(DeliveryVerdict.LATER, _shown(error.message))
         except (OSError, ValueError) as error:
-            return Outcome(Verdict.LATER, f"the connection to {channel.host} failed: {type(error).__name__}")
+            return DeliveryOutcome(
+                DeliveryVerdict.LATER, f"the connection to {channel.host} failed: {type(error).__name__}"
+            )
         if refused:
             # The others have it: to send it again would give it to them twice.
             codes = ", ".join(str(one.code) for one in refused.values())
-            return Outcome(Verdict.SENT, f"{len(refused)} of {len(channel.to)} addresses were refused: {codes}")
-        return Outcome(Verdict.SENT, _shown(said))
+            return DeliveryOutcome(
+                DeliveryVerdict.SENT, f"{len(refused)} of {len(channel.to)} addresses were refused: {codes}"
+            )
+        return DeliveryOutcome(DeliveryVerdict.SENT, _shown(said))
 
     def compose(self, message: Message) -> EmailMessage:
         """Return the mail. A message that is tried again has the same Message-ID."""
-        told = letter(message, self._public_url)
+        told = render_email(message, self._public_url)
         mail = EmailMessage(policy=SMTP)
         mail["From"] = self._channel.sender
         mail["To"] = ", ".join(self._channel.to)

@@ -14,19 +14,19 @@ from hub.config.settings import Config
 from hub.core.alarms.alarm import Alarm
 from hub.core.alarms.transitions import Transition
 from hub.core.notify.notices import SEVERITIES, TOLD, Message, notice_of
-from hub.core.notify.plan import Plan, Rules
-from hub.core.notify.tries import Outcome, pause_s
+from hub.core.notify.plan import ChannelRules, NotificationPlan
+from hub.core.notify.tries import DeliveryOutcome, pause_s
 from hub.errors import CursorConflict, StoreError, StoreRejected
 from hub.metrics import Metrics
-from hub.notify.channel import Channel, Pause, Sender, Stand
-from hub.notify.desk import Desk
-from hub.notify.lease import RENEW_S, Lease
+from hub.notify.channel import ChannelState, MessageSender, NotificationChannel, Pause
+from hub.notify.desk import NotificationDesk
+from hub.notify.lease import RENEW_S, ChannelLease
 from hub.notify.mail import Mail
 from hub.notify.webhook import Webhook
-from hub.scheduler.scheduler import Chore
+from hub.scheduler.scheduler import PeriodicTask
 from hub.store.batcher import Batcher
-from hub.store.database import Store
-from hub.store.notifications import Delivery, NotificationStore
+from hub.store.database import Database
+from hub.store.notifications import NotificationDelivery, NotificationStore
 from hub.tasks import Make
 
 _log = logging.getLogger(__name__)
@@ -54,12 +54,12 @@ class Notifier:
     """
 
     def __init__(
-        self, config: Config, store: Store, metrics: Metrics, hub: UUID | None = None,
+        self, config: Config, store: Database, metrics: Metrics, hub: UUID | None = None,
         open_alarms: Mapping[UUID, Alarm] | None = None, pause: Pause = pause_s,
     ) -> None:  # fmt: skip
         self._config = config.notify
         self._store = NotificationStore(store)
-        self.rows: Batcher[Delivery] = Batcher(
+        self.rows: Batcher[NotificationDelivery] = Batcher(
             "notification",
             NotificationSink(self._store, metrics),
             metrics,
@@ -69,14 +69,16 @@ class Notifier:
         )
         self._dropped = metrics.batch_dropped.labels("notification")
         self.settings = {one.name: one for one in config.notify.channel}
-        self._lease = Lease(self._store, hub or uuid4(), sorted(self.settings))
+        self._lease = ChannelLease(self._store, hub or uuid4(), sorted(self.settings))
         self._open_alarms = open_alarms
         self._desks = {
-            one.name: Desk(one.name, Plan(_rules(one, config.alarms.open_max)), self._lease, open_alarms)
+            one.name: NotificationDesk(
+                one.name, NotificationPlan(_rules(one, config.alarms.open_max)), self._lease, open_alarms
+            )
             for one in config.notify.channel
         }
         self._channels = {
-            one.name: Channel(
+            one.name: NotificationChannel(
                 one.name, sender_of(one, config.http.public_url), self._note, metrics, config.notify.queue_max,
                 pause, self._desks[one.name],
             )
@@ -120,7 +122,7 @@ class Notifier:
         await self._lease.renew()
         await self._take_up()
         for row in await self._store.last(names):
-            self._channels[row["channel"]].recall(Stand(row["ok_at"], row["error"], row["error_at"]))
+            self._channels[row["channel"]].recall(ChannelState(row["ok_at"], row["error"], row["error_at"]))
 
     def tasks(self) -> dict[str, Make]:
         """Return the tasks that go round until they are cancelled: one for each channel."""
@@ -132,9 +134,9 @@ class Notifier:
             **{f"notify.channel.{name}": channel.run for name, channel in self._channels.items()},
         }
 
-    def chores(self) -> list[Chore]:
+    def chores(self) -> list[PeriodicTask]:
         """Return what keeps the table bounded."""
-        return [Chore("notifications", _PRUNE_EVERY_S, self._prune)]
+        return [PeriodicTask("notifications", _PRUNE_EVERY_S, self._prune)]
 
     async def rest(self) -> None:
         """Write down all that waits, begin no more tries, and let those under way end, within two seconds."""
@@ -149,11 +151,11 @@ class Notifier:
             async with asyncio.timeout(_REST_GRACE_S):
                 await self._lease.release()
 
-    def channels(self) -> list[Channel]:
+    def channels(self) -> list[NotificationChannel]:
         """Return the channels in the order of the configuration."""
         return list(self._channels.values())
 
-    async def test(self, name: str) -> Outcome:
+    async def test(self, name: str) -> DeliveryOutcome:
         """Send a test over a channel now, in one try of ten seconds. Raises KeyError for one that is not there."""
         channel = self._channels[name]
         return await channel.once(test_message(name), TEST_TIMEOUT_S)
@@ -233,13 +235,13 @@ class Notifier:
             )
         self._taken_up |= frozenset(new)
 
-    def _count(self, name: str, plan: Plan) -> None:
+    def _count(self, name: str, plan: NotificationPlan) -> None:
         before, after = self._counted[name], (plan.deduplicated, plan.digested)
         for result, old, new in zip(("deduplicated", "digested"), before, after, strict=True):
             self._left_out[name][result].inc(max(0, new - old))
         self._counted[name] = after
 
-    def _note(self, delivery: Delivery) -> None:
+    def _note(self, delivery: NotificationDelivery) -> None:
         # Sending does not wait for the database; where it is away for long, how a message stands is not written.
         if not self.rows.put(delivery, size=_DELIVERY_BYTES):
             self._dropped.inc()
@@ -256,14 +258,14 @@ class NotificationSink:
         self._store = store
         self._dropped = metrics.batch_dropped.labels("notification")
 
-    async def write(self, batch: Sequence[Delivery]) -> None:
+    async def write(self, batch: Sequence[NotificationDelivery]) -> None:
         """Store rows."""
         await self._store.write(batch)
 
-    async def committed(self, batch: Sequence[Delivery]) -> None:
+    async def committed(self, batch: Sequence[NotificationDelivery]) -> None:
         """Nothing waits for it."""
 
-    async def rejected(self, unit: Delivery, error: StoreRejected) -> None:
+    async def rejected(self, unit: NotificationDelivery, error: StoreRejected) -> None:
         """Count it: the message goes out all the same."""
         _log.error(
             "How a notification stands cannot be stored",
@@ -271,17 +273,19 @@ class NotificationSink:
         )
         self._dropped.inc()
 
-    async def conflict(self, batch: Sequence[Delivery], error: CursorConflict) -> Sequence[Delivery]:
+    async def conflict(
+        self, batch: Sequence[NotificationDelivery], error: CursorConflict
+    ) -> Sequence[NotificationDelivery]:
         """Notifications have no cursors."""
         raise AssertionError(batch) from error
 
-    def kept_back(self, unit: Delivery) -> None:
+    def kept_back(self, unit: NotificationDelivery) -> None:
         """Count it: the message goes out all the same."""
         del unit
         self._dropped.inc()
 
 
-def sender_of(channel: EmailChannel | WebhookChannel, public_url: str | None) -> Sender:
+def sender_of(channel: EmailChannel | WebhookChannel, public_url: str | None) -> MessageSender:
     """Return the way out of a channel. Raises ConfigError for files that cannot be used."""
     if isinstance(channel, EmailChannel):
         return Mail(channel, public_url)
@@ -293,8 +297,8 @@ def test_message(channel: str) -> Message:
     return Message(id=uuid4(), at=clock.wall(), channel=channel)
 
 
-def _rules(channel: EmailChannel | WebhookChannel, open_max: int) -> Rules:
-    return Rules(
+def _rules(channel: EmailChannel | WebhookChannel, open_max: int) -> ChannelRules:
+    return ChannelRules(
         severities=frozenset(channel.severities) or frozenset(SEVERITIES),
         transitions=frozenset(channel.transitions) or frozenset(TOLD),
         sites=frozenset(channel.sites),

@@ -15,8 +15,8 @@ from hub.config.certificates import trusting
 from hub.config.notify import WebhookChannel, check_url
 from hub.config.secrets import read_secret
 from hub.core.notify.notices import Message
-from hub.core.notify.tries import Outcome, Verdict, of_status
-from hub.core.notify.words import one_line, payload
+from hub.core.notify.tries import DeliveryOutcome, DeliveryVerdict, of_status
+from hub.core.notify.words import one_line, render_webhook
 from hub.errors import ConfigError
 from wire import __version__
 
@@ -44,9 +44,9 @@ class Webhook:
         self.to = f"{parts.scheme}://{parts.netloc}"
         """Without its path, which may be a secret."""
 
-    async def send(self, message: Message) -> Outcome:
+    async def send(self, message: Message) -> DeliveryOutcome:
         """Try once. Never raises for what network or receiver do."""
-        body = orjson.dumps(payload(message, self._public_url), option=orjson.OPT_UTC_Z)
+        body = orjson.dumps(render_webhook(message, self._public_url), option=orjson.OPT_UTC_Z)
         timestamp = str(clock.wall_ms() // 1000)
         headers = {
             "Content-Type": "application/json",
@@ -71,13 +71,15 @@ class Webhook:
                     response.status, one_line(text.decode(errors="replace")), response.headers.get("Retry-After")
                 )
         except TimeoutError:
-            return Outcome(Verdict.LATER, f"no answer within {self._timeout_s:g} s")
+            return DeliveryOutcome(DeliveryVerdict.LATER, f"no answer within {self._timeout_s:g} s")
         except aiohttp.ClientConnectorError as error:
             reason = error.os_error.strerror or type(error.os_error).__name__
-            return Outcome(Verdict.LATER, f"cannot connect to {self.to}: {reason}")
+            return DeliveryOutcome(DeliveryVerdict.LATER, f"cannot connect to {self.to}: {reason}")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Their texts may have the whole address in them.
-            return Outcome(Verdict.LATER, f"the connection to {self.to} failed: {type(error).__name__}")
+            return DeliveryOutcome(
+                DeliveryVerdict.LATER, f"the connection to {self.to} failed: {type(error).__name__}"
+            )
 
 
 def signing_key(secret: str, where: str) -> bytes:

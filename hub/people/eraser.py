@@ -12,13 +12,13 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from hub.core.people.erasing import LOCKER_AWAY_MAX, Cause, Erased
-from hub.core.people.journal import Entry
+from hub.core.people.journal import JournalEntry
 from hub.errors import ErasureIncomplete, PeopleError
 from hub.people.journal import ErasureJournal
-from hub.store.database import Store
-from hub.store.erasure import CODES, OF_THE_PERSON, TRACES, ErasureStore, Left, Person, Recount
+from hub.store.database import Database
+from hub.store.erasure import CODES, OF_THE_PERSON, TRACES, ErasureStore, PersonNeedles, Recount, RemainingRows
 from hub.store.people import unknown
-from hub.store.upkeep import alone
+from hub.store.upkeep import advisory_lock
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Eraser:
 
     def __init__(
         self,
-        store: Store,
+        store: Database,
         journal: ErasureJournal,
         recount: Recount,
         *,
@@ -53,15 +53,15 @@ class Eraser:
 
         Raises account_unknown for one that is not there and never was erased, being_erased while another does it.
         """
-        async with alone(self._store, f"erasure {account}") as got:
+        async with advisory_lock(self._store, f"erasure {account}") as got:
             if not got:
                 raise PeopleError("being_erased", "Another process is erasing this person right now.")
             person = await self._begin(account, cause, by, now, request)
             return await self._go_through(person, now)
 
-    async def again(self, entry: Entry, now: datetime) -> Erased | None:
+    async def again(self, entry: JournalEntry, now: datetime) -> Erased | None:
         """Do once more what the journal says was erased, if something of it is there. None if nothing is."""
-        async with alone(self._store, f"erasure {entry.account}") as got:
+        async with advisory_lock(self._store, f"erasure {entry.account}") as got:
             if not got:
                 raise PeopleError("being_erased", "Another process is erasing this person right now.")
             known = await self._erasures.begun(entry.account)
@@ -87,7 +87,9 @@ class Eraser:
             raise ErasureIncomplete(f"{failed} erasures are not done, {done} are; the log says why")
         return {"erasures": done, "ids_let_go": await self._erasures.let_go(now)}
 
-    async def _begin(self, account: UUID, cause: Cause, by: str, now: datetime, request: UUID | None) -> Person:
+    async def _begin(
+        self, account: UUID, cause: Cause, by: str, now: datetime, request: UUID | None
+    ) -> PersonNeedles:
         known = await self._erasures.begun(account)
         row = await self._erasures.account(account)
         if row is None and known is None:
@@ -96,8 +98,8 @@ class Eraser:
         assert source is not None, "one of them is there"  # noqa: S101
         audit_id, audit_sha256 = await self._erasures.audit_end()
 
-        def entry_of(number: int) -> Entry:
-            return Entry(
+        def entry_of(number: int) -> JournalEntry:
+            return JournalEntry(
                 number=number, id=known["id"] if known else uuid4(), tenant=source["tenant"], account=account,
                 actor=source["actor"], cause=cause, by=by, at=now, request=request, audit_id=audit_id,
                 audit_sha256=audit_sha256,
@@ -109,7 +111,7 @@ class Eraser:
         self._passed("begin")
         return person
 
-    async def _write_begin(self, entry: Entry) -> Person:
+    async def _write_begin(self, entry: JournalEntry) -> PersonNeedles:
         await self._erasures.begin(
             {
                 "id": entry.id, "tenant": entry.tenant, "account": entry.account, "actor": entry.actor,
@@ -119,7 +121,7 @@ class Eraser:
         )  # fmt: skip
         return await self._person(entry)
 
-    async def _person(self, entry: Entry) -> Person:
+    async def _person(self, entry: JournalEntry) -> PersonNeedles:
         known = await self._erasures.begun(entry.account)
         row = await self._erasures.account(entry.account)
         needles = [str(entry.actor), entry.actor.hex, str(entry.account)]
@@ -130,9 +132,9 @@ class Eraser:
         erasure = entry.id if known is None else known["id"]
         # Once the account is gone its texts are, too; what came later names no more than the ids.
         since = entry.at if row is None else row["created_at"] - _CLOCKS_DIFFER
-        return Person(erasure, entry.tenant, entry.account, entry.actor, tuple(needles), since)
+        return PersonNeedles(erasure, entry.tenant, entry.account, entry.actor, tuple(needles), since)
 
-    async def _go_through(self, person: Person, now: datetime) -> Erased:
+    async def _go_through(self, person: PersonNeedles, now: datetime) -> Erased:
         await self._erasures.delete(person, CODES)
         # Whether a hold names the person is asked each time: one may come while all of this goes on.
         await self._erasures.delete(person, OF_THE_PERSON, unless_held=True)
@@ -150,13 +152,13 @@ class Eraser:
         _log.info("A person was erased", extra={"erasure": str(person.erasure), "partly": erased.partly})
         return Erased(erased.id, erased.account, erased.deleted, erased.kept, erased.holds, lockers)
 
-    async def _events(self, person: Person) -> None:
+    async def _events(self, person: PersonNeedles) -> None:
         for locker in await self._erasures.event_lockers(person):
             after: datetime | None = None
             while (after := await self._erasures.erase_events(person, locker, after)) is not None:
                 self._passed("events")
 
-    async def _command_texts(self, person: Person, now: datetime) -> None:
+    async def _command_texts(self, person: PersonNeedles, now: datetime) -> None:
         """Look through the free text of commands, some days at a time: there may be very many."""
         since = person.since
         while since <= now + _CLOCKS_DIFFER:
@@ -165,12 +167,12 @@ class Eraser:
             since = until
         self._passed("command_text")
 
-    async def _left(self, person: Person) -> dict[str, Left]:
+    async def _left(self, person: PersonNeedles) -> dict[str, RemainingRows]:
         person_held = await self._erasures.person_held(person)
         stays = person_held or await self._erasures.keeps_transactions(person)
         return await self._erasures.left(person, account_stays=stays, person_held=person_held)
 
-    async def _verify(self, person: Person, now: datetime) -> Erased:
+    async def _verify(self, person: PersonNeedles, now: datetime) -> Erased:
         """Count for itself what is left; all of it has to be what a hold names."""
         left = await self._left(person)
         over = {table: one.rows - one.held for table, one in left.items() if one.rows != one.held}
@@ -181,7 +183,7 @@ class Eraser:
         row = await self._erasures.done(person, kept, now)
         return Erased(person.erasure, person.account, dict(row["deleted"]), kept, holds)
 
-    async def _tell_lockers(self, person: Person, now: datetime) -> int:
+    async def _tell_lockers(self, person: PersonNeedles, now: datetime) -> int:
         """Send the lockers whose events were deleted the order to forget; a running hub picks the rows up."""
         told = await self._erasures.tell_lockers(
             person, now=now, expires_at=now + LOCKER_AWAY_MAX, deadline_ms=self._delivery_ms

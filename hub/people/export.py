@@ -13,7 +13,7 @@ from uuid import UUID
 import orjson
 
 from hub.core.delimited import BOM, csv_lines
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.person_data import person_data
 
 FORM: Final = "lockerhub person 1"
@@ -44,7 +44,7 @@ class Exported:
     rows: dict[str, int] = field(default_factory=dict)
 
 
-async def export_person(store: Store, account: UUID, path: Path, at: datetime) -> Exported:
+async def export_person(store: Database, account: UUID, path: Path, at: datetime) -> Exported:
     """Write the archive to `path`. Rows are written as they are read, so that it may be of any size.
 
     All of it is from one snapshot of the database. Raises account_unknown (PeopleError), StoreUnavailable, and

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 from uuid import UUID
 
-from hub.core.people.journal import CONTEXT, ORIGIN, Entry, JournalBroken, digest_of, line_of, read_lines
+from hub.core.people.journal import CONTEXT, ORIGIN, JournalBroken, JournalEntry, digest_of, line_of, read_lines
 from hub.errors import PeopleError
 from hub.keys import ProofKey
 
@@ -27,7 +27,7 @@ class ErasureJournal:
         self.path = directory / _FILE
         self._key = key
 
-    def read(self) -> list[Entry]:
+    def read(self) -> list[JournalEntry]:
         """Return all entries; a line that was cut off was never believed. Raises PeopleError journal_broken."""
         try:
             text = self.path.read_bytes()
@@ -37,7 +37,7 @@ class ErasureJournal:
             raise self._unusable(error) from None
         return self._entries(_whole_lines(text))
 
-    def append(self, make: Callable[[int], Entry]) -> Entry:
+    def append(self, make: Callable[[int], JournalEntry]) -> JournalEntry:
         """Write the entry that `make` returns for its number, and return it.
 
         If there is an entry of the same account already, nothing is written, and that one is returned.
@@ -70,7 +70,7 @@ class ErasureJournal:
             _sync_directory(self.path.parent)
             yield file
 
-    def _entries(self, lines: list[bytes]) -> list[Entry]:
+    def _entries(self, lines: list[bytes]) -> list[JournalEntry]:
         try:
             return read_lines(lines, lambda data, signature: self._key().public.verified(CONTEXT, data, signature))
         except JournalBroken as error:
@@ -87,7 +87,7 @@ class ErasureJournal:
         )
 
 
-def _of_account(entries: list[Entry], account: UUID) -> Entry | None:
+def _of_account(entries: list[JournalEntry], account: UUID) -> JournalEntry | None:
     return next((one for one in entries if one.account == account), None)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from hub.core.people.journal import Entry
+from hub.core.people.journal import JournalEntry
 from hub.errors import ErasureIncomplete
 from hub.people.eraser import Eraser
 from hub.people.journal import ErasureJournal
@@ -63,7 +63,7 @@ class RestoreCheck:
         await self.erasures.note_check(by, len(found.applied), found.behind)
         return found
 
-    async def _apply(self, entry: Entry, now: datetime, found: Restored) -> None:
+    async def _apply(self, entry: JournalEntry, now: datetime, found: Restored) -> None:
         before = await self.erasures.begun(entry.account)
         try:
             erased = await self.eraser.again(entry, now)
@@ -75,7 +75,7 @@ class RestoreCheck:
             found.rows += sum(erased.deleted.values()) - (0 if before is None else sum(before["deleted"].values()))
             found.kept += bool(erased.kept)
 
-    async def _judge(self, entries: list[Entry], found: Restored) -> None:
+    async def _judge(self, entries: list[JournalEntry], found: Restored) -> None:
         journalled = {entry.account for entry in entries}
         unknown = [one for one in await self.erasures.accounts() if one not in journalled]
         if unknown:
@@ -87,7 +87,7 @@ class RestoreCheck:
         if newest is not None and not await self.erasures.was_told(newest.audit_sha256):
             await self._judge_audit(newest, found)
 
-    async def _judge_audit(self, newest: Entry, found: Restored) -> None:
+    async def _judge_audit(self, newest: JournalEntry, found: Restored) -> None:
         """Say once, and write into the audit that it was said, that the database has gone back in time."""
         there = await self.erasures.audit_row(newest.audit_id)
         end, _ = await self.erasures.audit_end()

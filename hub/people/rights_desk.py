@@ -9,21 +9,21 @@ from uuid import UUID
 from hub import clock
 from hub.core.people.erasing import Cause, Erased
 from hub.core.people.passwords import Hashed, hashed, matches
-from hub.core.people.rights import Check, CheckHow, RequestState, RightKind
+from hub.core.people.rights import Check, CheckHow, PrivacyRight, RequestState
 from hub.core.rates import TokenBucket
 from hub.errors import PeopleError
 from hub.people.eraser import Eraser
 from hub.people.export import Exported, export_person
-from hub.store.database import Store
-from hub.store.people import By, People
-from hub.store.rights import RightsRequests
+from hub.store.database import Database
+from hub.store.people import AccountStore, By
+from hub.store.rights import PrivacyRequestStore
 
 _SIGN_INS_PER_MINUTE: Final = 10
 _NOBODY: Final = Hashed(bytes(16), bytes(32))
 
 
 @dataclass(frozen=True, slots=True)
-class Particulars:
+class PersonDetails:
     """What a request needs to be carried out: the right e-mail or name; why something is not to be used."""
 
     email: str | None = None
@@ -31,15 +31,15 @@ class Particulars:
     why: str | None = None
 
 
-class RightsDesk:
+class PrivacyRequests:
     """Raises PeopleError (with its code), ErasureIncomplete, and what the Store raises."""
 
-    def __init__(self, store: Store, eraser: Eraser) -> None:
+    def __init__(self, store: Database, eraser: Eraser) -> None:
         self._store = store
         self._eraser = eraser
-        self._people = People(store)
+        self._people = AccountStore(store)
         self._sign_ins = TokenBucket(_SIGN_INS_PER_MINUTE, _SIGN_INS_PER_MINUTE)
-        self.requests = RightsRequests(store)
+        self.requests = PrivacyRequestStore(store)
 
     async def sign_in(self, request: UUID, password: str, by: By) -> None:
         """Verify who asks by their password, and note it. Raises identity_unverified, too_many_attempts."""
@@ -56,28 +56,28 @@ class RightsDesk:
 
     async def export(self, request: UUID, path: Path, by: By) -> Exported:
         """Write the person's archive to `path`, and answer a request for access or portability with it."""
-        account = await self.requests.granted(request, {RightKind.ACCESS, RightKind.PORTABILITY})
+        account = await self.requests.granted(request, {PrivacyRight.ACCESS, PrivacyRight.PORTABILITY})
         exported = await export_person(self._store, account, path, by.at)
         rows = sum(exported.rows.values())
         await self.requests.answer(request, RequestState.DONE, f"A copy with {rows} rows was given.", by)
         return exported
 
-    async def carry_out(self, request: UUID, what: Particulars, by: By) -> Erased | None:
+    async def carry_out(self, request: UUID, what: PersonDetails, by: By) -> Erased | None:
         """Do what the request asks for, and answer it. Returns what an erasure came to, None of another kind.
 
         Access and portability are for `export`. Raises bad_request where a particular is missing.
         """
-        kinds = set(RightKind) - {RightKind.ACCESS, RightKind.PORTABILITY}
+        kinds = set(PrivacyRight) - {PrivacyRight.ACCESS, PrivacyRight.PORTABILITY}
         account = await self.requests.granted(request, kinds)
-        kind = RightKind((await self.requests.request(request))["kind"])
-        if kind is RightKind.ERASURE:
+        kind = PrivacyRight((await self.requests.request(request))["kind"])
+        if kind is PrivacyRight.ERASURE:
             return await self.erase(request, by)
-        if kind is RightKind.RECTIFICATION:
+        if kind is PrivacyRight.RECTIFICATION:
             if what.email is None and what.name is None:
                 raise PeopleError("bad_request", "What is right? Give `email`, `name`, or both.")
             await self._people.rectify(account, email=what.email, name=what.name, by=by)
             answer = "The account was corrected."
-        elif kind is RightKind.WITHDRAWAL:
+        elif kind is PrivacyRight.WITHDRAWAL:
             count = await self._people.withdraw_consent(account, by)
             answer = f"Consent was withdrawn from now on, of {count} versions of the notice."
         else:
@@ -88,7 +88,7 @@ class RightsDesk:
 
     async def erase(self, request: UUID, by: By) -> Erased:
         """Erase who asked for it, and answer: done, or partly and what a hold keeps until when."""
-        account = await self.requests.granted(request, {RightKind.ERASURE})
+        account = await self.requests.granted(request, {PrivacyRight.ERASURE})
         erased = await self._eraser.erase(account, cause=Cause.REQUEST, by=by.who, now=by.at, request=request)
         state = RequestState.PARTLY if erased.partly else RequestState.DONE
         await self.requests.answer(request, state, erased.sentence(), by)
@@ -99,6 +99,6 @@ class RightsDesk:
         return await self._eraser.erase(account, cause=Cause.CHILD, by=by.who, now=by.at)
 
 
-async def set_password(people: People, account: UUID, password: str, salt: bytes, by: By) -> None:
+async def set_password(people: AccountStore, account: UUID, password: str, salt: bytes, by: By) -> None:
     """Hash a password beside the event loop, and store what is stored of it."""
     await people.set_credential(account, await asyncio.to_thread(hashed, password, salt), by)

@@ -10,9 +10,9 @@ from uuid import UUID
 from hub import clock
 from hub.errors import StoreUnavailable
 from hub.metrics import Metrics
-from hub.store.database import Store
-from hub.store.people import People
-from hub.store.rights import RightsRequests
+from hub.store.database import Database
+from hub.store.people import AccountStore
+from hub.store.rights import PrivacyRequestStore
 
 _log = logging.getLogger(__name__)
 
@@ -20,9 +20,9 @@ _log = logging.getLogger(__name__)
 class PeopleWatch:
     """Follows the database every `period_s`; while it is away, what was known goes on to hold."""
 
-    def __init__(self, store: Store, metrics: Metrics, period_s: float) -> None:
-        self._people = People(store)
-        self._rights = RightsRequests(store)
+    def __init__(self, store: Database, metrics: Metrics, period_s: float) -> None:
+        self._people = AccountStore(store)
+        self._rights = PrivacyRequestStore(store)
         self._metrics = metrics
         self._period_s = period_s
         self._barred: frozenset[UUID] = frozenset()

@@ -18,7 +18,7 @@ from hub.config.settings import Config
 from hub.core import probe
 from hub.core.doctor import Finding
 from hub.core.packets import BrokenStreamError, Packet, split
-from hub.core.probe import Account, Answers
+from hub.core.probe import Answers, ProbeAccount
 from wire import __version__
 from wire.messages import PROTOCOL, HubState, encode
 from wire.topics import HUB_STATE, Channel, subscription, topic_of
@@ -38,7 +38,7 @@ async def check_broker(config: Config, *, accounts: bool) -> list[Finding]:
         accounts: whether the hub's accounts are tried too: no hub may run.
     """
     where = f"{config.mqtt.host}:{config.mqtt.port}"
-    stranger = Account(None, None, f"check-{uuid4().hex[:16]}")
+    stranger = ProbeAccount(None, None, f"check-{uuid4().hex[:16]}")
     try:
         found = list(_of_stranger(await _ask(config, stranger), where))
         for account in _accounts(config) if accounts and not found else ():
@@ -66,7 +66,7 @@ def _of_stranger(answers: Answers, where: str) -> Iterator[Finding]:
         )
 
 
-def _of_account(answers: Answers, account: Account, where: str) -> Iterator[Finding]:
+def _of_account(answers: Answers, account: ProbeAccount, where: str) -> Iterator[Finding]:
     name = account.username
     if answers.connack != 0:
         # Mosquitto says "not authorised" where a password is wrong.
@@ -90,23 +90,25 @@ def _of_account(answers: Answers, account: Account, where: str) -> Iterator[Find
         yield Finding(f"mqtt: {where} does not answer {name} about {', '.join(silent)}: look at the broker's log")
 
 
-def _accounts(config: Config) -> Iterator[Account]:
+def _accounts(config: Config) -> Iterator[ProbeAccount]:
     mqtt = config.mqtt
     password = None if mqtt.password_file is None else read_secret(mqtt.password_file, "mqtt.password_file")
     gone = encode(HubState(v=PROTOCOL, id=UUID(int=0), online=False, version=__version__, spread_s=0.0))
     events = tuple(subscription(channel) for channel in (Channel.EVENTS, Channel.PRESENCE))
     nothing = ((topic_of(_NOBODY, Channel.RECEIPTS), b""),)
     orders = ((HUB_STATE, gone), (topic_of(_NOBODY, Channel.COMMANDS), b""))
-    yield Account(mqtt.ingest_username, password, mqtt.ingest_username, events, nothing)
+    yield ProbeAccount(mqtt.ingest_username, password, mqtt.ingest_username, events, nothing)
     # Its session has what lockers sent while no hub ran.
-    yield Account(
+    yield ProbeAccount(
         mqtt.telemetry_username, password, mqtt.telemetry_username, (subscription(Channel.TELEMETRY),),
         session_s=mqtt.telemetry_session_s,
     )  # fmt: skip
-    yield Account(mqtt.command_username, password, mqtt.command_username, (subscription(Channel.REPLIES),), orders)
+    yield ProbeAccount(
+        mqtt.command_username, password, mqtt.command_username, (subscription(Channel.REPLIES),), orders
+    )
 
 
-async def _ask(config: Config, account: Account) -> Answers:
+async def _ask(config: Config, account: ProbeAccount) -> Answers:
     async with asyncio.timeout(_ANSWER_S), _connection(config) as (reader, writer):
         writer.write(probe.connect(account))
         answers = Answers()

@@ -12,7 +12,7 @@ from hub.config.settings import Config
 from hub.core.doctor import Facts, Finding, judge
 from hub.errors import HubError
 from hub.preflight.broker import check_broker
-from hub.store.doctor import examine, hubs_connected, lacking_rights
+from hub.store.doctor import collect_facts, hubs_connected, lacking_rights
 
 _HEALTH_S: Final = 2.0
 _LACKING_SHOWN: Final = 5
@@ -51,7 +51,7 @@ def database_findings(config: Config, *, hub_expected: bool = True) -> tuple[Fac
     `hub_expected`: whether it is wrong that no hub is active; before one starts it is not.
     """
     began = clock.wall()
-    facts = examine(config.dsn())
+    facts = collect_facts(config.dsn())
     # Between the two looks at our clock the database looked at its own.
     ahead_s = max((began - facts.at).total_seconds(), 0) or min((clock.wall() - facts.at).total_seconds(), 0)
     found = judge(

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
 
-from hub.core.retention.plan import Act, Due, act_on, may_be_held
+from hub.core.retention.plan import Due, RetentionAction, act_on, may_be_held
 from hub.core.retention.policy import Category, Policy
-from hub.core.retention.series import SERIES, Series
+from hub.core.retention.series import SERIES, TimeSeriesKind
 from hub.errors import HubError, StoreUnavailable
 from hub.store.retention import RetentionStore
-from hub.store.series import ROWS_MAX, Count, Scope
+from hub.store.series import ROWS_MAX, DeletedCount, SeriesScope
 
 Erase = Callable[[UUID, datetime], Awaitable[bool]]
 """Erases a person whose account is closed; says whether nothing of them is left."""
@@ -23,7 +23,7 @@ _NOBODY: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RuleRun:
     """What every rule of a run goes by."""
 
     number: int
@@ -31,40 +31,40 @@ class Run:
     policy: Policy
 
 
-class Rule(Protocol):
+class CategoryRule(Protocol):
     """How one category, or one table of it, goes."""
 
     @property
     def category(self) -> Category:
         """Which category."""
 
-    async def plan(self, run: Run) -> list[Due]:
+    async def plan(self, run: RuleRun) -> list[Due]:
         """Return what a run would do, without doing it."""
 
-    def apply(self, run: Run) -> AsyncIterator[str]:
+    def apply(self, run: RuleRun) -> AsyncIterator[str]:
         """Do it; what it yields is committed. Right when it is ended anywhere and begun again."""
 
 
-def rules(store: RetentionStore, erase: Erase | None, sweep: Sweep | None) -> list[Rule]:
+def rules(store: RetentionStore, erase: Erase | None, sweep: Sweep | None) -> list[CategoryRule]:
     """Return all rules, in the order in which they are applied: the audit last, where all of this stands."""
-    found: list[Rule] = []
+    found: list[CategoryRule] = []
     if sweep is not None:
-        found.append(Codes(store, sweep))
+        found.append(CodesRule(store, sweep))
     if erase is not None:
-        found.append(Accounts(store, erase))
-    found += [TimeSeries(store, series) for series in SERIES]
-    return [*found, Jobs(store), Alarms(store), Quarantine(store), Rights(store), Audit(store)]
+        found.append(AccountsRule(store, erase))
+    found += [TimeSeriesRule(store, series) for series in SERIES]
+    return [*found, JobsRule(store), AlarmsRule(store), QuarantineRule(store), RightsRule(store), AuditRule(store)]
 
 
-class TimeSeries:
+class TimeSeriesRule:
     """A table that fills with time: old chunks are dropped whole, the others gone through by rows."""
 
-    def __init__(self, store: RetentionStore, series: Series) -> None:
+    def __init__(self, store: RetentionStore, series: TimeSeriesKind) -> None:
         self._store = store
         self._series = series
         self.category = series.category
 
-    async def plan(self, run: Run) -> list[Due]:
+    async def plan(self, run: RuleRun) -> list[Due]:
         """Count what is due in each chunk."""
         found = []
         for scope in await self._scopes(run):
@@ -74,42 +74,42 @@ class TimeSeries:
                 found.append(_due(self.category, self._series.table, scope.chunk.name, act, count))
         return found
 
-    async def apply(self, run: Run) -> AsyncIterator[str]:
+    async def apply(self, run: RuleRun) -> AsyncIterator[str]:
         """Drop and delete."""
         for scope in await self._scopes(run):
             act = await self._act(scope)
-            if act is Act.CHUNK:
+            if act is RetentionAction.CHUNK:
                 if await self._store.series.drop(scope) is not None:
                     yield f"dropped {scope.chunk.name}"
                     continue
                 # A hold came in between.
-                act = Act.ROWS
-            if act is Act.ROWS:
+                act = RetentionAction.ROWS
+            if act is RetentionAction.ROWS:
                 async for what in self._delete(scope):
                     yield what
 
-    async def _scopes(self, run: Run) -> list[Scope]:
+    async def _scopes(self, run: RuleRun) -> list[SeriesScope]:
         cut_offs = run.policy.cut_offs(self.category, run.now)
         reaches = await self._store.series.reaches(run.now)
         return [
-            Scope(run.number, self._series, chunk, cut_offs, run.now, may_be_held(chunk, reaches))
+            SeriesScope(run.number, self._series, chunk, cut_offs, run.now, may_be_held(chunk, reaches))
             for chunk in await self._store.series.chunks(self._series)
         ]
 
-    async def _act(self, scope: Scope) -> Act | None:
+    async def _act(self, scope: SeriesScope) -> RetentionAction | None:
         act = act_on(scope.chunk, scope.cut_offs, held=0)
-        if act is Act.CHUNK and scope.held:
+        if act is RetentionAction.CHUNK and scope.held:
             return act_on(scope.chunk, scope.cut_offs, held=await self._store.series.held(scope))
         return act
 
-    async def _delete(self, scope: Scope) -> AsyncIterator[str]:
+    async def _delete(self, scope: SeriesScope) -> AsyncIterator[str]:
         for lockers in batches(await self._store.series.lockers_due(scope), ROWS_MAX):
             # Whoever has more than goes at once has more rounds.
             while await self._store.series.delete(scope, lockers):
                 yield f"deleted rows of {scope.chunk.name}"
 
 
-class Jobs:
+class JobsRule:
     """Orders for many targets, with all of their targets."""
 
     category: Category = Category.JOB
@@ -117,18 +117,18 @@ class Jobs:
     def __init__(self, store: RetentionStore) -> None:
         self._store = store
 
-    async def plan(self, run: Run) -> list[Due]:
+    async def plan(self, run: RuleRun) -> list[Due]:
         """Count them."""
         count = await self._store.jobs_due(_before(run, self.category), run.now)
-        return _some(self.category, "job", Act.ROWS, count)
+        return _some(self.category, "job", RetentionAction.ROWS, count)
 
-    async def apply(self, run: Run) -> AsyncIterator[str]:
+    async def apply(self, run: RuleRun) -> AsyncIterator[str]:
         """Delete them, a few at a time."""
         while await self._store.delete_jobs(run.number, _before(run, self.category), run.now):
             yield "deleted jobs"
 
 
-class Alarms:
+class AlarmsRule:
     """Alarms that are closed, with their journals, and maintenance that is over."""
 
     category: Category = Category.ALARM
@@ -136,18 +136,22 @@ class Alarms:
     def __init__(self, store: RetentionStore) -> None:
         self._store = store
 
-    async def plan(self, run: Run) -> list[Due]:
+    async def plan(self, run: RuleRun) -> list[Due]:
         """Count them."""
         counts = await self._store.alarms_due(run.policy.cut_offs(self.category, run.now), run.now)
-        return [due for table, count in counts.items() for due in _some(self.category, table, Act.ROWS, count)]
+        return [
+            due
+            for table, count in counts.items()
+            for due in _some(self.category, table, RetentionAction.ROWS, count)
+        ]
 
-    async def apply(self, run: Run) -> AsyncIterator[str]:
+    async def apply(self, run: RuleRun) -> AsyncIterator[str]:
         """Delete them, some at a time."""
         while await self._store.delete_alarms(run.number, run.policy.cut_offs(self.category, run.now), run.now):
             yield "deleted alarms"
 
 
-class Quarantine:
+class QuarantineRule:
     """Messages that could not be read."""
 
     category: Category = Category.QUARANTINE
@@ -155,13 +159,13 @@ class Quarantine:
     def __init__(self, store: RetentionStore) -> None:
         self._store = store
 
-    async def plan(self, run: Run) -> list[Due]:
+    async def plan(self, run: RuleRun) -> list[Due]:
         """Count what is to be deleted and what is to be emptied."""
         events = run.policy.cut_offs(Category.EVENT, run.now)
         counts = await self._store.quarantine_due(_before(run, self.category), events, run.now)
         return [due for act, count in counts.items() for due in _some(self.category, "quarantine", act, count)]
 
-    async def apply(self, run: Run) -> AsyncIterator[str]:
+    async def apply(self, run: RuleRun) -> AsyncIterator[str]:
         """Empty and delete."""
         before, events = _before(run, self.category), run.policy.cut_offs(Category.EVENT, run.now)
         while await self._store.delete_quarantine(run.number, before, events, run.now):
@@ -170,7 +174,7 @@ class Quarantine:
             yield "emptied rows of quarantine"
 
 
-class Rights:
+class RightsRule:
     """What people asked for, once it was answered."""
 
     category: Category = Category.RIGHTS
@@ -178,19 +182,19 @@ class Rights:
     def __init__(self, store: RetentionStore) -> None:
         self._store = store
 
-    async def plan(self, run: Run) -> list[Due]:
+    async def plan(self, run: RuleRun) -> list[Due]:
         """Count them."""
         count = await self._store.rights_due(run.policy.cut_offs(self.category, run.now), run.now)
-        return _some(self.category, "rights_request", Act.ROWS, count)
+        return _some(self.category, "rights_request", RetentionAction.ROWS, count)
 
-    async def apply(self, run: Run) -> AsyncIterator[str]:
+    async def apply(self, run: RuleRun) -> AsyncIterator[str]:
         """Delete them."""
         cut_offs = run.policy.cut_offs(self.category, run.now)
         while await self._store.delete_rights(run.number, cut_offs, run.now):
             yield "deleted requests"
 
 
-class Audit:
+class AuditRule:
     """The beginning of the audit's chain."""
 
     category: Category = Category.AUDIT
@@ -198,19 +202,19 @@ class Audit:
     def __init__(self, store: RetentionStore) -> None:
         self._store = store
 
-    async def plan(self, run: Run) -> list[Due]:
+    async def plan(self, run: RuleRun) -> list[Due]:
         """Count its rows."""
         return _some(
-            self.category, "audit", Act.ROWS, await self._store.audit_due(_before(run, self.category))
+            self.category, "audit", RetentionAction.ROWS, await self._store.audit_due(_before(run, self.category))
         )  # fmt: skip
 
-    async def apply(self, run: Run) -> AsyncIterator[str]:
+    async def apply(self, run: RuleRun) -> AsyncIterator[str]:
         """Delete them; the hash of the last one stays."""
         while await self._store.delete_audit(run.number, _before(run, self.category)):
             yield "deleted rows of the audit"
 
 
-class Accounts:
+class AccountsRule:
     """People whose accounts are closed: the eraser does it, and respects what holds keep."""
 
     category: Category = Category.ACCOUNT
@@ -219,12 +223,12 @@ class Accounts:
         self._store = store
         self._erase = erase
 
-    async def plan(self, run: Run) -> list[Due]:
+    async def plan(self, run: RuleRun) -> list[Due]:
         """Count the accounts."""
         due = await self._store.accounts_due(run.policy.cut_offs(self.category, run.now))
-        return _some(self.category, "account", Act.ROWS, Count(len(due), 0, None))
+        return _some(self.category, "account", RetentionAction.ROWS, DeletedCount(len(due), 0, None))
 
-    async def apply(self, run: Run) -> AsyncIterator[str]:
+    async def apply(self, run: RuleRun) -> AsyncIterator[str]:
         """Have them erased, one after the other; one who cannot be does not keep the others beyond their time."""
         due = await self._store.accounts_due(run.policy.cut_offs(self.category, run.now))
         failed: list[HubError] = []
@@ -243,7 +247,7 @@ class Accounts:
             raise HubError(f"{len(failed)} of {len(due)} people are not erased: {failed[0]}") from failed[0]
 
 
-class Codes:
+class CodesRule:
     """QR and authorization codes, which should be gone already."""
 
     category: Category = Category.CODE
@@ -252,11 +256,11 @@ class Codes:
         self._store = store
         self._sweep = sweep
 
-    async def plan(self, run: Run) -> list[Due]:  # noqa: ARG002 - as every rule has it
+    async def plan(self, run: RuleRun) -> list[Due]:  # noqa: ARG002 - as every rule has it
         """Codes go at once, without a plan."""
         return []
 
-    async def apply(self, run: Run) -> AsyncIterator[str]:
+    async def apply(self, run: RuleRun) -> AsyncIterator[str]:
         """Sweep once more."""
         if swept := await self._sweep(run.now):
             await self._store.note_codes(run.number, swept)
@@ -276,18 +280,18 @@ def batches(lockers: Sequence[tuple[str, int]], rows_max: int) -> list[list[str]
     return found
 
 
-def plan_run(now: datetime, policy: Policy) -> Run:
+def plan_run(now: datetime, policy: Policy) -> RuleRun:
     """Return a run that is none, to plan with."""
-    return Run(_NOBODY, now, policy)
+    return RuleRun(_NOBODY, now, policy)
 
 
-def _before(run: Run, category: Category) -> datetime:
+def _before(run: RuleRun, category: Category) -> datetime:
     return run.policy.cut_offs(category, run.now).default
 
 
-def _some(category: Category, table: str, act: Act, count: Count) -> list[Due]:
+def _some(category: Category, table: str, act: RetentionAction, count: DeletedCount) -> list[Due]:
     return [_due(category, table, table, act, count)] if count.due else []
 
 
-def _due(category: Category, table: str, chunk: str, act: Act, count: Count) -> Due:
+def _due(category: Category, table: str, chunk: str, act: RetentionAction, count: DeletedCount) -> Due:
     return Due(category, table, chunk, act, count.due, count.held, count.oldest)

@@ -21,21 +21,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from hub import clock
-from hub.config.settings import Retention as RetentionConfig
-from hub.core.retention.manifest import Left, Outcome, cut_offs_of, done, manifest, moment, opening
-from hub.core.retention.plan import Act, Chunk, Due
+from hub.config.settings import RetentionSettings
+from hub.core.retention.manifest import CategoryOutcome, LeftRows, cut_offs_of, done, manifest, moment, opening
+from hub.core.retention.plan import Chunk, Due, RetentionAction
 from hub.core.retention.policy import Category, Policy, PolicyError, parse_policy
 from hub.core.retention.proof import ORIGIN, Proof, read_proof, seal
 from hub.core.retention.series import SERIES
 from hub.errors import ConfigError, HubError, StoreUnavailable
 from hub.keys import ProofKey, load_or_make_proof_key
 from hub.retention.proof_files import ProofFiles
-from hub.retention.rules import Erase, Rule, Run, Sweep, plan_run, rules
-from hub.store.database import Store
+from hub.retention.rules import CategoryRule, Erase, RuleRun, Sweep, plan_run, rules
+from hub.store.database import Database
 from hub.store.ledgers import Ledgers
 from hub.store.proofs import OpenRun, ProofStore
 from hub.store.retention import RetentionStore
-from hub.store.series import Scope
+from hub.store.series import SeriesScope
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ _ITSELF: Final = "hub"
 """Who runs retention when nobody asks for it."""
 
 
-class Retention:
+class RetentionRun:
     """Plans and runs. Whoever runs holds `alone(store, "retention")`: two at once are refused by the database.
 
     Args:
@@ -58,8 +58,8 @@ class Retention:
 
     def __init__(
         self,
-        store: Store,
-        config: RetentionConfig,
+        store: Database,
+        config: RetentionSettings,
         hub: Mapping[str, str],
         *,
         erase: Erase | None = None,
@@ -72,7 +72,7 @@ class Retention:
         self._ledgers = Ledgers(store)
         self._config = config
         self._hub = hub
-        self._rules: list[Rule] = rules(self.store, erase, sweep)
+        self._rules: list[CategoryRule] = rules(self.store, erase, sweep)
         self._wall = wall
 
     async def policy(self) -> Policy:
@@ -82,7 +82,7 @@ class Retention:
     async def newest_complete(self) -> datetime | None:
         """Return when a run last went through, of the newest hundred."""
         for row in await self.proofs.page(below=None, limit=_LOOKED_BACK):
-            if read_proof(bytes(row["proof"]), _anybody).manifest["outcome"] == Outcome.COMPLETE:
+            if read_proof(bytes(row["proof"]), _anybody).manifest["outcome"] == CategoryOutcome.COMPLETE:
                 sealed_at: datetime = row["sealed_at"]
                 return sealed_at
         return None
@@ -118,7 +118,7 @@ class Retention:
         """Return what a run would do at this time; nothing is changed."""
         return await self.plan_of(plan_run(now, await self.policy()))
 
-    async def plan_of(self, run: Run) -> list[Due]:
+    async def plan_of(self, run: RuleRun) -> list[Due]:
         """Return what a run with this policy would do."""
         return [due for rule in self._rules for due in await rule.plan(run)]
 
@@ -142,7 +142,7 @@ class Retention:
         yield "repaired"
         number = await self.proofs.begin(now, opening(self._hub, policy, now, _kind(by), repairs))
         yield "begun"
-        run = Run(number, now, policy)
+        run = RuleRun(number, now, policy)
         # What an error says may name somebody, and proofs are kept for ever: they have its kind only.
         failed: list[tuple[Category, str]] = []
         sentences: list[str] = []
@@ -160,7 +160,7 @@ class Retention:
         yield "applied"
         open_run = await self.proofs.open_run()
         assert open_run is not None, "nobody else seals it"  # noqa: S101
-        await self._seal(open_run, Outcome.PARTIAL if failed else Outcome.COMPLETE, key, by, failed)
+        await self._seal(open_run, CategoryOutcome.PARTIAL if failed else CategoryOutcome.COMPLETE, key, by, failed)
         yield "sealed"
         if failed:
             raise HubError("; ".join(sentences))
@@ -185,7 +185,7 @@ class Retention:
             digest = proof.sha256
         open_run = await self.proofs.open_run()
         if open_run is not None:
-            await self._seal(open_run, Outcome.INTERRUPTED, key, _ITSELF, [])
+            await self._seal(open_run, CategoryOutcome.INTERRUPTED, key, _ITSELF, [])
         for one in repairs:
             _log.warning("The proofs of retention were repaired", extra={"what": one})
         return repairs
@@ -205,7 +205,7 @@ class Retention:
     async def _seal(
         self,
         run: OpenRun,
-        outcome: Outcome,
+        outcome: CategoryOutcome,
         key: ProofKey,
         by: str,
         failed: list[tuple[Category, str]],
@@ -224,15 +224,17 @@ class Retention:
 
         await self.proofs.seal(proof, ended_at, by=by, before_commit=write)
 
-    async def _left(self, steps: list[dict[str, Any]], run: OpenRun, failed: list[tuple[Category, str]]) -> Left:
+    async def _left(
+        self, steps: list[dict[str, Any]], run: OpenRun, failed: list[tuple[Category, str]]
+    ) -> LeftRows:
         now = moment(run.began["now"])
         cut_offs = {series.table: (series, cut_offs_of(run.began, series.category)) for series in SERIES}
         rows = {}
         for step in steps:
             series, before = cut_offs.get(step["series"], (None, None))
-            if series is not None and before is not None and step["act"] == Act.ROWS:
+            if series is not None and before is not None and step["act"] == RetentionAction.ROWS:
                 chunk = Chunk(step["chunk"], step["lower"], step["upper"])
-                count = await self.store.series.due(Scope(run.number, series, chunk, before, now, held=False))
+                count = await self.store.series.due(SeriesScope(run.number, series, chunk, before, now, held=False))
                 rows[step["series"], step["chunk"]] = count.due
         holds = {}
         for hold in await self.store.active_holds(now):
@@ -242,7 +244,7 @@ class Retention:
                 if before is not None
             }
             holds[str(hold)] = {table: count for table, count in kept.items() if count}
-        return Left(
+        return LeftRows(
             oldest=await self.store.oldest(),
             holds=holds,
             audit=await self.store.audit_anchor(),

@@ -7,20 +7,20 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from hub import clock
-from hub.config.settings import Retention as Config
+from hub.config.settings import RetentionSettings
 from hub.core.retention.manifest import moment
-from hub.core.retention.plan import Act
+from hub.core.retention.plan import RetentionAction
 from hub.core.retention.policy import Category, Policy
-from hub.core.retention.verdict import Verdict
+from hub.core.retention.verdict import ProofVerdict
 from hub.core.upkeep import due_in_s
 from hub.errors import HubError, StoreUnavailable
 from hub.metrics import Metrics
-from hub.retention.run import Retention
+from hub.retention.run import RetentionRun
 from hub.retention.verification import trusted_keys, verify
-from hub.scheduler.scheduler import Chore
-from hub.store.database import Store
+from hub.scheduler.scheduler import PeriodicTask
+from hub.store.database import Database
 from hub.store.holds import Holds
-from hub.store.upkeep import alone, look
+from hub.store.upkeep import advisory_lock, load_task
 
 TASK: Final = "retention"
 """The name of its chore, and of the lock that lets one process at a time run it."""
@@ -33,7 +33,9 @@ _log = logging.getLogger(__name__)
 class RetentionService:
     """Runs retention. `ask` lets it run now, in a task of its own (`run`)."""
 
-    def __init__(self, store: Store, retention: Retention, config: Config, metrics: Metrics) -> None:
+    def __init__(
+        self, store: Database, retention: RetentionRun, config: RetentionSettings, metrics: Metrics
+    ) -> None:
         self.retention = retention
         self._config = config
         self._store = store
@@ -43,16 +45,16 @@ class RetentionService:
         self._asked = asyncio.Event()
         for category in Category:
             metrics.retention_chunks.labels(category.value)
-            for act in Act:
+            for act in RetentionAction:
                 metrics.retention_removed.labels(category.value, act.value)
         for result in ("complete", "failed"):
             metrics.retention_runs.labels(result)
 
-    def chore(self) -> Chore:
+    def chore(self) -> PeriodicTask:
         """Return the daily run."""
-        return Chore(TASK, EVERY_S, self._daily)
+        return PeriodicTask(TASK, EVERY_S, self._daily)
 
-    async def verify(self) -> Verdict:
+    async def verify(self) -> ProofVerdict:
         """Hold all proofs against the database and their files. Nothing is changed.
 
         Raises:
@@ -64,7 +66,7 @@ class RetentionService:
 
     async def ask(self, by: str) -> bool:
         """Let it run now. False, and nothing happens, if it runs already, here or elsewhere."""
-        async with alone(self._store, TASK) as got:
+        async with advisory_lock(self._store, TASK) as got:
             if not got or self._asked.is_set():
                 return False
         self._asked_by = by
@@ -101,9 +103,9 @@ class RetentionService:
 
     async def state(self, now: datetime) -> tuple[Policy, bool, datetime]:
         """Return the policy, whether it runs right now, and when it is to run next."""
-        async with alone(self._store, TASK) as free:
+        async with advisory_lock(self._store, TASK) as free:
             running = not free
-        known = await look(self._store, TASK, EVERY_S)
+        known = await load_task(self._store, TASK, EVERY_S)
         return await self.retention.policy(), running, now + timedelta(seconds=due_in_s(known.ages, EVERY_S))
 
     async def _daily(self) -> dict[str, Any]:
@@ -111,7 +113,7 @@ class RetentionService:
 
     async def _run_as_asked(self, by: str) -> None:
         try:
-            async with alone(self._store, TASK) as got:
+            async with advisory_lock(self._store, TASK) as got:
                 if not got:
                     _log.warning("Retention was asked for and runs elsewhere already", extra={"operator": by})
                     return
@@ -138,7 +140,7 @@ class RetentionService:
         for one in manifest["done"]:
             removed[one["category"]] = removed.get(one["category"], 0) + one["removed"]
             self._metrics.retention_removed.labels(one["category"], one["by"]).inc(one["removed"])
-            if one["by"] == Act.CHUNK:
+            if one["by"] == RetentionAction.CHUNK:
                 self._metrics.retention_chunks.labels(one["category"]).inc()
                 chunks += 1
         self._metrics.retention_last_success.set(moment(manifest["ended_at"]).timestamp())

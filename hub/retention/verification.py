@@ -5,24 +5,31 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from hub.config.settings import Retention as Config
+from hub.config.settings import RetentionSettings
 from hub.core.retention.manifest import cut_offs_of, moment
-from hub.core.retention.plan import Act
+from hub.core.retention.plan import RetentionAction
 from hub.core.retention.policy import Category
 from hub.core.retention.proof import Proof
 from hub.core.retention.series import SERIES
-from hub.core.retention.verdict import Kept, Verdict, judge_audit, judge_proofs, judge_rules, last_complete
+from hub.core.retention.verdict import (
+    ProofVerdict,
+    StoredProof,
+    judge_audit,
+    judge_proofs,
+    judge_rules,
+    last_complete,
+)
 from hub.keys import PublicKey, load_public_key, public_path
-from hub.retention.rules import Run
-from hub.retention.run import Retention
+from hub.retention.rules import RuleRun
+from hub.retention.run import RetentionRun
 from hub.store.audit import audit_page
-from hub.store.database import Store
+from hub.store.database import Database
 
 _ORDERED_BY_OTHERS: Final = (Category.ACCOUNT, Category.AUDIT)
 """What may wait for what is not in the proof: a hold on a part of a person, a row before it in the chain."""
 
 
-def trusted_keys(config: Config) -> list[PublicKey]:
+def trusted_keys(config: RetentionSettings) -> list[PublicKey]:
     """Read the public keys whose signatures count: the one that signs now, once it is made, and those of before.
 
     Raises:
@@ -33,15 +40,15 @@ def trusted_keys(config: Config) -> list[PublicKey]:
     return [load_public_key(path) for path in (*paths, *map(Path, config.trusted_key_files))]
 
 
-async def verify(store: Store, retention: Retention, keys: Sequence[PublicKey]) -> Verdict:
+async def verify(store: Database, retention: RetentionRun, keys: Sequence[PublicKey]) -> ProofVerdict:
     """Compute everything again. Nothing is changed. `keys` are those whose signatures count."""
-    verdict = Verdict()
+    verdict = ProofVerdict()
     by_name = {key.fingerprint: key for key in keys}
 
     def verified(owner: str, context: str, data: bytes, signature: bytes) -> bool:
         return owner in by_name and by_name[owner].verified(context, data, signature)
 
-    rows = [Kept(row["number"], row["sha256"], bytes(row["proof"])) for row in await retention.proofs.all()]
+    rows = [StoredProof(row["number"], row["sha256"], bytes(row["proof"])) for row in await retention.proofs.all()]
     files = await asyncio.to_thread(retention.files.read)
     open_run = await retention.proofs.open_run()
     proofs = judge_proofs(rows, files, None if open_run is None else open_run.number, verified, verdict)
@@ -57,13 +64,13 @@ async def verify(store: Store, retention: Retention, keys: Sequence[PublicKey]) 
     else:
         await _judge_series(retention, last, verdict)
         if last.manifest["policy"]["sha256"] == policy.digest:
-            await _judge_others(retention, last, Run(0, moment(last.manifest["now"]), policy), verdict)
+            await _judge_others(retention, last, RuleRun(0, moment(last.manifest["now"]), policy), verdict)
     await _judge_chunks(retention, proofs, verdict)
     await _judge_ledgers(retention, verdict)
     return verdict
 
 
-async def _judge_series(retention: Retention, last: Proof, verdict: Verdict) -> None:
+async def _judge_series(retention: RetentionRun, last: Proof, verdict: ProofVerdict) -> None:
     began_at, ended_at = moment(last.manifest["began_at"]), moment(last.manifest["ended_at"])
     for series in SERIES:
         before = cut_offs_of(last.manifest, series.category)
@@ -83,7 +90,7 @@ async def _judge_series(retention: Retention, last: Proof, verdict: Verdict) -> 
             verdict.notes.append(f"{series.table}: {found.held} rows below the cut-off were kept by holds")
 
 
-async def _judge_others(retention: Retention, last: Proof, run: Run, verdict: Verdict) -> None:
+async def _judge_others(retention: RetentionRun, last: Proof, run: RuleRun, verdict: ProofVerdict) -> None:
     tables = {series.table for series in SERIES}
     # A hold may have ended since: what it kept waits for the next run.
     excused = bool(last.manifest["holds"])
@@ -98,9 +105,12 @@ async def _judge_others(retention: Retention, last: Proof, run: Run, verdict: Ve
             verdict.findings.append(sentence)
 
 
-async def _judge_chunks(retention: Retention, proofs: Sequence[Proof], verdict: Verdict) -> None:
+async def _judge_chunks(retention: RetentionRun, proofs: Sequence[Proof], verdict: ProofVerdict) -> None:
     dropped = {
-        one["chunk"]: proof.number for proof in proofs for one in proof.manifest["done"] if one["by"] == Act.CHUNK
+        one["chunk"]: proof.number
+        for proof in proofs
+        for one in proof.manifest["done"]
+        if one["by"] == RetentionAction.CHUNK
     }
     for name in await retention.store.chunks_there(list(dropped)):
         sentence = f"{name} was dropped by run {dropped[name]}, and it is there"
@@ -111,7 +121,7 @@ async def _judge_chunks(retention: Retention, proofs: Sequence[Proof], verdict: 
             verdict.notes.append(sentence)
 
 
-async def _judge_ledgers(retention: Retention, verdict: Verdict) -> None:
+async def _judge_ledgers(retention: RetentionRun, verdict: ProofVerdict) -> None:
     for row in await retention.store.ledgers_wrong():
         verdict.findings.append(
             f"ledger {row['locker']} {row['epoch']}: {row['counted']} numbers are counted as gone, "

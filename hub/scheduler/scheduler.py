@@ -17,8 +17,8 @@ from hub.errors import HubError, StoreUnavailable
 from hub.logs import described
 from hub.metrics import Metrics
 from hub.store import upkeep as table
-from hub.store.database import Store
-from hub.store.upkeep import alone
+from hub.store.database import Database
+from hub.store.upkeep import advisory_lock
 from hub.tasks import Make
 
 _log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ _STAGGER_S: Final = 0.5
 
 
 @dataclass(frozen=True)
-class Chore:
+class PeriodicTask:
     """A task: its name ([a-z_]), how often it is to be done, and how."""
 
     name: str
@@ -41,10 +41,10 @@ class Chore:
     It may be ended at any point, and has to be right when two of it run at once."""
 
 
-class Upkeep:
+class Scheduler:
     """Runs each chore when it is due, one hub at a time."""
 
-    def __init__(self, store: Store, metrics: Metrics, chores: Sequence[Chore]) -> None:
+    def __init__(self, store: Database, metrics: Metrics, chores: Sequence[PeriodicTask]) -> None:
         self._store = store
         self._metrics = metrics
         self._chores = tuple(chores)
@@ -58,7 +58,7 @@ class Upkeep:
             for place, chore in enumerate(self._chores)
         }
 
-    async def turn(self, chore: Chore) -> float:
+    async def turn(self, chore: PeriodicTask) -> float:
         """Do the chore if it is due and nobody else does it; return after how many seconds to look again.
 
         A failed chore is counted, logged, written down and tried again later. Raises StoreUnavailable if the
@@ -67,7 +67,7 @@ class Upkeep:
         wait_s = await self._look(chore)
         if wait_s > 0:
             return wait_s
-        async with alone(self._store, chore.name) as got:
+        async with advisory_lock(self._store, chore.name) as got:
             # Another hub may have done it between the look and the lock.
             wait_s = await self._look(chore) if got else _LOOK_S_MAX
             if wait_s > 0:
@@ -76,7 +76,7 @@ class Upkeep:
             await self._do(chore)
         return await self._look(chore)
 
-    async def _follow(self, chore: Chore, first_s: float) -> None:
+    async def _follow(self, chore: PeriodicTask, first_s: float) -> None:
         await asyncio.sleep(first_s)
         while True:
             try:
@@ -86,12 +86,12 @@ class Upkeep:
                 wait_s = _AWAY_S
             await asyncio.sleep(min(wait_s, _LOOK_S_MAX))
 
-    async def _look(self, chore: Chore) -> float:
-        known = await table.look(self._store, chore.name, chore.every_s)
+    async def _look(self, chore: PeriodicTask) -> float:
+        known = await table.load_task(self._store, chore.name, chore.every_s)
         self._metrics.upkeep_last_success.labels(chore.name).set(known.good_at)
         return due_in_s(known.ages, chore.every_s)
 
-    async def _do(self, chore: Chore) -> None:
+    async def _do(self, chore: PeriodicTask) -> None:
         began_ms = clock.now_ms()
         try:
             did = await chore.run()
@@ -105,7 +105,7 @@ class Upkeep:
             _log.info("Upkeep done", extra={"task": chore.name, "did": did})
         self._metrics.upkeep_seconds.labels(chore.name).set((clock.now_ms() - began_ms) / 1000)
 
-    async def _failed(self, chore: Chore, error: str, where: str | None = None) -> None:
+    async def _failed(self, chore: PeriodicTask, error: str, where: str | None = None) -> None:
         self._metrics.upkeep_runs.labels(chore.name, "failed").inc()
         _log.error("Upkeep failed", extra={"task": chore.name, "error": error, "where": where})
         await table.failed(self._store, chore.name, error)

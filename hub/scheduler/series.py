@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from hub import clock
 from hub.errors import StoreError, StoreRejected, StoreUnavailable
-from hub.scheduler.scheduler import Chore
+from hub.scheduler.scheduler import PeriodicTask
 from hub.store import partitions
-from hub.store.database import Store
-from hub.store.upkeep import apart
+from hub.store.database import Database
+from hub.store.upkeep import dedicated_connection
 
 PARTITIONS_EVERY_S: Final = 6 * 3600.0
 COMPRESSION_EVERY_S: Final = 3600.0
@@ -20,21 +20,21 @@ _COMPRESSION_S_MAX: Final = 1800.0
 _ROLLUP_S_MAX: Final = 240.0
 
 
-def series_chores(store: Store) -> list[Chore]:
+def series_tasks(store: Database) -> list[PeriodicTask]:
     """Return the chores of the tables `event` and `reading`."""
     return [
-        Chore("partitions", PARTITIONS_EVERY_S, lambda: make_partitions(store)),
-        Chore("compression", COMPRESSION_EVERY_S, lambda: compress(store)),
-        Chore("rollup", ROLLUP_EVERY_S, lambda: roll_up(store)),
+        PeriodicTask("partitions", PARTITIONS_EVERY_S, lambda: make_partitions(store)),
+        PeriodicTask("compression", COMPRESSION_EVERY_S, lambda: compress(store)),
+        PeriodicTask("rollup", ROLLUP_EVERY_S, lambda: roll_up(store)),
     ]
 
 
-async def make_partitions(store: Store) -> dict[str, Any]:
+async def make_partitions(store: Database) -> dict[str, Any]:
     """Make the coming months' partitions, and empty the default ones. TimescaleDB makes its chunks by itself."""
     if await partitions.on_timescaledb(store):
         return {}
     made, moved, failed = 0, 0, []
-    async with apart(store, "partitions") as conn:
+    async with dedicated_connection(store, "partitions") as conn:
         for name, month in await partitions.partitions_wanted(conn):
             try:
                 moved += await partitions.make_partition(conn, name, month)
@@ -46,13 +46,13 @@ async def make_partitions(store: Store) -> dict[str, Any]:
     return {"made": made, "moved": moved}
 
 
-async def compress(store: Store) -> dict[str, Any]:
+async def compress(store: Database) -> dict[str, Any]:
     """Compress old chunks, on TimescaleDB; vacuum what has dead rows, on both."""
     timescaledb = await partitions.on_timescaledb(store)
     began_ms = clock.now_ms()
     did = {"compressed": 0, "again": 0, "busy": 0, "vacuumed": 0}
     failed = []
-    async with apart(store, "compression", statement_timeout_s=3600) as conn:
+    async with dedicated_connection(store, "compression", statement_timeout_s=3600) as conn:
         for chunk in await partitions.chunks_to_compress(conn) if timescaledb else []:
             if clock.now_ms() - began_ms > _COMPRESSION_S_MAX * 1000:
                 break
@@ -73,12 +73,12 @@ async def compress(store: Store) -> dict[str, Any]:
     return did
 
 
-async def roll_up(store: Store) -> dict[str, Any]:
+async def roll_up(store: Database) -> dict[str, Any]:
     """Bring `reading_hour` and `reading_day` up to the samples that are stored."""
     began_ms = clock.now_ms()
     hours = days = steps = 0
     done = False
-    async with apart(store, "rollup") as conn:
+    async with dedicated_connection(store, "rollup") as conn:
         while not done and clock.now_ms() - began_ms < _ROLLUP_S_MAX * 1000:
             step = await partitions.roll_up(conn)
             hours, days, steps, done = hours + step.hours, days + step.days, steps + 1, step.done

@@ -6,8 +6,8 @@ from typing import Any, Final
 from hub import clock
 from hub.core.statistics import Rests, hours_in, windows
 from hub.metrics import Metrics
-from hub.scheduler.scheduler import Chore
-from hub.store.database import Store
+from hub.scheduler.scheduler import PeriodicTask
+from hub.store.database import Database
 from hub.store.statistics import StatisticsStore
 
 COUNT_EVERY_S: Final = 30.0
@@ -23,7 +23,7 @@ _EMPTY_KEPT: Final = timedelta(days=7)
 """How long a row stays that came to count nothing, so that those who follow the table see it change."""
 
 
-class Statistics:
+class StatisticsTask:
     """Counts what is marked. Two at once do no harm: they wait for each other, and count the same."""
 
     def __init__(self, store: StatisticsStore, metrics: Metrics) -> None:
@@ -52,10 +52,10 @@ class Statistics:
         return {"rows": await self._store.sweep(clock.wall() - _EMPTY_KEPT)}
 
 
-def statistics_chores(store: Store, metrics: Metrics) -> list[Chore]:
+def statistics_tasks(store: Database, metrics: Metrics) -> list[PeriodicTask]:
     """Return the chores of the table `door_hour`."""
-    statistics = Statistics(StatisticsStore(store), metrics)
+    statistics = StatisticsTask(StatisticsStore(store), metrics)
     return [
-        Chore("statistics", COUNT_EVERY_S, statistics.run),
-        Chore("statistics_sweep", _SWEEP_EVERY_S, statistics.sweep),
+        PeriodicTask("statistics", COUNT_EVERY_S, statistics.run),
+        PeriodicTask("statistics_sweep", _SWEEP_EVERY_S, statistics.sweep),
     ]

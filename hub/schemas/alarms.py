@@ -9,9 +9,9 @@ from uuid import UUID
 import msgspec
 
 from hub.core.alarms.alarm import Alarm, Severity, Suppression
-from hub.core.alarms.health import RATE_TARGET, Health
+from hub.core.alarms.health import RATE_TARGET, AlarmFlood
 from hub.core.alarms.maintenance import Window
-from hub.core.alarms.rules import Rule
+from hub.core.alarms.rules import AlarmRule
 
 SeverityName = Literal["critical", "high", "medium", "low"]
 StateName = Literal["active_unacked", "active_acked", "cleared_unacked", "normal"]
@@ -119,7 +119,7 @@ class TopView:
 
 
 @dataclass(frozen=True, slots=True)
-class BucketView:
+class AlarmBucketView:
     """Ten minutes."""
 
     at: datetime
@@ -143,7 +143,7 @@ class HealthView:
     stale: list[UUID]
     chattering: list[UUID]
     top: list[TopView]
-    history: list[BucketView]
+    history: list[AlarmBucketView]
     suppressed: dict[str, int]
 
 
@@ -204,7 +204,7 @@ def alarm_detail(alarm: Alarm, steps: Sequence[dict[str, Any]]) -> AlarmDetail:
     return AlarmDetail(**_shown(alarm), steps=[StepView(**step) for step in steps])
 
 
-def health_view(health: Health, alarms: Sequence[Alarm], now: datetime) -> HealthView:
+def health_view(health: AlarmFlood, alarms: Sequence[Alarm], now: datetime) -> HealthView:
     """Show how the alarms are."""
     seen = [one for one in alarms if one.suppressed is None]
     reasons = [one.suppressed for one in alarms]
@@ -222,7 +222,7 @@ def health_view(health: Health, alarms: Sequence[Alarm], now: datetime) -> Healt
         stale=[one.id for one in seen if one.stale][:_NAMED_MAX],
         chattering=[one.id for one in seen if one.chattering][:_NAMED_MAX],
         top=[TopView(*source, count) for source, count in health.top(now)],
-        history=[BucketView(at, raised) for at, raised in health.history(now)],
+        history=[AlarmBucketView(at, raised) for at, raised in health.history(now)],
         suppressed={reason.value: reasons.count(reason) for reason in Suppression},
     )
 
@@ -244,7 +244,7 @@ def _shown(alarm: Alarm) -> dict[str, Any]:
     return shown
 
 
-def rule_view(rule: Rule) -> RuleView:
+def rule_view(rule: AlarmRule) -> RuleView:
     """Show a rule."""
     return RuleView(
         rule.id, rule.type, rule.severity.value, msgspec.to_builtins(rule.condition), rule.on_delay_s,

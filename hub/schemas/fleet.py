@@ -10,11 +10,11 @@ from typing import Any, Final, Literal, TypedDict
 from uuid import UUID
 
 from hub import clock
-from hub.config.settings import Commands
-from hub.core.commands import Entry
+from hub.config.settings import CommandSettings
+from hub.core.commands import CommandRecord
 from hub.core.fleet import Door, Locker
 from hub.core.lanes import is_forget
-from wire.messages import Args, CommandKind, Events
+from wire.messages import Args, CommandKind, EventBatch
 
 _SAME_MAX: Final = 4096
 """Values that are kept to be shown again."""
@@ -264,7 +264,7 @@ def locker_detail(locker: Locker, commands: list[CommandView]) -> LockerDetail:
     )
 
 
-def command_view(entry: Entry, config: Commands) -> CommandView:
+def command_view(entry: CommandRecord, config: CommandSettings) -> CommandView:
     """Show a command of this hub's memory."""
     order = entry.order
     return {
@@ -291,7 +291,7 @@ def command_view(entry: Entry, config: Commands) -> CommandView:
     }
 
 
-def command_of_row(row: dict[str, Any], config: Commands) -> CommandView:
+def command_of_row(row: dict[str, Any], config: CommandSettings) -> CommandView:
     """Show a command from the database: its columns have the names of the view."""
     shown: CommandView = {**row, "budget_ms": config.open_budget_ms}  # type: ignore[typeddict-item]
     if shown["kind"] == CommandKind.FORGET:
@@ -299,7 +299,7 @@ def command_of_row(row: dict[str, Any], config: Commands) -> CommandView:
     return shown
 
 
-def event_of_batch(locker: str, batch: Events, place: int, occurred_ms: int, received_ms: int) -> EventView:
+def event_of_batch(locker: str, batch: EventBatch, place: int, occurred_ms: int, received_ms: int) -> EventView:
     """Show one event of a message that was just taken."""
     event = batch.events[place]
     return EventView(

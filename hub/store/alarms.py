@@ -10,12 +10,12 @@ import orjson
 import psycopg
 from psycopg.rows import DictRow
 
-from hub.core.alarms.alarm import Alarm, Key, Severity, Shelf, Skip, State, Suppression
-from hub.core.alarms.book import Step, Unwritten
+from hub.core.alarms.alarm import Alarm, AlarmState, Key, Severity, Shelf, Skip, Suppression
+from hub.core.alarms.book import AlarmStep, Unwritten
 from hub.core.alarms.health import Past, Source
 from hub.core.alarms.maintenance import Window
 from hub.store.audit import audit
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.statements import statement
 
 Connection = psycopg.AsyncConnection[DictRow]
@@ -68,7 +68,7 @@ class AlarmFilter:
 class AlarmStore:
     """Every query about alarms and maintenance. `hub` names the process that writes; None: a command line."""
 
-    def __init__(self, store: Store, hub: UUID | None = None) -> None:
+    def __init__(self, store: Database, hub: UUID | None = None) -> None:
         self._store = store
         self._hub = hub
 
@@ -319,7 +319,7 @@ def alarm_of_row(row: Mapping[str, Any]) -> Alarm:
     return Alarm(
         id=row["id"], type=row["type"], severity=Severity(row["severity"]), tenant=row["tenant_id"],
         site=row["site"], locker=row["locker_id"], door=row["door"], rule=row["rule"], where=row["place"],
-        state=State(row["state"]), opened_at=row["opened_at"], began_at=row["began_at"],
+        state=AlarmState(row["state"]), opened_at=row["opened_at"], began_at=row["began_at"],
         raised_at=row["raised_at"], last_at=row["last_at"], cleared_at=row["cleared_at"],
         closed_at=row["closed_at"], count=row["count"], value=row["value"], limit=row["limit_value"],
         unit=row["unit"], acked_at=row["acked_at"], acked_by=row["acked_by"], ack_note=row["ack_note"],
@@ -342,14 +342,14 @@ def _as_of(alarm: Alarm, at: datetime | None) -> Alarm:
     )  # fmt: skip
 
 
-def _steps_of(alarm: Alarm, what: str, by: str, at: datetime, note: str | None) -> list[Step]:
-    steps = [Step(uuid4(), alarm.id, at, by, what, note, alarm.state)]
+def _steps_of(alarm: Alarm, what: str, by: str, at: datetime, note: str | None) -> list[AlarmStep]:
+    steps = [AlarmStep(uuid4(), alarm.id, at, by, what, note, alarm.state)]
     if not alarm.open:
-        steps.append(Step(uuid4(), alarm.id, at, None, "closed", None, alarm.state))
+        steps.append(AlarmStep(uuid4(), alarm.id, at, None, "closed", None, alarm.state))
     return steps
 
 
-async def _add_steps(conn: Connection, steps: Sequence[Step]) -> None:
+async def _add_steps(conn: Connection, steps: Sequence[AlarmStep]) -> None:
     if steps:
         rows = [
             {

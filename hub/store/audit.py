@@ -10,7 +10,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from hub.core.people.chain import SALT_BYTES, AuditRow, Verification, chained, digest_of_subject
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.statements import statement
 
 _PAGE_ROWS: Final = 5000
@@ -62,7 +62,7 @@ class AuditVerdict:
     faults: list[str]
 
 
-async def verify_audit(store: Store) -> AuditVerdict:
+async def verify_audit(store: Database) -> AuditVerdict:
     """Compute every hash again, from the anchor to the head as they are when it begins. Raises StoreUnavailable."""
     (ends,) = await store.fetch("audit_ends")
     walk = Verification(ends["anchor_id"], ends["anchor_hash"])
@@ -85,7 +85,7 @@ async def verify_audit(store: Store) -> AuditVerdict:
 
 
 async def audit_page(
-    store: Store,
+    store: Database,
     *,
     limit: int,
     before: int | None = None,

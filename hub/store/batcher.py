@@ -24,7 +24,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from hub.errors import CursorConflict, StoreRejected, StoreUnavailable
 from hub.logs import described
 from hub.metrics import Metrics
-from hub.store.lane import UNBOUNDED, Lane, Room, Unit
+from hub.store.lane import UNBOUNDED, LaneRoom, WriteLane, WriteUnit
 
 _log = logging.getLogger(__name__)
 _BACKLOG_SHARE: Final = 0.2
@@ -37,7 +37,7 @@ _SIFT_TRIES_MAX: Final = 16
 _CONFLICTS_MAX: Final = 3
 
 
-_U = TypeVar("_U", bound=Unit)
+_U = TypeVar("_U", bound=WriteUnit)
 
 
 class Sink(Protocol[_U]):
@@ -99,10 +99,10 @@ class Batcher(Generic[_U]):
     ) -> None:
         self.name = name
         self._sink = sink
-        room = Room(queue_rows_max, queue_bytes_max, key_share)
-        self._live: Lane[_U] = Lane(room)
-        self._backlog: Lane[_U] = Lane(room.part(backlog_rows_max))
-        self._lanes: dict[Hashable, Lane[_U]] = {}
+        room = LaneRoom(queue_rows_max, queue_bytes_max, key_share)
+        self._live: WriteLane[_U] = WriteLane(room)
+        self._backlog: WriteLane[_U] = WriteLane(room.part(backlog_rows_max))
+        self._lanes: dict[Hashable, WriteLane[_U]] = {}
         self._hand: list[_U] = []
         """The batch that is being written: its units that are not settled."""
         self._writing_rows = 0
@@ -147,7 +147,7 @@ class Batcher(Generic[_U]):
         """How long the batch that is being written has been trying, 0 for none."""
         return 0.0 if self._writing_since_s is None else time.monotonic() - self._writing_since_s
 
-    def room(self, count: int, *, key: Hashable = None, old: bool = False, size: int = 0) -> "Lane[_U] | None":
+    def room(self, count: int, *, key: Hashable = None, old: bool = False, size: int = 0) -> "WriteLane[_U] | None":
         """Return where a unit of `count` records would go; None if it is not taken. One above the limit goes alone.
 
         Args:
@@ -186,7 +186,7 @@ class Batcher(Generic[_U]):
         self.put_in(lane, unit, key, size)
         return True
 
-    def put_in(self, lane: "Lane[_U]", unit: _U, key: Hashable = None, size: int = 0) -> None:
+    def put_in(self, lane: "WriteLane[_U]", unit: _U, key: Hashable = None, size: int = 0) -> None:
         """Take a unit where `room` has just said that it goes."""
         lane.put(unit, key, size)
         if key is not None:
@@ -246,7 +246,7 @@ class Batcher(Generic[_U]):
             self._full.clear()
         return batch
 
-    def _take_from(self, lane: Lane[_U], rows_max: int) -> list[_U]:
+    def _take_from(self, lane: WriteLane[_U], rows_max: int) -> list[_U]:
         units, rows, taken_bytes = lane.take(rows_max, self._lanes)
         self._writing_rows += rows
         self._writing_bytes += taken_bytes
@@ -397,7 +397,7 @@ class Batcher(Generic[_U]):
             self._hand = [unit for unit in self._hand if id(unit) not in gone]
 
 
-def _records(units: Sequence[Unit]) -> int:
+def _records(units: Sequence[WriteUnit]) -> int:
     return sum(unit.count for unit in units)
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from hub.core.timing import TimeSource
-from wire.messages import Event, Events, Sample, data_bytes
+from wire.messages import Event, EventBatch, Sample, data_bytes
 
 HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER: Final = b"\xff\xff"
@@ -39,7 +39,7 @@ _VALUES_AT: Final = 26  # behind the two times of a row of `reading`
 
 
 def event_rows(
-    batch: Events,
+    batch: EventBatch,
     *,
     skip: int,
     tenant: str,

@@ -10,8 +10,8 @@ import psycopg
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from hub.core.commands import CommandClass, Entry, Order, Outcome, State
-from hub.store.database import Store
+from hub.core.commands import CommandClass, CommandRecord, CommandStatus, DoorOutcome, Order
+from hub.store.database import Database
 from hub.store.statements import statement
 from wire.messages import DATA_BYTES_MAX
 
@@ -30,15 +30,15 @@ _BEFORE_ALL: Final[DictRow] = {"locker": "", "accepted_at": datetime.min.replace
 class CommandRow:
     """One command as it stood."""
 
-    entry: Entry
-    state: State
+    entry: CommandRecord
+    state: CommandStatus
     detail: str | None
-    outcome: Outcome | None
+    outcome: DoorOutcome | None
     late: bool
     stages_ms: dict[str, float]
 
     @classmethod
-    def of(cls, entry: Entry) -> "CommandRow":
+    def of(cls, entry: CommandRecord) -> "CommandRow":
         """Return how a command stands now; it may go on before the row is written."""
         return cls(entry, entry.state, entry.detail, entry.outcome, entry.late, dict(entry.stages_ms))
 
@@ -65,7 +65,7 @@ class OutcomeRow:
     id: UUID
     locker: str
     door: int
-    outcome: Outcome
+    outcome: DoorOutcome
 
     @property
     def count(self) -> int:
@@ -78,7 +78,7 @@ class OutcomeRow:
         return ROW_BYTES
 
 
-Told = CommandRow | OutcomeRow
+CommandUpdate = CommandRow | OutcomeRow
 """What is written through the batch."""
 
 
@@ -99,7 +99,7 @@ class Settlement:
     """What a locker's word makes of a durable command."""
 
     id: UUID
-    state: State
+    state: CommandStatus
     detail: str | None
     stages_ms: dict[str, float]
 
@@ -107,10 +107,10 @@ class Settlement:
 class CommandStore:
     """Every query about commands. Errors are StoreUnavailable or StoreRejected, as of Store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
-    async def write(self, rows: Sequence[Told]) -> None:
+    async def write(self, rows: Sequence[CommandUpdate]) -> None:
         """Store commands as they stand, and what sensors saw of others, all or nothing."""
         # One order of locks for all who write: two batches cannot wait for each other.
         puts = sorted((row for row in rows if isinstance(row, CommandRow)), key=lambda row: row.entry.id)
@@ -192,7 +192,7 @@ class CommandStore:
         """Return those of these commands that are stored, as they stand now."""
         return await self._store.fetch("commands_by_id", {"ids": list(ids)})
 
-    async def add_durable(self, entry: Entry) -> tuple[bool, DictRow]:
+    async def add_durable(self, entry: CommandRecord) -> tuple[bool, DictRow]:
         """Store a durable command as queued. Returns whether it is new, and the row that is there now."""
         async with self._store.transaction() as conn:
             added = await conn.execute(statement("durable_add"), _order(entry))
@@ -274,19 +274,19 @@ async def add_forgets(
     return (await conn.execute(statement("forgets_add"), given)).rowcount
 
 
-def entry_of_row(row: DictRow, *, now: datetime, now_ms: float) -> Entry:
+def record_of_row(row: DictRow, *, now: datetime, now_ms: float) -> CommandRecord:
     """Return a stored command as it is kept in memory: its age by the wall clock is one by the monotonic clock."""
     age_ms = max(0.0, (now - row["accepted_at"]).total_seconds() * 1000)
     order = Order(row["locker"], row["kind"], row["door"], row["actor"], row["reason"], row["args"], row["by"])
-    return Entry(
+    return CommandRecord(
         row["id"],
         order,
         row["accepted_at"],
         now_ms - age_ms,
         float(row["deadline_ms"]),
-        state=State(row["state"]),
+        state=CommandStatus(row["state"]),
         detail=row["detail"],
-        outcome=None if row["outcome"] is None else Outcome(row["outcome"]),
+        outcome=None if row["outcome"] is None else DoorOutcome(row["outcome"]),
         late=row["late"],
         stages_ms=dict(row["stages_ms"]),
         command_class=CommandClass(row["class"]),
@@ -300,7 +300,7 @@ async def _rows(conn: psycopg.AsyncConnection[DictRow], ids: Sequence[UUID]) -> 
     return await (await conn.execute(statement("commands_by_id"), {"ids": list(ids)})).fetchall()
 
 
-def _order(entry: Entry) -> dict[str, Any]:
+def _order(entry: CommandRecord) -> dict[str, Any]:
     order = entry.order
     return {
         "id": entry.id,

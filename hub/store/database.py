@@ -20,7 +20,7 @@ from hub.store.binary_copy import HEADER, TRAILER
 from hub.store.dsn import check_dsn
 from hub.store.rows import EventsQuery, Quarantined
 from hub.store.statements import statement
-from hub.store.translate import REJECTIONS, first_line, is_of_the_session, translated
+from hub.store.translate import REJECTIONS, first_line, is_of_the_session, translate_error
 
 _CONNECTIONS_MIN: Final = 2
 _RECONNECT_S: Final = 3.0
@@ -44,7 +44,7 @@ class _InUtc(DatetimeDumper):
             raise psycopg.DataError(f"{obj} is outside of the years that there are in UTC") from None
 
 
-class Store:
+class Database:
     """A pool of connections and every query of the hub. Errors are StoreError, and ConfigError for no DSN."""
 
     def __init__(
@@ -216,7 +216,7 @@ class Store:
         except psycopg.Error as error:
             if is_of_the_session(error):
                 await self._renew()
-            raise translated(error) from error
+            raise translate_error(error) from error
 
     def _note_connect(self, failure: str) -> None:
         self._connect_failure = failure

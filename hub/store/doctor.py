@@ -10,14 +10,14 @@ from psycopg.rows import DictRow, dict_row
 from hub.core.doctor import (
     COMPRESSION_GRACE_DAYS,
     Facts,
-    HubLease,
-    Job,
-    Retention,
-    Schema,
-    Series,
-    Server,
-    Standby,
-    Task,
+    HubLeaseFacts,
+    JobFacts,
+    RetentionFacts,
+    SchemaFacts,
+    SeriesFacts,
+    ServerFacts,
+    StandbyFacts,
+    TaskFacts,
 )
 from hub.store.dsn import connected
 from hub.store.migrate import PLAIN, TIMESCALEDB, TIMESCALEDB_VERSION_MIN, check, version_of
@@ -37,7 +37,7 @@ _SETTINGS: Final = (
 _OPTIONS: Final = "-c timezone=UTC -c lock_timeout=5s -c statement_timeout=60s -c default_transaction_read_only=on"
 
 
-def examine(dsn: str) -> Facts:
+def collect_facts(dsn: str) -> Facts:
     """Look at everything, and change nothing. Also a database that lacks migrations is looked at.
 
     Raises:
@@ -80,27 +80,29 @@ class _Look:
         series = tuple(self._series(name, schema.form) for name in _CLOCKS) if whole else ()
         return Facts(
             at=at,
-            server=Server(settings=settings, **server),
+            server=ServerFacts(settings=settings, **server),
             schema=schema,
             series=series,
             tables={row["name"]: row["bytes"] for row in self._all(statement("doctor_tables"), but=list(_CLOCKS))},
-            upkeep=tuple(Task(**row) for row in self._all(statement("doctor_upkeep"))) if whole else (),
-            jobs=tuple(Job(**row) for row in self._all(statement("doctor_jobs")))
+            upkeep=tuple(TaskFacts(**row) for row in self._all(statement("doctor_upkeep"))) if whole else (),
+            jobs=tuple(JobFacts(**row) for row in self._all(statement("doctor_jobs")))
             if schema.form == TIMESCALEDB
             else (),
-            retention=Retention(**self._one(statement("doctor_retention"))) if self._has("retention_run") else None,
-            leases=tuple(HubLease(**row) for row in self._all(statement("doctor_leases"))) if whole else (),
-            standbys=tuple(Standby(**row) for row in self._all(statement("doctor_standbys"))) if whole else (),
+            retention=RetentionFacts(**self._one(statement("doctor_retention")))
+            if self._has("retention_run")
+            else None,
+            leases=tuple(HubLeaseFacts(**row) for row in self._all(statement("doctor_leases"))) if whole else (),
+            standbys=tuple(StandbyFacts(**row) for row in self._all(statement("doctor_standbys"))) if whole else (),
         )
 
-    def _schema(self, missing: int) -> Schema:
+    def _schema(self, missing: int) -> SchemaFacts:
         applied = self._all(statement("migrations_applied")) if self._has("schema_migration") else []
         form = TIMESCALEDB if any(row["name"].endswith(f".{TIMESCALEDB}") for row in applied) else PLAIN
         rows = self._all(statement("doctor_extension"))
         offered = self._all(statement("timescaledb_available"))
         installed = rows[0]["installed"] if rows else None
         could = installed or (offered[0]["default_version"] if offered else None)
-        return Schema(
+        return SchemaFacts(
             form=form,
             at=max((row["number"] for row in applied), default=0),
             missing=missing,
@@ -109,7 +111,7 @@ class _Look:
             extension_enough=could is not None and version_of(could) >= TIMESCALEDB_VERSION_MIN,
         )
 
-    def _series(self, name: str, form: str) -> Series:
+    def _series(self, name: str, form: str) -> SeriesFacts:
         parts = self._all(statement("doctor_series"), series=name)
         bounded = [part for part in parts if part["upper"] is not None]
         loose = [part for part in parts if part["upper"] is None]
@@ -124,7 +126,7 @@ class _Look:
                 figures["default_rows"] = sum(
                     self._part(statement("doctor_default_rows"), part)["count"] for part in loose
                 )
-        return Series(
+        return SeriesFacts(
             name=name, chunks=len(bounded) or 1, **{"upto": None, **self._edges(name, bounded, loose), **figures}
         )
 

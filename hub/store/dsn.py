@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from hub.errors import ConfigError, MigrationError, StoreError, StoreRejected
 from hub.masking import remember
-from hub.store.translate import first_line, translated
+from hub.store.translate import first_line, translate_error
 
 _RIGHT: Final = (
     "write postgresql://user:password@host:5432/database, "
@@ -79,10 +79,10 @@ def _of_a_start(error: psycopg.Error) -> StoreError:
                 f"the schema is not what this version needs: {first_line(error)}; `hub migrate` brings it forward"
             )
         case psycopg.errors.InsufficientPrivilege():
-            return translated(error)
+            return translate_error(error)
         case psycopg.ProgrammingError():
             return StoreRejected(first_line(error))
-    return translated(error)
+    return translate_error(error)
 
 
 def _is_port(text: str) -> bool:

@@ -19,7 +19,7 @@ from hub.core.people.spans import multirange, spans
 from hub.errors import ErasureIncomplete
 from hub.store.audit import audit
 from hub.store.commands import add_forgets
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.people import By, Connection
 from hub.store.statements import statement
 
@@ -63,7 +63,7 @@ _LAST: Final[tuple[Step, ...]] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class PersonNeedles:
     """Who is being erased.
 
     `needles` are what may stand in free text: the ids, and the e-mail while it is known; `since` is when there was
@@ -87,7 +87,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class RemainingRows:
     """Rows of a person that are still there, and how many of them a hold names."""
 
     rows: int
@@ -97,7 +97,7 @@ class Left:
 class ErasureStore:
     """Every query of an erasure. Errors are those of the Store, and ErasureIncomplete."""
 
-    def __init__(self, store: Store, recount: Recount) -> None:
+    def __init__(self, store: Database, recount: Recount) -> None:
         self._store = store
         self._recount = recount
 
@@ -128,12 +128,12 @@ class ErasureStore:
                     conn, at=values["at"], who=values["by"], action="person.erase", subject=None, detail=detail
                 )
 
-    async def person_held(self, person: Person) -> bool:
+    async def person_held(self, person: PersonNeedles) -> bool:
         """Say whether a hold names the person as such."""
         async with self._store.transaction() as conn:
             return await _is_held(conn, person)
 
-    async def delete(self, person: Person, steps: Sequence[Step], *, unless_held: bool = False) -> None:
+    async def delete(self, person: PersonNeedles, steps: Sequence[Step], *, unless_held: bool = False) -> None:
         """Take steps in one transaction, and count what is gone by them; none if the person as such is held."""
         async with self._store.transaction() as conn:
             await _be_patient(conn)
@@ -144,7 +144,7 @@ class ErasureStore:
                 done = await conn.execute(step, person.values())
                 await _count_up(conn, person, table, done.rowcount)
 
-    async def erase_command_texts(self, person: Person, since: datetime, until: datetime) -> None:
+    async def erase_command_texts(self, person: PersonNeedles, since: datetime, until: datetime) -> None:
         """Take what names the person out of the texts of commands that were accepted in `since` <= … < `until`."""
         async with self._store.transaction() as conn:
             await _be_patient(conn)
@@ -153,14 +153,14 @@ class ErasureStore:
             done = await conn.execute(statement("erase_command_texts"), values)
             await _count_up(conn, person, "command_text", done.rowcount)
 
-    async def event_lockers(self, person: Person) -> list[str]:
+    async def event_lockers(self, person: PersonNeedles) -> list[str]:
         """Return the lockers that have events of the person."""
         async with self._store.transaction() as conn:
             await _be_patient(conn)
             found = await conn.execute(statement("erasure_event_lockers"), person.values())
             return [row["locker"] for row in await found.fetchall()]
 
-    async def erase_events(self, person: Person, locker: str, after: datetime | None) -> datetime | None:
+    async def erase_events(self, person: PersonNeedles, locker: str, after: datetime | None) -> datetime | None:
         """Delete the person's next events at a locker: rows, ledger numbers and statistics in one transaction.
 
         Returns the time to go on after, None if there are no more. What a hold names stays. If the database deletes
@@ -190,7 +190,7 @@ class ErasureStore:
             return last
 
     async def _let_go(
-        self, conn: Connection, person: Person, locker: str, gone: set[tuple[UUID, int, datetime]]
+        self, conn: Connection, person: PersonNeedles, locker: str, gone: set[tuple[UUID, int, datetime]]
     ) -> None:
         hours = {at.replace(minute=0, second=0, microsecond=0) for _, _, at in gone}
         await self._recount(conn, [(locker, hour) for hour in sorted(hours)])
@@ -204,7 +204,7 @@ class ErasureStore:
             values = {"locker": locker, "epoch": epoch, "numbers": multirange(seqs)}
             await conn.execute(statement("erasure_ledger_let_go"), values)
 
-    async def forget_account(self, person: Person) -> None:
+    async def forget_account(self, person: PersonNeedles) -> None:
         """Cut what points to the person, and delete the account, unless it or its transactions have to stay."""
         values = person.values()
         async with self._store.transaction() as conn:
@@ -221,30 +221,32 @@ class ErasureStore:
                 done = await conn.execute(step, values)
                 await _count_up(conn, person, table, done.rowcount)
 
-    async def keeps_transactions(self, person: Person) -> bool:
+    async def keeps_transactions(self, person: PersonNeedles) -> bool:
         """Say whether transactions of the person are there, which need the account."""
         (row,) = await self._store.fetch("erasure_left_transactions", person.values())
         return bool(row["rows"])
 
-    async def left(self, person: Person, *, account_stays: bool, person_held: bool) -> dict[str, Left]:
+    async def left(
+        self, person: PersonNeedles, *, account_stays: bool, person_held: bool
+    ) -> dict[str, RemainingRows]:
         """Count, independently of all that was done, what is left of the person, by table."""
         values = {**person.values(), "account_stays": account_stays, "person_held": person_held}
         async with self._store.transaction() as conn:
             await _be_patient(conn)
             found = await (await conn.execute(statement("erasure_left"), values)).fetchall()
-            left = {row["of_table"]: Left(row["rows"], row["held"]) for row in found if row["rows"]}
+            left = {row["of_table"]: RemainingRows(row["rows"], row["held"]) for row in found if row["rows"]}
             there = await (await conn.execute(statement("erasure_events_there"), values)).fetchone()
             if there is not None and there["rows"]:
                 held = await (await conn.execute(statement("erasure_events_held"), values)).fetchone()
-                left["event"] = Left(there["rows"], 0 if held is None else held["rows"])
+                left["event"] = RemainingRows(there["rows"], 0 if held is None else held["rows"])
         return left
 
-    async def holds(self, person: Person) -> tuple[HoldOver, ...]:
+    async def holds(self, person: PersonNeedles) -> tuple[HoldOver, ...]:
         """Return the active holds that keep something of the person."""
         rows = await self._store.fetch("erasure_holds", person.values())
         return tuple(HoldOver(row["id"], row["until"]) for row in rows)
 
-    async def done(self, person: Person, kept: dict[str, int], at: datetime) -> DictRow:
+    async def done(self, person: PersonNeedles, kept: dict[str, int], at: datetime) -> DictRow:
         """Write down that it went through to its end, with what holds keep; return the erasure's row."""
         async with self._store.transaction() as conn:
             await conn.execute(statement("erasure_done"), {"id": person.erasure, "at": at, "kept": Jsonb(kept)})
@@ -252,7 +254,9 @@ class ErasureStore:
         assert row is not None, "begun before it is done"  # noqa: S101
         return row
 
-    async def tell_lockers(self, person: Person, *, now: datetime, expires_at: datetime, deadline_ms: int) -> int:
+    async def tell_lockers(
+        self, person: PersonNeedles, *, now: datetime, expires_at: datetime, deadline_ms: int
+    ) -> int:
         """Write the orders to forget for the lockers that are to have one; return how many lockers are told."""
         async with self._store.transaction() as conn:
             found = await conn.execute(statement("erasure_lockers_told"), {"id": person.erasure})
@@ -304,11 +308,11 @@ async def _stop_holds(conn: Connection) -> None:
     await conn.execute(statement("retention_hold_lock"))
 
 
-async def _is_held(conn: Connection, person: Person) -> bool:
+async def _is_held(conn: Connection, person: PersonNeedles) -> bool:
     row = await (await conn.execute(statement("erasure_person_held"), person.values())).fetchone()
     return row is not None and bool(row["held"])
 
 
-async def _count_up(conn: Connection, person: Person, table: str, rows: int) -> None:
+async def _count_up(conn: Connection, person: PersonNeedles, table: str, rows: int) -> None:
     if rows > 0:
         await conn.execute(statement("erasure_count_up"), {"id": person.erasure, "table": table, "rows": rows})

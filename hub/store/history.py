@@ -13,8 +13,8 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from hub.core.plot import Held
-from hub.store.database import Store
+from hub.core.plot import RetainedHours
+from hub.store.database import Database
 from hub.store.rows import ReadingsQuery
 from hub.store.statements import statement
 
@@ -45,7 +45,7 @@ class EventFilter:
 class History:
     """Reads the past. Errors are StoreUnavailable or StoreRejected."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
     async def events(self, wanted: EventFilter, limit: int, after: EventPlace | None = None) -> list[DictRow]:
@@ -100,10 +100,10 @@ class History:
             {"since": since, "until": until, "locker": locker, "limit": limit, "after_at": at, "after_id": number},
         )
 
-    async def plot_bounds(self, locker: str) -> Held:
+    async def plot_bounds(self, locker: str) -> RetainedHours:
         """Return what there is of a locker's telemetry."""
         (row,) = await self._fetch("plot_bounds", {"locker": locker})
-        return Held(**row)
+        return RetainedHours(**row)
 
     async def samples(self, locker: str, since: datetime, until: datetime, limit: int) -> list[DictRow]:
         """Return samples as they came, oldest first, `limit` at the most."""

@@ -7,9 +7,9 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from hub.core.retention.holds import Found, HoldOrder, refuse_order
+from hub.core.retention.holds import HoldCoverage, HoldOrder, refuse_order
 from hub.store.audit import audit
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.statements import statement
 
 
@@ -46,7 +46,7 @@ class Release(StrEnum):
 class Holds:
     """Places, lists and releases. Errors are StoreUnavailable."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
     async def place(self, hold: UUID, order: HoldOrder, *, by: str, now: datetime) -> str | None:
@@ -62,7 +62,7 @@ class Holds:
             await conn.execute(statement("hold_begin"))
             row = await (await conn.execute(statement("hold_found"), named)).fetchone()
             assert row is not None, "it has one row"  # noqa: S101
-            found = Found(row["tenant"], row["locker"], row["actor"] is not None, row["transaction"])
+            found = HoldCoverage(row["tenant"], row["locker"], row["actor"] is not None, row["transaction"])
             refusal = refuse_order(order, found, now)
             if refusal is not None:
                 return refusal

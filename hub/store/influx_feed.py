@@ -7,17 +7,17 @@ from typing import Any, Final
 
 from psycopg.rows import DictRow
 
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.statements import statement
 
 _BEFORE_ALL: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StreamPosition:
     """A place in a stream: behind the row with this stamp, locker, time and door.
 
-    `Place(t)` is before every row whose stamp is t, and behind every one whose stamp is earlier.
+    `StreamPosition(t)` is before every row whose stamp is t, and behind every one whose stamp is earlier.
     """
 
     upto: datetime
@@ -27,10 +27,10 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Stand:
+class StreamState:
     """How far a stream was sent, and the horizon: no row with an earlier stamp can appear any more."""
 
-    place: Place
+    place: StreamPosition
     horizon: datetime
 
 
@@ -51,11 +51,11 @@ class Rebuilding:
 class InfluxFeed:
     """The cursors and the pages of the streams. Each call is one short transaction; errors are the Store's."""
 
-    def __init__(self, store: Store, lag_s: float) -> None:
+    def __init__(self, store: Database, lag_s: float) -> None:
         self._store = store
         self._lag_s = lag_s
 
-    async def stand(self, stream: str) -> Stand:
+    async def stand(self, stream: str) -> StreamState:
         """Return how far a stream is; one that has no cursor yet begins at the horizon."""
         parameters = {"stream": stream, "lag_s": self._lag_s}
         rows = await self._store.fetch("influx_cursor_look", parameters)
@@ -64,14 +64,14 @@ class InfluxFeed:
                 await conn.execute(statement("influx_cursor_begin"), parameters)
             rows = await self._store.fetch("influx_cursor_look", parameters)
         row = rows[0]
-        return Stand(Place(row["upto"], row["locker_id"], row["at"], row["door"]), row["horizon"])
+        return StreamState(StreamPosition(row["upto"], row["locker_id"], row["at"], row["door"]), row["horizon"])
 
-    async def page(self, stream: str, place: Place, until: datetime, limit: int) -> list[DictRow]:
+    async def page(self, stream: str, place: StreamPosition, until: datetime, limit: int) -> list[DictRow]:
         """Return the next rows behind `place` whose stamp is before `until`."""
         parameters = {"upto": place.upto, "locker": place.locker, "at": place.at, "door": place.door}
         return await self._store.fetch(_PAGES[stream], {**parameters, "until": until, "limit": limit})
 
-    async def advance(self, stream: str, was: Place, now: Place) -> bool:
+    async def advance(self, stream: str, was: StreamPosition, now: StreamPosition) -> bool:
         """Move a cursor; False, and nothing is changed, if it is not at `was` any more."""
         async with self._store.transaction() as conn:
             moved = await conn.execute(
@@ -92,7 +92,7 @@ class InfluxFeed:
 class InfluxPast:
     """The same rows by the time they are of, a day at a time, and how far a rebuild has come."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
     async def rebuilds(self) -> list[Rebuilding]:

@@ -10,10 +10,10 @@ import psycopg
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from hub.core.jobs import ACTIVE, JobState, Objection, Step, TargetState, after
+from hub.core.jobs import ACTIVE, JobState, JobStep, Objection, TargetState, after
 from hub.core.targets import Target
 from hub.errors import StoreUnavailable
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.statements import statement
 from wire.messages import Args
 
@@ -68,7 +68,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class JobChange:
     """A job after a step, and how many of its targets were cancelled by it."""
 
     row: JobRow
@@ -82,7 +82,7 @@ class LeaseLost(StoreUnavailable):
 class JobStore:
     """Every query about jobs. Errors are those of the Store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
     async def add(
@@ -132,7 +132,7 @@ class JobStore:
         rows = await self._store.fetch("job_limits", {"created_by": created_by, "since": since})
         return int(rows[0]["openings"])
 
-    async def step(self, job: UUID, step: Step, operator: str, at: datetime) -> Moved | Objection | None:
+    async def step(self, job: UUID, step: JobStep, operator: str, at: datetime) -> JobChange | Objection | None:
         """Take a person's step. Returns None for an unknown job. Once it returns, the runner obeys it."""
         async with self._store.transaction() as conn:
             found = await (await conn.execute(statement("job_locked"), {"id": job})).fetchone()
@@ -142,12 +142,12 @@ class JobStore:
             then = after(step, row.state, by=operator, created_by=row.created_by)
             if isinstance(then, Objection):
                 return then
-            if step is Step.APPROVE and row.approval_until is not None and at >= row.approval_until:
+            if step is JobStep.APPROVE and row.approval_until is not None and at >= row.approval_until:
                 return Objection.JOB_STATE
             cancelled = await _move(conn, row, then, None, at, operator, step)
             moved = await (await conn.execute(statement("job"), {"id": job})).fetchone()
             assert moved is not None, "it is locked"  # noqa: S101
-            return Moved(_job(moved), cancelled)
+            return JobChange(_job(moved), cancelled)
 
     async def job(self, job: UUID) -> JobRow | None:
         """Return one job."""
@@ -224,7 +224,7 @@ class JobStore:
 class JobLedger:
     """What the runner writes. Every transaction begins by showing the lease, and raises LeaseLost without it."""
 
-    def __init__(self, store: Store, hub: UUID, lease_s: float) -> None:
+    def __init__(self, store: Database, hub: UUID, lease_s: float) -> None:
         self._store = store
         self._lease = {"hub": hub, "lease_s": lease_s}
 
@@ -286,7 +286,7 @@ async def _move(
     why: str | None,
     at: datetime,
     operator: str | None,
-    step: Step | None,
+    step: JobStep | None,
 ) -> int:
     ended = then not in ACTIVE
     await conn.execute(
@@ -297,9 +297,9 @@ async def _move(
             "why": why,
             "at": at,
             "ended": ended,
-            "decided": step in {Step.APPROVE, Step.REJECT},
+            "decided": step in {JobStep.APPROVE, JobStep.REJECT},
             "operator": operator,
-            "expires_at": at + timedelta(seconds=row.expires_s) if step is Step.APPROVE else None,
+            "expires_at": at + timedelta(seconds=row.expires_s) if step is JobStep.APPROVE else None,
         },
     )
     await _note(conn, row.id, at, operator, then, why)

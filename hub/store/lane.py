@@ -8,7 +8,7 @@ from typing import Final, Generic, Protocol, TypeVar
 UNBOUNDED: Final = 2**62
 
 
-class Unit(Protocol):
+class WriteUnit(Protocol):
     """What is written whole or not at all; `count` is its number of records."""
 
     @property
@@ -17,26 +17,26 @@ class Unit(Protocol):
         ...
 
 
-_U = TypeVar("_U", bound=Unit)
+_U = TypeVar("_U", bound=WriteUnit)
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class LaneRoom:
     """The limits of a queue. `key_share` is the part of it that the units of one key may take, 1 for all."""
 
     rows_max: int
     bytes_max: int = UNBOUNDED
     key_share: float = 1.0
 
-    def part(self, rows_max: int) -> "Room":
+    def part(self, rows_max: int) -> "LaneRoom":
         """Return the limits of a part of the queue, with as much of the bytes as of the rows."""
-        return Room(rows_max, max(1, self.bytes_max * rows_max // self.rows_max), self.key_share)
+        return LaneRoom(rows_max, max(1, self.bytes_max * rows_max // self.rows_max), self.key_share)
 
 
-class Lane(Generic[_U]):
+class WriteLane(Generic[_U]):
     """A queue in order. Neither it nor a key's part of it refuses a unit that would wait there alone."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: LaneRoom) -> None:
         self.rows = 0
         self.bytes = 0
         self.rows_max = room.rows_max
@@ -76,7 +76,7 @@ class Lane(Generic[_U]):
             held[1] += unit.count
             held[2] += size
 
-    def take(self, rows_max: int, lanes: "dict[Hashable, Lane[_U]]") -> tuple[list[_U], int, int]:
+    def take(self, rows_max: int, lanes: "dict[Hashable, WriteLane[_U]]") -> tuple[list[_U], int, int]:
         """Take units of so many rows, at least one unit if there is one, and let keys go that wait no more.
 
         Returns them, their rows and their bytes.

@@ -15,7 +15,7 @@ from psycopg.rows import DictRow, dict_row
 from hub.core.lease import Standing
 from hub.errors import StoreRejected, StoreUnavailable
 from hub.store.statements import statement
-from hub.store.translate import translated
+from hub.store.translate import translate_error
 
 _T = TypeVar("_T")
 _ANSWER_S: Final = 3.0
@@ -117,7 +117,7 @@ class LeaseTable:
             return await work(conn)
         except psycopg.Error as error:
             await self.close()
-            raise translated(error) from error
+            raise translate_error(error) from error
 
     def _give_up(self, task: "asyncio.Task[Any]") -> None:
         conn, self._conn = self._conn, None

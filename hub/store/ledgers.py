@@ -8,12 +8,12 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import DictRow
 
-from hub.core.gaps import ToldGap, disjoint
+from hub.core.gaps import DeclaredGap, disjoint
 from hub.core.ledger import START, Key, Stand, contradict
 from hub.errors import CursorConflict
 from hub.failpoints import Point, reached
 from hub.store.binary_copy import hours_of
-from hub.store.database import Store, copy, copy_apart, quarantine_row
+from hub.store.database import Database, copy, copy_apart, quarantine_row
 from hub.store.rows import EventUnit, Quarantined
 from hub.store.statements import statement
 from hub.store.statistics import mark_due
@@ -45,7 +45,7 @@ class _Span:
 class Ledgers:
     """Writes events and reads ledgers. Errors are StoreUnavailable, StoreRejected or CursorConflict."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
     async def write_events(self, units: Sequence[EventUnit]) -> None:
@@ -194,7 +194,7 @@ async def _keep_gaps(conn: psycopg.AsyncConnection[DictRow], units: Sequence[Eve
         await conn.execute(statement("gaps_add"), _gap_columns(gaps))
     # A locker tells of a gap behind the gap, in the same message or in a later one, and never of one that comes
     # later: so all gaps first, and then all that is said.
-    told: dict[Key, list[ToldGap]] = {}
+    told: dict[Key, list[DeclaredGap]] = {}
     for unit in units:
         if unit.told:
             told.setdefault(unit.key, []).extend(unit.told)
@@ -214,7 +214,7 @@ def _gap_columns(units: Sequence[EventUnit]) -> dict[str, Any]:
     }
 
 
-def _told_columns(told: Mapping[Key, Sequence[ToldGap]]) -> dict[str, Any]:
+def _told_columns(told: Mapping[Key, Sequence[DeclaredGap]]) -> dict[str, Any]:
     each = [(key, one) for key, ranges in told.items() for one in disjoint(ranges)]
     return {
         "lockers": _texts([key[0] for key, _ in each]),

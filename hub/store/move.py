@@ -32,14 +32,14 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class MoveResult:
     """What is in the hypertables now."""
 
     rows: dict[str, int]
     """By table."""
 
 
-def move(dsn: str, tell: Tell) -> Moved:
+def move(dsn: str, tell: Tell) -> MoveResult:
     """Move the series to hypertables, or go on with it. `tell` hears of each step.
 
     Raises:
@@ -57,7 +57,7 @@ class _Move:
         self._conn = conn
         self._tell = tell
 
-    def run(self) -> Moved:
+    def run(self) -> MoveResult:
         deadline = time.monotonic() + _CLOSING_S_MAX
         while others := self._value(statement("move_others")):
             # One that was closed a moment ago is still seen.
@@ -168,7 +168,7 @@ class _Move:
             copied += done.rowcount
             upto = until
 
-    def _finish(self) -> Moved:
+    def _finish(self) -> MoveResult:
         rows = {}
         with self._conn.transaction():
             for series in _CLOCKS:
@@ -184,7 +184,7 @@ class _Move:
         self._run(statement("series_settings"))
         for series in _CLOCKS:
             self._change(statement("move_analyze"), name=series)
-        return Moved(rows)
+        return MoveResult(rows)
 
     def _change(self, query: LiteralString, raw: dict[str, str] | None = None, /, **names: str) -> None:
         parts: dict[str, sql.Composable] = {key: sql.Identifier(name) for key, name in names.items()}

@@ -13,14 +13,14 @@ from hub import clock
 from hub.core.alarms.alarm import Alarm
 from hub.core.notify.notices import Message
 from hub.store.alarms import alarm_of_row
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.statements import statement
 
 State = Literal["waiting", "sent", "failed", "dropped"]
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class NotificationDelivery:
     """How a message stands."""
 
     message: Message
@@ -35,10 +35,10 @@ class Delivery:
 class NotificationStore:
     """The table. Errors are StoreUnavailable or StoreRejected."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
-    async def write(self, batch: Sequence[Delivery]) -> None:
+    async def write(self, batch: Sequence[NotificationDelivery]) -> None:
         """Write how messages stand, all or nothing; what a message is told with is kept while it waits."""
         async with self._store.transaction() as conn, conn.cursor() as cursor:
             await cursor.executemany(statement("notification_put"), [_values(one) for one in batch])
@@ -98,7 +98,7 @@ class NotificationStore:
         return done.rowcount
 
 
-def _told(delivery: Delivery) -> dict[str, Any]:
+def _told(delivery: NotificationDelivery) -> dict[str, Any]:
     knows = delivery.message.knows
     return {
         "channel": delivery.message.channel,
@@ -108,7 +108,7 @@ def _told(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def _values(delivery: Delivery) -> dict[str, Any]:
+def _values(delivery: NotificationDelivery) -> dict[str, Any]:
     message = delivery.message
     return {
         "id": message.id,

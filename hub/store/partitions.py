@@ -10,9 +10,9 @@ from psycopg import sql
 from psycopg.rows import DictRow
 
 from hub.errors import StoreUnavailable
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.statements import statement
-from hub.store.translate import translating
+from hub.store.translate import translate_errors
 
 Connection = psycopg.AsyncConnection[DictRow]
 
@@ -27,7 +27,7 @@ _OVERLAP_S: Final = 300
 _STEP_S: Final = 3600
 
 
-async def on_timescaledb(store: Store) -> bool:
+async def on_timescaledb(store: Database) -> bool:
     """Say which of the two forms the tables have."""
     rows = await store.fetch("series_on_timescaledb")
     return bool(rows[0]["yes"])
@@ -42,14 +42,14 @@ async def partitions_wanted(conn: Connection) -> list[tuple[str, date]]:
 
 async def make_partition(conn: Connection, series: str, month: date) -> int:
     """Make one partition, with the rows that came before it. Returns how many those were."""
-    with translating():
+    with translate_errors():
         values = {"series": series, "month": month}
         row = await (await conn.execute(statement("partition_make"), values)).fetchone()
     return int(row["moved"] or 0) if row else 0
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class CompressibleChunk:
     """A chunk that is to be compressed."""
 
     name: str
@@ -57,16 +57,16 @@ class Chunk:
     """It was compressed before; late rows or a deletion have opened it."""
 
 
-async def chunks_to_compress(conn: Connection) -> list[Chunk]:
+async def chunks_to_compress(conn: Connection) -> list[CompressibleChunk]:
     """Return the chunks that are old enough and not compressed, or not as a whole."""
     values = {"days": COMPRESS_AFTER_DAYS}
     rows = await (await conn.execute(statement("chunks_to_compress"), values)).fetchall()
-    return [Chunk(row["chunk"], row["opened"]) for row in rows]
+    return [CompressibleChunk(row["chunk"], row["opened"]) for row in rows]
 
 
-async def compress(conn: Connection, chunk: Chunk) -> None:
+async def compress(conn: Connection, chunk: CompressibleChunk) -> None:
     """Compress one chunk, in a transaction of its own. Raises StoreUnavailable if somebody uses it."""
-    with translating():
+    with translate_errors():
         await conn.execute(statement("chunk_compress"), {"chunk": chunk.name})
 
 
@@ -82,7 +82,7 @@ async def vacuum(conn: Connection, *, timescaledb: bool) -> AsyncIterator[str]:
     for row in await (await conn.execute(statement("relations_with_dead_rows"), values)).fetchall():
         name = sql.Identifier(row["schema"], row["name"])
         try:
-            with translating():
+            with translate_errors():
                 await conn.execute(sql.SQL(statement("relation_vacuum")).format(relation=name))
         except StoreUnavailable:
             if conn.closed:
@@ -103,7 +103,7 @@ class Rolled:
 
 async def roll_up(conn: Connection) -> Rolled:
     """Roll up one day of the samples that were there before, or an hour of those that have come since."""
-    with translating():
+    with translate_errors():
         async with conn.transaction():
             state = await (await conn.execute(statement("rollup_take"), {"step_s": _STEP_S})).fetchone()
             assert state is not None, "the migration made the row"  # noqa: S101

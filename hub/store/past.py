@@ -11,17 +11,17 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
-from hub.core.past import Edges, Told
-from hub.store.database import Store
+from hub.core.past import DoorReport, Edges
+from hub.store.database import Database
 from hub.store.statements import statement
 
 
 @dataclass(slots=True)
-class Found:
+class FleetPast:
     """What was found of some lockers, by locker; who is in none of them said nothing in the span."""
 
     edges: dict[str, list[Edges]] = field(default_factory=dict)
-    boards: dict[str, list[Told]] = field(default_factory=dict)
+    boards: dict[str, list[DoorReport]] = field(default_factory=dict)
     heard_at: dict[str, datetime] = field(default_factory=dict)
     alarms: dict[str, dict[str, int]] = field(default_factory=dict)
     """Open ones, by severity."""
@@ -41,30 +41,30 @@ class Found:
 class PastStore:
     """Reads a moment. Errors are StoreUnavailable or StoreRejected."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
-    async def fleet(self, lockers: Sequence[str], since: datetime, at: datetime) -> Found:
+    async def fleet(self, lockers: Sequence[str], since: datetime, at: datetime) -> FleetPast:
         """Return what is told of all lockers after `since` and up to `at`."""
         asked: dict[str, Any] = {"since": since, "at": at, "locker": None, "lockers": list(lockers)}
-        found = Found()
+        found = FleetPast()
         async with self._store.transaction() as conn:
             await conn.execute(statement("past_memory"))
             await self._edges(conn, asked, found)
             for row in await _rows(conn, "past_boards", asked):
-                found.boards.setdefault(row.pop("locker"), []).append(Told(door=None, **row))
+                found.boards.setdefault(row.pop("locker"), []).append(DoorReport(door=None, **row))
             found.hear(await _rows(conn, "past_readings", asked))
             await self._marks(conn, asked, found)
         return found
 
-    async def locker(self, locker: str, since: datetime, at: datetime) -> tuple[Found, list[Told]]:
+    async def locker(self, locker: str, since: datetime, at: datetime) -> tuple[FleetPast, list[DoorReport]]:
         """Return what is told of one locker after `since` and up to `at`, and every event of its doors."""
         asked = {"since": since, "at": at, "locker": locker, "lockers": [locker]}
-        found = Found()
+        found = FleetPast()
         async with self._store.transaction() as conn:
             await self._edges(conn, asked, found)
             found.hear(await _rows(conn, "past_readings", asked))
-            told = [Told(**row) for row in await _rows(conn, "past_doors", asked)]
+            told = [DoorReport(**row) for row in await _rows(conn, "past_doors", asked)]
             await self._marks(conn, asked, found)
         return found, told
 
@@ -88,14 +88,14 @@ class PastStore:
         """Return a locker's newest commands accepted up to `at`."""
         return await self._store.fetch("past_commands", {"locker": locker, "at": at, "limit": limit})
 
-    async def _edges(self, conn: psycopg.AsyncConnection[DictRow], asked: dict[str, Any], found: Found) -> None:
+    async def _edges(self, conn: psycopg.AsyncConnection[DictRow], asked: dict[str, Any], found: FleetPast) -> None:
         rows = await _rows(conn, "past_edges", asked)
         found.hear(rows)
         for row in rows:
             del row["heard_at"]
             found.edges.setdefault(row.pop("locker"), []).append(Edges(**row))
 
-    async def _marks(self, conn: psycopg.AsyncConnection[DictRow], asked: dict[str, Any], found: Found) -> None:
+    async def _marks(self, conn: psycopg.AsyncConnection[DictRow], asked: dict[str, Any], found: FleetPast) -> None:
         for row in await _rows(conn, "past_alarms", asked):
             found.alarms.setdefault(row["locker"], {})[row["severity"]] = row["count"]
         found.offline_since = {row["locker"]: row["began_at"] for row in await _rows(conn, "past_offline", asked)}

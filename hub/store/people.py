@@ -17,7 +17,7 @@ from hub.core.people.passwords import Hashed
 from hub.core.printable import composed, unprintable
 from hub.errors import PeopleError
 from hub.store.audit import audit
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.statements import statement
 
 TENANT: Final = "default"
@@ -45,10 +45,10 @@ class AccountsQuery:
     badge: str | None = None
 
 
-class People:
+class AccountStore:
     """Accounts of the tenant. Raises PeopleError (with its code) for what cannot be, and what the Store raises."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
     async def create(self, email: str, name: str, by: By) -> DictRow:

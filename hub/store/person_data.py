@@ -7,7 +7,7 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.people import TENANT, Connection, unknown
 from hub.store.statements import statement
 
@@ -29,7 +29,7 @@ _TABLES: Final = {
 
 
 @asynccontextmanager
-async def person_data(store: Store, account: UUID) -> AsyncIterator["PersonData"]:
+async def person_data(store: Database, account: UUID) -> AsyncIterator["PersonData"]:
     """Read for as long as the block lasts. Raises account_unknown (PeopleError), StoreUnavailable."""
     async with store.transaction() as conn:
         await conn.execute(statement("export_begin"))

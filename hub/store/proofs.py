@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from hub.core.retention.proof import Proof
 from hub.store.audit import audit
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.series import Connection
 from hub.store.statements import statement
 
@@ -29,7 +29,7 @@ class OpenRun:
 class ProofStore:
     """Reads and writes runs. Errors are StoreUnavailable."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
     async def begin(self, began_at: datetime, began: dict[str, Any]) -> int:

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from hub.config.ingest import Intake
+from hub.config.ingest import IngestSettings
 from hub.metrics import Metrics
 from hub.store.batcher import Batcher, Sink
-from hub.store.commands import Told
+from hub.store.commands import CommandUpdate
 from hub.store.rows import EventUnit, Quarantined, ReadingUnit
 
 
-def event_queue(sink: Sink[EventUnit], metrics: Metrics, intake: Intake) -> Batcher[EventUnit]:
+def event_queue(sink: Sink[EventUnit], metrics: Metrics, intake: IngestSettings) -> Batcher[EventUnit]:
     """Return the queue of events, with a backlog for old ones."""
     return Batcher(
         "event", sink, metrics, queue_rows_max=intake.event_queue_rows_max,
@@ -18,7 +18,7 @@ def event_queue(sink: Sink[EventUnit], metrics: Metrics, intake: Intake) -> Batc
     )  # fmt: skip
 
 
-def reading_queue(sink: Sink[ReadingUnit], metrics: Metrics, intake: Intake) -> Batcher[ReadingUnit]:
+def reading_queue(sink: Sink[ReadingUnit], metrics: Metrics, intake: IngestSettings) -> Batcher[ReadingUnit]:
     """Return the queue of telemetry."""
     return Batcher(
         "reading",
@@ -30,7 +30,7 @@ def reading_queue(sink: Sink[ReadingUnit], metrics: Metrics, intake: Intake) -> 
     )
 
 
-def quarantine_queue(sink: Sink[Quarantined], metrics: Metrics, intake: Intake) -> Batcher[Quarantined]:
+def quarantine_queue(sink: Sink[Quarantined], metrics: Metrics, intake: IngestSettings) -> Batcher[Quarantined]:
     """Return the queue of what cannot be accepted."""
     return Batcher(
         "quarantine",
@@ -42,7 +42,7 @@ def quarantine_queue(sink: Sink[Quarantined], metrics: Metrics, intake: Intake) 
     )
 
 
-def command_queue(sink: Sink[Told], metrics: Metrics, intake: Intake) -> Batcher[Told]:
+def command_queue(sink: Sink[CommandUpdate], metrics: Metrics, intake: IngestSettings) -> Batcher[CommandUpdate]:
     """Return the queue of commands, as they stand."""
     return Batcher(
         "command", sink, metrics, queue_rows_max=intake.command_queue_rows_max,
@@ -50,7 +50,7 @@ def command_queue(sink: Sink[Told], metrics: Metrics, intake: Intake) -> Batcher
     )  # fmt: skip
 
 
-def _flush(intake: Intake) -> dict[str, Any]:
+def _flush(intake: IngestSettings) -> dict[str, Any]:
     return {
         "key_share": intake.queue_share_max,
         "flush_rows_max": intake.flush_rows_max,

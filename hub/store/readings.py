@@ -12,7 +12,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from hub.store.binary_copy import reading_fields, sampled_at
-from hub.store.database import Store, copy, copy_apart
+from hub.store.database import Database, copy, copy_apart
 from hub.store.rows import ReadingUnit
 from hub.store.statements import statement
 
@@ -30,7 +30,7 @@ class WrittenApart:
     refused: list[tuple[int, str]] = field(default_factory=list)
 
 
-async def write_readings(store: Store, units: Sequence[ReadingUnit]) -> int:
+async def write_readings(store: Database, units: Sequence[ReadingUnit]) -> int:
     """Store telemetry, all or nothing. Returns how many rows were there already. Raises as Store.transaction."""
     rows = [row for unit in units if not unit.doubtful for row in unit.rows]
     doubtful = [row for unit in units if unit.doubtful for row in unit.rows]
@@ -42,7 +42,7 @@ async def write_readings(store: Store, units: Sequence[ReadingUnit]) -> int:
     return len(doubtful) - len(new)
 
 
-async def write_readings_apart(store: Store, unit: ReadingUnit) -> WrittenApart:
+async def write_readings_apart(store: Database, unit: ReadingUnit) -> WrittenApart:
     """Store what the database takes of a unit, in one transaction. Raises as Store.transaction."""
     async with store.transaction() as conn:
         new = await _not_there(conn, unit.rows) if unit.doubtful else range(len(unit.rows))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hub.store.audit import audit
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.people import By
 from hub.store.statements import statement
 
@@ -29,7 +29,7 @@ class LockerChange:
     tags: list[str] | None = None
 
 
-async def change_locker(store: Store, locker: str, change: LockerChange, by: By) -> bool:
+async def change_locker(store: Database, locker: str, change: LockerChange, by: By) -> bool:
     """Change what the registry says of a locker. Returns False if there is none.
 
     What is the same already is neither written nor audited. Raises StoreRejected for values that do not fit.
@@ -50,7 +50,7 @@ async def change_locker(store: Store, locker: str, change: LockerChange, by: By)
     return True
 
 
-async def set_service(store: Store, locker: str, door: int, reason: str | None, by: By) -> bool:
+async def set_service(store: Database, locker: str, door: int, reason: str | None, by: By) -> bool:
     """Take a door out of service for a reason, or back into it (None). Returns False if there is no such door.
 
     The audit has no reason: it stands with the door, where it can be changed.
@@ -70,7 +70,7 @@ async def set_service(store: Store, locker: str, door: int, reason: str | None, 
     return True
 
 
-async def disable_locker(store: Store, locker: str, why: str | None, by: By) -> bool:
+async def disable_locker(store: Database, locker: str, why: str | None, by: By) -> bool:
     """Take nothing of a locker and send it nothing, for a reason; or again (None). Returns False if there is none.
 
     The audit has no reason: it stands with the locker, where it can be changed.
@@ -96,7 +96,7 @@ class Removed:
     transactions_open: int
 
 
-async def remove_locker(store: Store, locker: str, by: By) -> Removed | None:
+async def remove_locker(store: Database, locker: str, by: By) -> Removed | None:
     """Take a locker and its doors out of the registry for good, and end its durable commands. None: there is none.
 
     Its history stays under its id, which no other locker has by accident from then on. With open transactions there

@@ -8,11 +8,20 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from hub.core.retention.plan import Act, Chunk
+from hub.core.retention.plan import Chunk, RetentionAction
 from hub.core.retention.policy import Category, CutOffs, Policy
-from hub.core.retention.series import SERIES, Series
-from hub.store.database import Store
-from hub.store.series import Connection, Count, Scope, SeriesStore, composed, cut_off_values, let_go, write_step
+from hub.core.retention.series import SERIES, TimeSeriesKind
+from hub.store.database import Database
+from hub.store.series import (
+    Connection,
+    DeletedCount,
+    SeriesScope,
+    SeriesStore,
+    composed,
+    cut_off_values,
+    record_deleted_numbers,
+    write_step,
+)
 from hub.store.statements import statement
 
 FINDINGS_MAX: Final = 100
@@ -35,7 +44,7 @@ class Overdue:
 class RetentionStore:
     """Counts and deletes. Errors are StoreUnavailable and StoreError."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
         self.series = SeriesStore(store)
 
@@ -43,10 +52,10 @@ class RetentionStore:
         """Return the tenants that there are."""
         return [row["id"] for row in await self._store.fetch("retention_tenants")]
 
-    async def jobs_due(self, before: datetime, now: datetime) -> Count:
+    async def jobs_due(self, before: datetime, now: datetime) -> DeletedCount:
         """Count jobs that were made before a time and have ended. A hold on one of its lockers keeps a job."""
         (row,) = await self._store.fetch("retention_jobs_due", {"before": before, "now": now})
-        return Count(row["due"], row["held"], row["oldest"])
+        return DeletedCount(row["due"], row["held"], row["oldest"])
 
     async def delete_jobs(self, run: int, before: datetime, now: datetime) -> int:
         """Delete a few of them, with all of their targets and steps; return how many."""
@@ -55,18 +64,20 @@ class RetentionStore:
             await conn.execute(statement("retention_hold_lock"))
             values = {"before": before, "now": now, "rows_max": _JOBS_MAX}
             removed = (await conn.execute(statement("retention_jobs_delete"), values)).rowcount
-            return await _step(conn, run, Category.JOB, "job", Act.ROWS, removed)
+            return await _step(conn, run, Category.JOB, "job", RetentionAction.ROWS, removed)
 
         return await self.series.patiently(work)
 
-    async def quarantine_due(self, before: datetime, events: CutOffs, now: datetime) -> dict[Act, Count]:
+    async def quarantine_due(
+        self, before: datetime, events: CutOffs, now: datetime
+    ) -> dict[RetentionAction, DeletedCount]:
         """Count what is to be deleted, and what is to be emptied because its number is still needed."""
         (row,) = await self._store.fetch(
             "retention_quarantine_due", {**cut_off_values(events), "before": before, "now": now}
         )
         return {
-            Act.ROWS: Count(row["rows"], row["rows_held"], row["oldest"]),
-            Act.EMPTIED: Count(row["emptied"], row["emptied_held"], row["oldest"]),
+            RetentionAction.ROWS: DeletedCount(row["rows"], row["rows_held"], row["oldest"]),
+            RetentionAction.EMPTIED: DeletedCount(row["emptied"], row["emptied_held"], row["oldest"]),
         }
 
     async def empty_quarantine(self, run: int, before: datetime, now: datetime) -> int:
@@ -76,7 +87,7 @@ class RetentionStore:
             await conn.execute(statement("retention_hold_lock"))
             values = {"before": before, "now": now, "rows_max": _ROWS_MAX}
             removed = (await conn.execute(statement("retention_quarantine_empty"), values)).rowcount
-            return await _step(conn, run, Category.QUARANTINE, "quarantine", Act.EMPTIED, removed)
+            return await _step(conn, run, Category.QUARANTINE, "quarantine", RetentionAction.EMPTIED, removed)
 
         return await self.series.patiently(work)
 
@@ -97,20 +108,22 @@ class RetentionStore:
                         "numbered": [row["numbered"] for row in numbered],
                     },
                 )
-                await let_go(conn, [(row["locker"], row["epoch"], row["numbers"]) for row in numbered])
+                await record_deleted_numbers(
+                    conn, [(row["locker"], row["epoch"], row["numbers"]) for row in numbered]
+                )
             removed = sum(row["deleted"] for row in found)
-            return await _step(conn, run, Category.QUARANTINE, "quarantine", Act.ROWS, removed)
+            return await _step(conn, run, Category.QUARANTINE, "quarantine", RetentionAction.ROWS, removed)
 
         return await self.series.patiently(work)
 
-    async def alarms_due(self, cut_offs: CutOffs, now: datetime) -> dict[str, Count]:
+    async def alarms_due(self, cut_offs: CutOffs, now: datetime) -> dict[str, DeletedCount]:
         """Count alarms that were closed, and maintenance that was over, long enough ago, by table."""
         values = {**cut_off_values(cut_offs), "now": now}
         (alarms,) = await self._store.fetch("retention_alarms_due", values)
         (windows,) = await self._store.fetch("retention_maintenance_due", values)
         return {
-            "alarm": Count(alarms["due"], alarms["held"], alarms["oldest"]),
-            "maintenance": Count(windows["due"], 0, windows["oldest"]),
+            "alarm": DeletedCount(alarms["due"], alarms["held"], alarms["oldest"]),
+            "maintenance": DeletedCount(windows["due"], 0, windows["oldest"]),
         }
 
     async def delete_alarms(self, run: int, cut_offs: CutOffs, now: datetime) -> int:
@@ -125,15 +138,15 @@ class RetentionStore:
                 ("maintenance", "retention_maintenance_delete"),
             ):
                 gone = (await conn.execute(statement(name), values)).rowcount
-                removed += await _step(conn, run, Category.ALARM, table, Act.ROWS, gone)
+                removed += await _step(conn, run, Category.ALARM, table, RetentionAction.ROWS, gone)
             return removed
 
         return await self.series.patiently(work)
 
-    async def rights_due(self, cut_offs: CutOffs, now: datetime) -> Count:
+    async def rights_due(self, cut_offs: CutOffs, now: datetime) -> DeletedCount:
         """Count requests of people that were answered long enough ago. A hold on the person keeps them."""
         (row,) = await self._store.fetch("retention_rights_due", {**cut_off_values(cut_offs), "now": now})
-        return Count(row["due"], row["held"], row["oldest"])
+        return DeletedCount(row["due"], row["held"], row["oldest"])
 
     async def delete_rights(self, run: int, cut_offs: CutOffs, now: datetime) -> int:
         """Delete some of them; return how many."""
@@ -142,14 +155,14 @@ class RetentionStore:
             await conn.execute(statement("retention_hold_lock"))
             values = {**cut_off_values(cut_offs), "now": now, "rows_max": _ROWS_MAX}
             removed = (await conn.execute(statement("retention_rights_delete"), values)).rowcount
-            return await _step(conn, run, Category.RIGHTS, "rights_request", Act.ROWS, removed)
+            return await _step(conn, run, Category.RIGHTS, "rights_request", RetentionAction.ROWS, removed)
 
         return await self.series.patiently(work)
 
-    async def audit_due(self, before: datetime) -> Count:
+    async def audit_due(self, before: datetime) -> DeletedCount:
         """Count rows of the audit from before a time."""
         (row,) = await self._store.fetch("retention_audit_due", {"before": before})
-        return Count(row["due"], 0, row["oldest"])
+        return DeletedCount(row["due"], 0, row["oldest"])
 
     async def delete_audit(self, run: int, before: datetime) -> int:
         """Delete some of its oldest rows, and keep the hash of the last one; return how many."""
@@ -158,7 +171,7 @@ class RetentionStore:
             values = {"before": before, "rows_max": _ROWS_MAX}
             row = await (await conn.execute(statement("retention_audit_delete"), values)).fetchone()
             removed = 0 if row is None else int(row["deleted"])
-            return await _step(conn, run, Category.AUDIT, "audit", Act.ROWS, removed)
+            return await _step(conn, run, Category.AUDIT, "audit", RetentionAction.ROWS, removed)
 
         return await self.series.patiently(work)
 
@@ -174,12 +187,12 @@ class RetentionStore:
     async def note_accounts(self, run: int, erased: int) -> None:
         """Write down how many accounts a run had erased."""
         async with self._store.transaction() as conn:
-            await _step(conn, run, Category.ACCOUNT, "account", Act.ROWS, erased)
+            await _step(conn, run, Category.ACCOUNT, "account", RetentionAction.ROWS, erased)
 
     async def note_codes(self, run: int, deleted: int) -> None:
         """Write down how many codes a run had deleted."""
         async with self._store.transaction() as conn:
-            await _step(conn, run, Category.CODE, "access_code", Act.ROWS, deleted)
+            await _step(conn, run, Category.CODE, "access_code", RetentionAction.ROWS, deleted)
 
     async def oldest(self) -> dict[str, datetime | None]:
         """Return the time of the oldest row of every series, by table."""
@@ -204,7 +217,7 @@ class RetentionStore:
             whole, cut_offs = Chunk(series.table, None, None), policy.cut_offs(series.category, now)
             at = oldest[series.table]
             if at is not None and at < cut_offs.earliest and reaches:
-                at = (await self.series.due(Scope(0, series, whole, cut_offs, now, held=True))).oldest
+                at = (await self.series.due(SeriesScope(0, series, whole, cut_offs, now, held=True))).oldest
             found[series.category] = _earlier(found.get(series.category), at)
         (row,) = await self._store.fetch("retention_oldest_beside")
         for category in (
@@ -215,7 +228,7 @@ class RetentionStore:
             found[category] = None if held else at
         return found
 
-    async def kept_by(self, hold: UUID, series: Series, cut_offs: CutOffs) -> int:
+    async def kept_by(self, hold: UUID, series: TimeSeriesKind, cut_offs: CutOffs) -> int:
         """Count what one hold keeps of a series beyond its time."""
         query = composed(series, Chunk(series.table, None, None), statement("retention_hold_keeps"))
         async with self._store.transaction() as conn:
@@ -226,7 +239,9 @@ class RetentionStore:
         """Return the holds that keep something."""
         return [row["id"] for row in await self._store.fetch("retention_holds", {"now": now})]
 
-    async def overdue(self, series: Series, cut_offs: CutOffs, began_at: datetime, sealed_at: datetime) -> Overdue:
+    async def overdue(
+        self, series: TimeSeriesKind, cut_offs: CutOffs, began_at: datetime, sealed_at: datetime
+    ) -> Overdue:
         """Judge what lies below the cut-offs of a run."""
         query = composed(series, Chunk(series.table, None, None), statement("retention_overdue"))
         values = {**cut_off_values(cut_offs), "began_at": began_at, "sealed_at": sealed_at}
@@ -253,6 +268,8 @@ def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
     return min((at for at in (one, other) if at is not None), default=None)
 
 
-async def _step(conn: Connection, run: int, category: Category, table: str, act: Act, removed: int) -> int:
+async def _step(
+    conn: Connection, run: int, category: Category, table: str, act: RetentionAction, removed: int
+) -> int:
     await write_step(conn, run, category.value, table, Chunk(table, None, None), act, removed)
     return removed

@@ -10,8 +10,8 @@ from hub.core.people.rights import (
     SOON,
     Check,
     CheckHow,
+    PrivacyRight,
     RequestState,
-    RightKind,
     after_check,
     deadline,
     missing,
@@ -20,7 +20,7 @@ from hub.core.people.rights import (
 )
 from hub.errors import PeopleError
 from hub.store.audit import audit
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.people import TENANT, By, Connection, locked
 from hub.store.statements import statement
 
@@ -37,14 +37,14 @@ class RequestsQuery:
     after: tuple[datetime, UUID] | None = None
 
 
-class RightsRequests:
+class PrivacyRequestStore:
     """Requests of the tenant's people. Raises PeopleError (with its code), and what the Store raises."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
     async def open(
-        self, account: UUID, kind: RightKind, by: By, *, by_agent: bool, received_at: datetime | None = None
+        self, account: UUID, kind: PrivacyRight, by: By, *, by_agent: bool, received_at: datetime | None = None
     ) -> DictRow:
         """Note that a person, or an agent for them, asks for something; the month begins when it was received.
 
@@ -112,14 +112,14 @@ class RightsRequests:
             await _note(conn, row["account"], "rights.answer", by, request=str(request), state=state)
         return await self.request(request)
 
-    async def granted(self, request: UUID, kinds: set[RightKind]) -> UUID:
+    async def granted(self, request: UUID, kinds: set[PrivacyRight]) -> UUID:
         """Return whose request it is, if it is one of these kinds, verified, and not answered yet.
 
         Raises request_unknown, request_state, identity_unverified.
         """
         async with self._store.transaction() as conn:
             row = await _locked(conn, request)
-        state, kind = RequestState(row["state"]), RightKind(row["kind"])
+        state, kind = RequestState(row["state"]), PrivacyRight(row["kind"])
         if kind not in kinds or state.answered or row["account"] is None:
             raise PeopleError(
                 "request_state",

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from hub.core.gaps import ToldGap
+from hub.core.gaps import DeclaredGap
 from hub.core.ledger import Key
 
 _UNIT_BYTES: Final = 1024
@@ -44,7 +44,7 @@ class EventUnit:
     prev: str | None = None
     chain: str | None = None
     spoiled: Sequence["Quarantined"] = ()
-    told: Sequence[ToldGap] = ()
+    told: Sequence[DeclaredGap] = ()
 
     def numbers(self) -> list[int]:
         """Return the number of each row."""

@@ -12,11 +12,11 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import DictRow
 
-from hub.core.retention.plan import Act, Chunk, Reach, may_be_held
+from hub.core.retention.plan import Chunk, RetentionAction, RetentionReach, may_be_held
 from hub.core.retention.policy import CutOffs
-from hub.core.retention.series import Series
+from hub.core.retention.series import TimeSeriesKind
 from hub.errors import StoreError, StoreUnavailable
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.statements import statement
 
 ROWS_MAX: Final = 10_000
@@ -37,11 +37,11 @@ Numbers = tuple[str, UUID, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class SeriesScope:
     """What is due in one chunk of a series, at one time, in one run."""
 
     run: int
-    series: Series
+    series: TimeSeriesKind
     chunk: Chunk
     cut_offs: CutOffs
     now: datetime
@@ -50,7 +50,7 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class DeletedCount:
     """Rows whose time is over, how many of them holds keep, and the time of the oldest that no hold keeps."""
 
     due: int
@@ -61,36 +61,36 @@ class Count:
 class SeriesStore:
     """Counts and deletes. Errors are StoreUnavailable and StoreError."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
-    async def chunks(self, series: Series) -> list[Chunk]:
+    async def chunks(self, series: TimeSeriesKind) -> list[Chunk]:
         """Return the parts of a table, oldest first."""
         return [Chunk(**row) for row in await self._store.fetch("retention_chunks", {"series": series.table})]
 
-    async def reaches(self, now: datetime) -> list[Reach]:
+    async def reaches(self, now: datetime) -> list[RetentionReach]:
         """Return the times that active holds name."""
         async with self._store.transaction() as conn:
             return await _reaches(conn, now)
 
-    async def due(self, scope: Scope) -> Count:
+    async def due(self, scope: SeriesScope) -> DeletedCount:
         """Count what is due."""
         async with self._reading() as conn:
             row = await _row(conn, _of(scope, statement("retention_due")), scope)
-        return Count(row["due"], row["held"], row["oldest"])
+        return DeletedCount(row["due"], row["held"], row["oldest"])
 
-    async def held(self, scope: Scope) -> int:
+    async def held(self, scope: SeriesScope) -> int:
         """Count what holds keep in the chunk, however old it is."""
         async with self._reading() as conn:
             return int((await _row(conn, _of(scope, statement("retention_held")), scope))["held"])
 
-    async def lockers_due(self, scope: Scope) -> list[tuple[str, int]]:
+    async def lockers_due(self, scope: SeriesScope) -> list[tuple[str, int]]:
         """Return the lockers that have rows to delete, and how many each."""
         async with self._reading() as conn:
             found = await conn.execute(_of(scope, statement("retention_lockers_due")), _values(scope))
             return [(row["locker"], row["due"]) for row in await found.fetchall()]
 
-    async def drop(self, scope: Scope) -> int | None:
+    async def drop(self, scope: SeriesScope) -> int | None:
         """Drop the chunk with all of its rows; return how many. None, and nothing done, if a hold keeps some.
 
         Nobody writes into a chunk that old, but whoever does waits from here on, so that the rows that are
@@ -109,8 +109,8 @@ class SeriesStore:
                 removed, numbers = await _all_numbers(conn, scope)
             else:
                 removed = (await _row(conn, _of(scope, statement("retention_count")), scope))["count"]
-            await add_step(conn, scope, Act.CHUNK, removed)
-            await let_go(conn, numbers)
+            await add_step(conn, scope, RetentionAction.CHUNK, removed)
+            await record_deleted_numbers(conn, numbers)
             await conn.execute(
                 statement("retention_chunk_drop"),
                 {**_values(scope), "series": scope.series.table, "chunk": scope.chunk.name},
@@ -119,7 +119,7 @@ class SeriesStore:
 
         return await self.patiently(work)
 
-    async def delete(self, scope: Scope, lockers: Sequence[str]) -> int:
+    async def delete(self, scope: SeriesScope, lockers: Sequence[str]) -> int:
         """Delete of each of these lockers up to `ROWS_MAX` rows, the oldest that are due; return how many went."""
 
         async def work(conn: Connection) -> int:
@@ -131,9 +131,9 @@ class SeriesStore:
                 deleted, gone = await _delete(conn, exact, locker)
                 removed += deleted
                 numbers += gone
-            await add_step(conn, scope, Act.ROWS, removed)
+            await add_step(conn, scope, RetentionAction.ROWS, removed)
             # Last of all: from here to the commit whoever writes to these ledgers waits.
-            await let_go(conn, numbers)
+            await record_deleted_numbers(conn, numbers)
             return removed
 
         return await self.patiently(work)
@@ -163,7 +163,7 @@ class SeriesStore:
             yield conn
 
 
-async def add_step(conn: Connection, scope: Scope, act: Act, removed: int) -> None:
+async def add_step(conn: Connection, scope: SeriesScope, act: RetentionAction, removed: int) -> None:
     """Write down, in the transaction that did it, what was done."""
     await write_step(
         conn, scope.run, scope.series.category.value, scope.series.table, scope.chunk, act, removed
@@ -171,7 +171,7 @@ async def add_step(conn: Connection, scope: Scope, act: Act, removed: int) -> No
 
 
 async def write_step(
-    conn: Connection, run: int, category: str, table: str, chunk: Chunk, act: Act, removed: int
+    conn: Connection, run: int, category: str, table: str, chunk: Chunk, act: RetentionAction, removed: int
 ) -> None:
     """Add to what a run has done; nothing where nothing went."""
     if removed:
@@ -184,7 +184,7 @@ async def write_step(
         )  # fmt: skip
 
 
-async def let_go(conn: Connection, numbers: Sequence[Numbers]) -> None:
+async def record_deleted_numbers(conn: Connection, numbers: Sequence[Numbers]) -> None:
     """Write down numbers of ledgers as gone."""
     if not numbers:
         return
@@ -198,7 +198,7 @@ async def let_go(conn: Connection, numbers: Sequence[Numbers]) -> None:
     )
 
 
-def composed(series: Series, chunk: Chunk, text: LiteralString) -> sql.Composed:
+def composed(series: TimeSeriesKind, chunk: Chunk, text: LiteralString) -> sql.Composed:
     """Return a statement with the names of a series in it."""
     at = sql.Identifier(series.at)
     # The chunk itself, and not the rows between its bounds in the whole table: to plan that over hundreds of chunks
@@ -234,12 +234,12 @@ def cut_off_values(cut_offs: CutOffs) -> dict[str, Any]:
     }
 
 
-async def _reaches(conn: Connection, now: datetime) -> list[Reach]:
+async def _reaches(conn: Connection, now: datetime) -> list[RetentionReach]:
     rows = await (await conn.execute(statement("retention_holds"), {"now": now})).fetchall()
-    return [Reach(row["since"], row["before"]) for row in rows]
+    return [RetentionReach(row["since"], row["before"]) for row in rows]
 
 
-async def _all_numbers(conn: Connection, scope: Scope) -> tuple[int, list[Numbers]]:
+async def _all_numbers(conn: Connection, scope: SeriesScope) -> tuple[int, list[Numbers]]:
     """Return how many rows a chunk has, and their numbers."""
     found = await conn.execute(_of(scope, statement("retention_ledgers")), _values(scope))
     ledgers = await found.fetchall()
@@ -255,7 +255,7 @@ async def _all_numbers(conn: Connection, scope: Scope) -> tuple[int, list[Number
     return sum(row["count"] for row in ledgers), numbers
 
 
-async def _delete(conn: Connection, scope: Scope, locker: str) -> tuple[int, list[Numbers]]:
+async def _delete(conn: Connection, scope: SeriesScope, locker: str) -> tuple[int, list[Numbers]]:
     values = {**_values(scope), "locker": locker, "rows_max": ROWS_MAX}
     batch = await (await conn.execute(_of(scope, statement("retention_batch")), values)).fetchone()
     if batch is None or not batch["due"]:
@@ -287,7 +287,7 @@ async def _limit(conn: Connection, lock_timeout_ms: int) -> None:
     )
 
 
-def _of(scope: Scope, text: LiteralString) -> sql.Composed:
+def _of(scope: SeriesScope, text: LiteralString) -> sql.Composed:
     return composed(scope.series, scope.chunk, text)
 
 
@@ -295,7 +295,7 @@ def _column(name: str | None) -> sql.Composable:
     return sql.SQL("NULL") if name is None else sql.SQL("r.{}").format(sql.Identifier(name))
 
 
-def _values(scope: Scope) -> dict[str, Any]:
+def _values(scope: SeriesScope) -> dict[str, Any]:
     return {
         **cut_off_values(scope.cut_offs),
         "lower": scope.chunk.lower or "-infinity",
@@ -305,7 +305,7 @@ def _values(scope: Scope) -> dict[str, Any]:
     }
 
 
-async def _row(conn: Connection, query: sql.Composed, scope: Scope) -> DictRow:
+async def _row(conn: Connection, query: sql.Composed, scope: SeriesScope) -> DictRow:
     return await _one_row(conn, query, _values(scope))
 
 

@@ -14,7 +14,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from hub.core.statistics import HOUR, LOOK_BACK, Window, hour_of, pieces, windows
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.statements import statement
 
 Connection = psycopg.AsyncConnection[DictRow]
@@ -58,7 +58,7 @@ async def recount(conn: Connection, pairs: Sequence[tuple[str, datetime]]) -> No
 class StatisticsStore:
     """What the statistics' job asks of the database. Errors are StoreUnavailable or StoreRejected."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
     async def due(self, hours_max: int) -> tuple[list[datetime], int]:

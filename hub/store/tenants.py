@@ -7,7 +7,7 @@ from psycopg.rows import DictRow
 
 from hub.errors import PeopleError
 from hub.store.audit import audit
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.people import TENANT, By
 from hub.store.statements import statement
 
@@ -28,14 +28,14 @@ class TenantChange:
     region: str | None = None
 
 
-async def tenant(store: Store) -> DictRow:
+async def tenant(store: Database) -> DictRow:
     """Return the tenant with its switches, and `stored`: how many rows there are of each feature."""
     (row,) = await store.fetch("tenant", {"tenant": TENANT})
     (stored,) = await store.fetch("tenant_stored", {"tenant": TENANT})
     return {**row, "stored": stored}
 
 
-async def set_tenant(store: Store, change: TenantChange, by: By, *, delete_stored: bool = False) -> DictRow:
+async def set_tenant(store: Database, change: TenantChange, by: By, *, delete_stored: bool = False) -> DictRow:
     """Turn features on or off, in one transaction; return the tenant as it is now.
 
     Raises still_stored where a feature goes off of which something is stored, unless `delete_stored`: then it is
@@ -66,12 +66,12 @@ async def set_tenant(store: Store, change: TenantChange, by: By, *, delete_store
     return await tenant(store)
 
 
-async def transaction_kinds(store: Store) -> list[DictRow]:
+async def transaction_kinds(store: Database) -> list[DictRow]:
     """Return what lockers are used for: id and title."""
     return await store.fetch("transaction_kinds")
 
 
-async def add_transaction_kind(store: Store, kind: str, title: str, by: By) -> bool:
+async def add_transaction_kind(store: Database, kind: str, title: str, by: By) -> bool:
     """Add a use. Returns False if there is one with this id; raises StoreRejected for an id that is none."""
     async with store.transaction() as conn:
         added = await conn.execute(statement("transaction_kind_add"), {"id": kind, "title": title})

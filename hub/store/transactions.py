@@ -11,7 +11,7 @@ from psycopg.rows import DictRow
 from hub.core.people.transactions import TransactionState, may_become, why_no_code, why_no_rating
 from hub.errors import PeopleError
 from hub.store.audit import audit
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.people import TENANT, By, Connection, switched_on, usable
 from hub.store.statements import statement
 
@@ -43,7 +43,7 @@ class TransactionsQuery:
 class Transactions:
     """Transactions of the tenant. Raises PeopleError (with its code) for what cannot be; and as the Store does."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
     async def open(self, new: NewTransaction, by: By) -> DictRow:

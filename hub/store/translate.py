@@ -38,7 +38,7 @@ _STALE_PLAN: Final = "RevalidateCachedQuery"
 """Where PostgreSQL says that a prepared statement no longer fits its table. Its SQLSTATE is that of rows."""
 
 
-def translated(error: psycopg.Error) -> StoreError:
+def translate_error(error: psycopg.Error) -> StoreError:
     """Return StoreRejected for rows that will never be accepted, StoreUnavailable for everything else."""
     if isinstance(error, REJECTIONS) and error.diag.source_function != _STALE_PLAN:
         return StoreRejected(first_line(error))
@@ -67,12 +67,12 @@ def is_of_the_session(error: psycopg.Error) -> bool:
 
 
 @contextmanager
-def translating() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Turn what psycopg raises in the block into StoreUnavailable or StoreRejected."""
     try:
         yield
     except psycopg.Error as error:
-        raise translated(error) from error
+        raise translate_error(error) from error
 
 
 def first_line(error: Exception) -> str:

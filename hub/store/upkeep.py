@@ -12,16 +12,16 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
-from hub.core.upkeep import Ages
-from hub.store.database import Store
+from hub.core.upkeep import TaskAges
+from hub.store.database import Database
 from hub.store.statements import statement
-from hub.store.translate import translating
+from hub.store.translate import translate_errors
 
 _ERROR_CHARS_MAX: Final = 500
 
 
 @asynccontextmanager
-async def alone(store: Store, name: str) -> AsyncIterator[bool]:
+async def advisory_lock(store: Database, name: str) -> AsyncIterator[bool]:
     """Hold the task's lock for the block; yields whether it was free. Raises StoreUnavailable.
 
     The lock is a session's, on a connection of its own without a transaction, so it holds nothing up however long
@@ -30,7 +30,7 @@ async def alone(store: Store, name: str) -> AsyncIterator[bool]:
     """
     conn = await _connect(store, name, statement_timeout_s=0)
     try:
-        with translating():
+        with translate_errors():
             row = await (await conn.execute(statement("upkeep_alone"), {"key": _key(name)})).fetchone()
         yield row is not None and bool(row["got"])
         # The lock goes with its connection, but only when the server has noticed. Whoever is cancelled does not ask
@@ -42,8 +42,8 @@ async def alone(store: Store, name: str) -> AsyncIterator[bool]:
 
 
 @asynccontextmanager
-async def apart(
-    store: Store, name: str, *, statement_timeout_s: int = 600
+async def dedicated_connection(
+    store: Database, name: str, *, statement_timeout_s: int = 600
 ) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
     """Connect for long work that must not take a connection from the pool; each statement commits by itself.
 
@@ -52,49 +52,49 @@ async def apart(
     """
     conn = await _connect(store, f"{name} work", statement_timeout_s=statement_timeout_s)
     try:
-        with translating():
+        with translate_errors():
             yield conn
     finally:
         await conn.close()
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class TaskRow:
     """What the table says of a task."""
 
-    ages: Ages
+    ages: TaskAges
     good_at: float
     """Unix time in seconds: of its last success, or of when it was first known."""
 
 
-async def look(store: Store, task: str, every_s: float) -> Known:
+async def load_task(store: Database, task: str, every_s: float) -> TaskRow:
     """Read a task's row; make it if there is none, with how often it is to be done."""
     async with store.transaction() as conn:
         await conn.execute(statement("upkeep_know"), {"task": task, "every_s": every_s})
         row = await (await conn.execute(statement("upkeep_state"), {"task": task})).fetchone()
     assert row is not None, "made in the same transaction"  # noqa: S101
-    return Known(Ages(row["succeeded_ago_s"], row["tried_ago_s"]), row["good_at"])
+    return TaskRow(TaskAges(row["succeeded_ago_s"], row["tried_ago_s"]), row["good_at"])
 
 
-async def begin(store: Store, task: str) -> None:
+async def begin(store: Database, task: str) -> None:
     """Write down that a run begins."""
     async with store.transaction() as conn:
         await conn.execute(statement("upkeep_begin"), {"task": task})
 
 
-async def succeeded(store: Store, task: str, did: dict[str, Any]) -> None:
+async def succeeded(store: Database, task: str, did: dict[str, Any]) -> None:
     """Write down that it went well, and what it did."""
     async with store.transaction() as conn:
         await conn.execute(statement("upkeep_succeeded"), {"task": task, "did": Jsonb(did)})
 
 
-async def failed(store: Store, task: str, error: str) -> None:
+async def failed(store: Database, task: str, error: str) -> None:
     """Write down that it failed, and why."""
     async with store.transaction() as conn:
         await conn.execute(statement("upkeep_failed"), {"task": task, "error": error[:_ERROR_CHARS_MAX]})
 
 
-async def _connect(store: Store, name: str, *, statement_timeout_s: int) -> psycopg.AsyncConnection[DictRow]:
+async def _connect(store: Database, name: str, *, statement_timeout_s: int) -> psycopg.AsyncConnection[DictRow]:
     async with store.transaction() as pooled:
         like = {**pooled.info.get_parameters(), "password": pooled.info.password}
     like["application_name"] = f"lockerhub {name}"
@@ -108,7 +108,7 @@ async def _connect(store: Store, name: str, *, statement_timeout_s: int) -> psyc
     connecting = asyncio.ensure_future(
         psycopg.AsyncConnection.connect(make_conninfo(**like), autocommit=True, row_factory=dict_row)
     )
-    with translating():
+    with translate_errors():
         try:
             return await asyncio.shield(connecting)
         except asyncio.CancelledError:

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-from hub.config.settings import Mqtt
+from hub.config.settings import MqttSettings
 from hub.metrics import Metrics
-from hub.mqtt.acks import Held
-from hub.mqtt.connection import Link, Receive
+from hub.mqtt.acks import ManualAck
+from hub.mqtt.connection import MqttConnection, Receive
 
 CONNACK = {4: b"\x20\x02\x00\x00", 5: b"\x20\x03\x00\x00\x00"}
 SUBACK = {4: b"\x90\x03\x00\x01\x01", 5: b"\x90\x04\x00\x01\x00\x01"}
@@ -59,15 +59,15 @@ async def _packet(reader: asyncio.StreamReader) -> bytes:
 
 
 @asynccontextmanager
-async def linked(malice: Malice, receive: Receive | Held) -> AsyncIterator[Link]:
+async def linked(malice: Malice, receive: Receive | ManualAck) -> AsyncIterator[MqttConnection]:
     """Run a link to the broker."""
     server = await asyncio.start_server(malice.serve, "127.0.0.1", 0)
     malice.port = server.sockets[0].getsockname()[1]
     version = {number: name for name, number in VERSIONS.items()}[malice.version]
-    settings = Mqtt(
+    settings = MqttSettings(
         host="127.0.0.1", port=malice.port, version=version, connect_timeout_s=2, reconnect_s_max=0.1  # type: ignore[arg-type] # one of its three
     )  # fmt: skip
-    link = Link(
+    link = MqttConnection(
         "ingest", settings, Metrics("0"), username="hub-ingest", password=None, filters=["a/+"], receive=receive
     )
     task = asyncio.create_task(link.run(), name="link")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.mqtt.acks import Delivery, Held
+from hub.mqtt.acks import IncomingMessage, ManualAck
 from tests.badinput.broker import Malice, linked
 
 GOOD = {"3.1.1": b"\x32\x08\x00\x03a/bmmx", "5": b"\x32\x09\x00\x03a/bmm\x00x"}
@@ -83,9 +83,9 @@ async def test_an_odd_packet_is_passed_over(version: str, odd: str) -> None:
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
 async def test_a_session_that_broke_the_stream_is_not_resumed(version: str) -> None:
     """What broke it would come again, for ever; what else waits in that session is given up with it."""
-    deliveries: list[Delivery] = []
+    deliveries: list[IncomingMessage] = []
     malice = Malice(version, [GOOD[version] + BROKEN["a PUBLISH at QoS 2"], b"", b""])
-    async with linked(malice, Held(deliveries.append, receive_max=10, session_s=60)) as link:
+    async with linked(malice, ManualAck(deliveries.append, receive_max=10, session_s=60)) as link:
         await until(lambda: len(malice.connects) == 2 and link.connected)
         clean = [bool(connect[7] & 0x02) for connect in malice.connects]
         assert clean == [False, True]

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.viewers import Counter, Frames, masked
-from hub.live import Frame
+from hub.live import LiveFrame
 from hub.live.frames import PING
 
 PAYLOADS = st.lists(st.tuples(st.integers(0, 70_000), st.booleans()), min_size=1, max_size=6)
@@ -14,7 +14,9 @@ PAYLOADS = st.lists(st.tuples(st.integers(0, 70_000), st.booleans()), min_size=1
 @given(payloads=PAYLOADS, step=st.integers(1, 100_000))
 def test_frames_are_cut_inflated_and_counted(payloads: list[tuple[int, bool]], step: int) -> None:
     texts = [(b"0123456789" * (size // 10 + 1))[:size] for size, _ in payloads]
-    data = b"".join(Frame(text).wire(deflate=deflate) for text, (_, deflate) in zip(texts, payloads, strict=True))
+    data = b"".join(
+        LiveFrame(text).wire(deflate=deflate) for text, (_, deflate) in zip(texts, payloads, strict=True)
+    )
     step = max(step, len(data) // 200 + 1)
     frames, counter = Frames(), Counter()
     found = []
@@ -27,7 +29,7 @@ def test_frames_are_cut_inflated_and_counted(payloads: list[tuple[int, bool]], s
 
 
 def test_a_ping_is_noticed_between_others() -> None:
-    text = Frame(b"x" * 300).wire(deflate=False)
+    text = LiveFrame(b"x" * 300).wire(deflate=False)
     counter = Counter()
     assert counter.feed(text + PING + text)
     assert not counter.feed(text)

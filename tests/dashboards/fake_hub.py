@@ -16,13 +16,13 @@ from uuid import uuid4
 
 from aiohttp import WSMsgType, web
 
-from hub.api.page import Page
+from hub.api.page import PageRoutes
 
 OPERATOR: Final = Path(__file__).resolve().parents[2] / "dashboards" / "operator"
 CITIES: Final = ("Berlin", "Hamburg", "Köln", "Leipzig", "München", "Dresden", "Bremen", "Essen")
 PLACES: Final = ("lobby", "main station", "library", "campus gate", "town hall", "garage", "market hall")
 COOKIE: Final = "session"
-PAGE: Final = Page(OPERATOR)
+PAGE: Final = PageRoutes(OPERATOR)
 
 Json = dict[str, Any]
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 from playwright.async_api import Page
 
-from hub.core.commands import State
+from hub.core.commands import CommandStatus
 from hub.core.delimited import cell
 from hub.core.natural import natural_key
 from tests.dashboards.conftest import Open
@@ -54,7 +54,7 @@ async def test_a_finished_command_says_which(window: Open) -> None:
 async def test_every_outcome_of_a_command_has_its_words(window: Open) -> None:
     commands = [
         {**command("a", "open", 3), "state": state.value, "outcome": outcome}
-        for state in State
+        for state in CommandStatus
         for outcome in (None, "opened", "closed", "open_not_detected")
     ]
     said = await call(

@@ -15,10 +15,9 @@ from edge_agent.boards import kerong_cu16 as cu16
 from edge_agent.boards.link import MemoryLink
 from edge_agent.boards.simulated import SimulatedCu16
 from edge_agent.cabinet import Cabinet
-from edge_agent.clock import LockerClock
-from edge_agent.commands import Commands, Hooks
-from edge_agent.config import Beacon as BeaconConfig
-from edge_agent.config import Board, Config, Doors, Hub
+from edge_agent.clock import BootClock
+from edge_agent.commands import CommandExecutor, Hooks
+from edge_agent.config import BeaconSettings, BoardSettings, Config, DoorSettings, HubSettings
 from wire.messages import Command, Event, Reply, encode
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 BOOT = UUID(int=77)
 
 
-class ShiftedClock(LockerClock):
+class ShiftedClock(BootClock):
     """The real clock, set forward by `shift` milliseconds."""
 
     shift = 0
@@ -50,7 +49,10 @@ class Bench:
         self.on_write: Callable[[], None] = lambda: None
         self.disk, _, self.outbox, self.journal = files.open(self.clock)
         config = Config(
-            locker="berlin-01", hub=Hub(public_key_file=""), boards=(Board(port="memory"),), doors=Doors(poll_ms=10)
+            locker="berlin-01",
+            hub=HubSettings(public_key_file=""),
+            boards=(BoardSettings(port="memory"),),
+            doors=DoorSettings(poll_ms=10),
         )
         self.cabinet = Cabinet(
             config,
@@ -59,14 +61,14 @@ class Bench:
             self.outbox.post,
             lambda: None,
         )
-        self.commands = Commands(
+        self.commands = CommandExecutor(
             "berlin-01",
             self.clock,
             self.cabinet,
             self.journal,
             lambda c: c.sig == b"good",
             self.reply,
-            Beacon(BeaconConfig(led=str(files.directory / "led"), seconds=0.1)),
+            Beacon(BeaconSettings(led=str(files.directory / "led"), seconds=0.1)),
             Hooks(self.configured.append, self.restarts.set),
         )
         self.cabinet.start()
@@ -74,7 +76,7 @@ class Bench:
     def respond(self, data: bytes) -> bytes:
         self.written.append(data)
         self.on_write()
-        return self.board.receive(data, LockerClock(BOOT).t())
+        return self.board.receive(data, BootClock(BOOT).t())
 
     async def reply(self, reply: Reply) -> None:
         self.replies.append(reply)

@@ -16,7 +16,7 @@ from uuid import UUID
 import pytest
 
 from edge_agent.app import disk_thread
-from edge_agent.clock import LockerClock
+from edge_agent.clock import BootClock
 from edge_agent.disk import Disk, LedgerState, open_disk
 from edge_agent.journal import Journal
 from edge_agent.outbox import Outbox
@@ -38,8 +38,8 @@ def until() -> Until:
 
 
 @pytest.fixture
-def clock() -> LockerClock:
-    return LockerClock(UUID(int=77), synced=lambda: True)
+def clock() -> BootClock:
+    return BootClock(UUID(int=77), synced=lambda: True)
 
 
 @pytest.fixture
@@ -51,13 +51,13 @@ def thread() -> Iterator[ThreadPoolExecutor]:
 class Files:
     """Opens the same `agent.db` again and again, as restarts do."""
 
-    def __init__(self, directory: Path, thread: ThreadPoolExecutor, clock: LockerClock) -> None:
+    def __init__(self, directory: Path, thread: ThreadPoolExecutor, clock: BootClock) -> None:
         self.directory = directory
         self._thread = thread
         self._clock = clock
         self._open: list[Disk] = []
 
-    def open(self, clock: LockerClock | None = None) -> tuple[Disk, LedgerState, Outbox, Journal]:
+    def open(self, clock: BootClock | None = None) -> tuple[Disk, LedgerState, Outbox, Journal]:
         disk, state = open_disk(self.directory, self._thread)
         self._open.append(disk)
         outbox = Outbox(disk, state, clock or self._clock)
@@ -70,7 +70,7 @@ class Files:
 
 
 @pytest.fixture
-async def files(tmp_path: Path, thread: ThreadPoolExecutor, clock: LockerClock) -> AsyncIterator[Files]:
+async def files(tmp_path: Path, thread: ThreadPoolExecutor, clock: BootClock) -> AsyncIterator[Files]:
     opened = Files(tmp_path / "agent", thread, clock)
     yield opened
     await opened.close()

@@ -19,12 +19,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec import structs
 
-from edge_agent.app import Agent, Parts, Summary
+from edge_agent.app import Agent, AgentParts, AgentSummary
 from edge_agent.boards.link import SerialLink
 from edge_agent.boards.simulated import SimulatedCu16
 from edge_agent.boards.terminal import BoardTerminal
-from edge_agent.clock import LockerClock
-from edge_agent.config import Board, Config, Doors, Hub, Mqtt, Outbox, Telemetry
+from edge_agent.clock import BootClock
+from edge_agent.config import (
+    BoardSettings,
+    Config,
+    DoorSettings,
+    HubSettings,
+    MqttSettings,
+    OutboxSettings,
+    TelemetrySettings,
+)
 from edge_agent.signature import verifier
 from wire.messages import (
     Command,
@@ -153,19 +161,19 @@ class Machine:
         self._terminal.close()
 
     @asynccontextmanager
-    async def agent(self, boot: int = 1) -> AsyncIterator[Callable[[], Summary]]:
+    async def agent(self, boot: int = 1) -> AsyncIterator[Callable[[], AgentSummary]]:
         config = Config(
             locker=LOCKER,
             data_dir=str(self.directory / "agent"),
-            hub=Hub(public_key_file=str(self.directory / "key.pem")),
-            boards=(Board(port=self._terminal.port, locks=4, answer_timeout_ms=500),),
-            mqtt=Mqtt(host="127.0.0.1", port=self._port, keepalive_s=5, reconnect_cap_s=0.5),
-            doors=Doors(poll_ms=20, open_detect_ms=600),
-            telemetry=Telemetry(period_s=0.2),
-            outbox=Outbox(ack_timeout_ms=200, drain_s=1.0, snapshot_s=self.snapshot_s),
+            hub=HubSettings(public_key_file=str(self.directory / "key.pem")),
+            boards=(BoardSettings(port=self._terminal.port, locks=4, answer_timeout_ms=500),),
+            mqtt=MqttSettings(host="127.0.0.1", port=self._port, keepalive_s=5, reconnect_cap_s=0.5),
+            doors=DoorSettings(poll_ms=20, open_detect_ms=600),
+            telemetry=TelemetrySettings(period_s=0.2),
+            outbox=OutboxSettings(ack_timeout_ms=200, drain_s=1.0, snapshot_s=self.snapshot_s),
         )
-        parts = Parts(
-            clock=LockerClock(UUID(int=boot)),
+        parts = AgentParts(
+            clock=BootClock(UUID(int=boot)),
             disk_thread=self._thread,
             verify=verifier(self.directory / "key.pem"),
             make_link=SerialLink,

@@ -11,11 +11,11 @@ import pytest
 from msgspec import structs
 
 from edge_agent.boards.simulated import SimulatedCu16
-from edge_agent.clock import LockerClock
+from edge_agent.clock import BootClock
 from edge_agent.core.doors import Note
 from edge_agent.disk import open_disk
 from edge_agent.journal import Journal
-from edge_agent.outbox import Outbox as Ledger
+from edge_agent.outbox import Outbox
 from tests.edge_agent.scene import HubStandIn, Machine
 from wire.messages import (
     CommandState,
@@ -233,9 +233,9 @@ async def test_a_board_that_falls_silent_takes_its_doors_from_sight(
 async def test_a_crash_between_started_and_done_is_unknown_and_never_acts_again(
     broker: "Broker", hub: HubStandIn, machine: Machine, thread: ThreadPoolExecutor, until: "Until"
 ) -> None:
-    clock = LockerClock(UUID(int=1))
+    clock = BootClock(UUID(int=1))
     disk, state = open_disk(machine.directory / "agent", thread)
-    ledger = Ledger(disk, state, clock)
+    ledger = Outbox(disk, state, clock)
     journal = Journal(disk, ledger, clock)
     hub.beacon = (UUID(int=1), YEARS_MS, time.monotonic())
     command = hub.command(2)

@@ -6,13 +6,13 @@ from uuid import UUID
 import pytest
 
 from edge_agent import clock as clocks
-from edge_agent.clock import LockerClock
+from edge_agent.clock import BootClock
 from wire.messages import Clock
 
 
 def test_the_boot_is_the_kernels_and_stays() -> None:
-    assert LockerClock().boot.int != 0
-    assert LockerClock(UUID(int=3)).boot == UUID(int=3)
+    assert BootClock().boot.int != 0
+    assert BootClock(UUID(int=3)).boot == UUID(int=3)
 
 
 def test_without_a_kernels_boot_id_each_process_has_its_own(
@@ -23,7 +23,7 @@ def test_without_a_kernels_boot_id_each_process_has_its_own(
 
 
 def test_the_boot_clock_goes_on() -> None:
-    clock = LockerClock(UUID(int=1))
+    clock = BootClock(UUID(int=1))
     first_us, first = clock.us(), clock.t()
     assert first_us // 1000 <= first <= clock.stamp().t
     assert first_us <= clock.us()
@@ -31,7 +31,7 @@ def test_the_boot_clock_goes_on() -> None:
 
 @pytest.mark.parametrize(("synced", "quality"), [(True, Clock.SYNCED), (False, Clock.HOLDOVER)])
 def test_a_wall_clock_is_as_good_as_what_disciplines_it(*, synced: bool, quality: Clock) -> None:
-    assert LockerClock(UUID(int=1), synced=lambda: synced).stamp().clock is quality
+    assert BootClock(UUID(int=1), synced=lambda: synced).stamp().clock is quality
 
 
 def test_discipline_is_asked_for_now_and_then_only() -> None:
@@ -41,7 +41,7 @@ def test_discipline_is_asked_for_now_and_then_only() -> None:
         asked.append(None)
         return True
 
-    clock = LockerClock(UUID(int=1), synced=synced)
+    clock = BootClock(UUID(int=1), synced=synced)
     for _ in range(100):
         clock.stamp()
     assert len(asked) == 1
@@ -49,7 +49,7 @@ def test_discipline_is_asked_for_now_and_then_only() -> None:
 
 def test_a_clock_before_2024_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time_ns", lambda: 86_400_000_000_000)
-    stamp = LockerClock(UUID(int=1), synced=lambda: True).stamp()
+    stamp = BootClock(UUID(int=1), synced=lambda: True).stamp()
     assert (stamp.clock, stamp.at) == (Clock.UNSET, 86_400_000)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from edge_agent import commands as orders
 from edge_agent.boards import kerong_cu16 as cu16
-from edge_agent.boards.link import LinkError
+from edge_agent.boards.link import BoardLinkError
 from edge_agent.journal import Journal
 from wire.messages import Command, CommandState, encode
 
@@ -75,7 +75,7 @@ async def test_a_line_that_breaks_at_the_pulse_is_a_failure(
     bench: Bench, until: "Until", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: object) -> bool:
-        raise LinkError("the line is down")
+        raise BoardLinkError("the line is down")
 
     monkeypatch.setattr(bench.cabinet, "unlock", broken)
     command = bench.command()

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from edge_agent.hub_client import Answer, hub_client
+from edge_agent.hub_client import OpenResponse, hub_client
 
 
 class Hub:
@@ -44,7 +44,7 @@ async def hub() -> AsyncIterator[Hub]:
     await server.wait_closed()
 
 
-async def ask(url: str, token: str | None = None) -> Answer:
+async def ask(url: str, token: str | None = None) -> OpenResponse:
     async with hub_client(url, token, connections_max=2) as client:
         return await client.open_door("a-1", 3, actor=UUID(int=4), reason="send", key=UUID(int=5))
 
@@ -71,7 +71,7 @@ async def test_a_wish_is_asked_for_as_the_api_has_it(hub: Hub) -> None:
 )
 async def test_a_refusal_has_a_code(hub: Hub, status: int, body: bytes, code: str) -> None:
     hub.says(status, body)
-    assert await ask(hub.url) == Answer(status if code != "unreachable" else 0, code, None)
+    assert await ask(hub.url) == OpenResponse(status if code != "unreachable" else 0, code, None)
 
 
 async def test_a_hub_that_is_not_there_is_unreachable() -> None:

@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from edge_agent import journal as journals
-from edge_agent.clock import LockerClock, Stamp
+from edge_agent.clock import BootClock, Stamp
 from edge_agent.core.orders import Earlier, fingerprint
 from edge_agent.disk import DiskError
 from edge_agent.journal import finished, finished_data, never_begun
@@ -42,7 +42,7 @@ REPLY = Reply(
 )
 
 
-class SetClock(LockerClock):
+class SetClock(BootClock):
     """A clock that says what it is told."""
 
     now = Stamp(1000, 2_000_000_000_000, Clock.SYNCED)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_agent.config import Mqtt
+from edge_agent.config import MqttSettings
 from edge_agent.mqtt import Connection, LinkDownError, connect, ping_after_s
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Wire:
 @asynccontextmanager
 async def linked(broker: "Broker") -> AsyncIterator[tuple[Wire, Connection]]:
     async with Wire(broker.port).open() as wire:
-        settings = Mqtt(port=wire.port, keepalive_s=3)
+        settings = MqttSettings(port=wire.port, keepalive_s=3)
         async with connect(settings, "berlin-01", "will", b"") as link:
             yield wire, link
 
@@ -99,12 +99,12 @@ async def test_a_link_on_which_nothing_comes_any_more_ends_while_it_publishes(br
 
 @pytest.mark.services
 async def test_a_frozen_broker_is_left_and_found_again(broker: "Broker") -> None:
-    async with connect(Mqtt(port=broker.port, keepalive_s=3), "berlin-01", "will", b"") as link:
+    async with connect(MqttSettings(port=broker.port, keepalive_s=3), "berlin-01", "will", b"") as link:
         broker.freeze()
         with pytest.raises(LinkDownError):
             await ended(link)
     with pytest.raises(LinkDownError):
-        await connect(Mqtt(port=broker.port, keepalive_s=3), "berlin-01", "will", b"").__aenter__()
+        await connect(MqttSettings(port=broker.port, keepalive_s=3), "berlin-01", "will", b"").__aenter__()
     broker.thaw()
-    async with connect(Mqtt(port=broker.port, keepalive_s=3), "berlin-01", "will", b"") as link:
+    async with connect(MqttSettings(port=broker.port, keepalive_s=3), "berlin-01", "will", b"") as link:
         await link.publish("topic", b"")

@@ -2,11 +2,11 @@
 
 from random import Random
 
-from edge_agent.office import Errand, Office
+from edge_agent.office import Errand, Workload
 
 
-def office(seed: int = 1, **options: float) -> Office:
-    return Office(Random(seed), 25, 16, speed=options.pop("speed", 60.0), step_s=options.pop("step_s", 0.5))
+def office(seed: int = 1, **options: float) -> Workload:
+    return Workload(Random(seed), 25, 16, speed=options.pop("speed", 60.0), step_s=options.pop("step_s", 0.5))
 
 
 def test_a_seed_gives_the_same_day_again() -> None:

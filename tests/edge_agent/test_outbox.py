@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from edge_agent import disk as disks
-from edge_agent.clock import LockerClock, Stamp
+from edge_agent.clock import BootClock, Stamp
 from edge_agent.core.doors import Note
 from edge_agent.disk import DiskError
 from edge_agent.outbox import SESSIONS_RESERVED, TAIL_EVENTS_MAX, ForkReason, Outbox
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DAY_MS = 86_400_000
 
 
-class SetClock(LockerClock):
+class SetClock(BootClock):
     """A clock that says what it is told."""
 
     def __init__(self, boot: int = 77, *, t: int = 1000, at: int = 2_000_000_000_000) -> None:
@@ -51,7 +51,7 @@ async def test_numbers_are_dense_from_one(files: "Files") -> None:
     assert (outbox.last_seq, outbox.unacked, outbox.oldest_seq) == (10, 10, 1)
 
 
-async def test_what_was_appended_is_there_after_a_crash(files: "Files", clock: LockerClock) -> None:
+async def test_what_was_appended_is_there_after_a_crash(files: "Files", clock: BootClock) -> None:
     _, state, outbox, _ = files.open()
     await outbox.post(notes(3))
     # The first file is never closed: what a crash leaves behind.
@@ -79,7 +79,7 @@ async def test_confirmed_events_are_not_waiting_after_a_restart(files: "Files") 
     assert (state.acked_seq, again.unacked) == (3, 2)
 
 
-async def test_a_batch_is_read_from_memory_as_from_disk(files: "Files", clock: LockerClock) -> None:
+async def test_a_batch_is_read_from_memory_as_from_disk(files: "Files", clock: BootClock) -> None:
     _, _, outbox, _ = files.open()
     for _ in range(TAIL_EVENTS_MAX // 100 + 2):
         await outbox.post(notes(100))
@@ -88,7 +88,7 @@ async def test_a_batch_is_read_from_memory_as_from_disk(files: "Files", clock: L
         assert await outbox.read(start, 100, clock.stamp()) == await reopened.read(start, 100, clock.stamp())
 
 
-async def test_a_batch_stays_below_the_size_of_a_message(files: "Files", clock: LockerClock) -> None:
+async def test_a_batch_stays_below_the_size_of_a_message(files: "Files", clock: BootClock) -> None:
     _, _, outbox, _ = files.open()
     big = [Note(1, EventKind.SNAPSHOT, data={"text": "x" * 4000}) for _ in range(100)]
     await outbox.post(big)
@@ -138,7 +138,7 @@ async def test_only_confirmed_events_are_pruned_and_only_old_ones(files: "Files"
     assert files.open(clock)[1].oldest_seq == 9
 
 
-async def test_a_rolled_back_file_goes_on_in_a_new_epoch(files: "Files", clock: LockerClock) -> None:
+async def test_a_rolled_back_file_goes_on_in_a_new_epoch(files: "Files", clock: BootClock) -> None:
     _, state, outbox, _ = files.open()
     await outbox.post(notes(5))
     outbox.ack(2)
@@ -164,7 +164,7 @@ async def test_sessions_count_up_over_restarts(files: "Files") -> None:
 
 
 async def test_a_full_disk_loses_what_tells_least_first_and_declares_it(
-    files: "Files", clock: LockerClock, monkeypatch: pytest.MonkeyPatch
+    files: "Files", clock: BootClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disks, "_RETRY_S", 0.01)
     monkeypatch.setattr(disks, "EVENTS_WAITING_MAX", 6)
@@ -244,7 +244,7 @@ async def test_a_confirmation_written_late_is_not_written_into_the_next_epoch(
     assert files.open()[1].acked_seq == 3
 
 
-async def test_after_a_fork_memory_has_nothing_of_the_old_numbers(files: "Files", clock: LockerClock) -> None:
+async def test_after_a_fork_memory_has_nothing_of_the_old_numbers(files: "Files", clock: BootClock) -> None:
     _, _, outbox, _ = files.open()
     await outbox.post(notes(5))
     outbox.ack(2)
@@ -256,7 +256,7 @@ async def test_after_a_fork_memory_has_nothing_of_the_old_numbers(files: "Files"
     assert outbox.chain_in_memory(3) is None
 
 
-async def test_a_fork_that_goes_beyond_the_limit_deletes_too(files: "Files", clock: LockerClock) -> None:
+async def test_a_fork_that_goes_beyond_the_limit_deletes_too(files: "Files", clock: BootClock) -> None:
     disk, state, _, _ = files.open()
     outbox = Outbox(disk, state, clock, unacked_events_max=50)
     await outbox.post(notes(50))

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from edge_agent import disk as disks
-from edge_agent.clock import LockerClock, Stamp
+from edge_agent.clock import BootClock, Stamp
 from edge_agent.core.doors import Note
 from edge_agent.disk import Disk, DiskError, open_disk
 from edge_agent.event_rows import Row, chained
@@ -38,7 +38,7 @@ DAY_MS = 86_400_000
 AT = 2_000_000_000_000
 
 
-class SetClock(LockerClock):
+class SetClock(BootClock):
     """A clock that goes on by one day when it is told to."""
 
     def __init__(self) -> None:

@@ -10,9 +10,9 @@ import pytest
 from edge_agent import people as crowd
 from edge_agent.boards import kerong_cu16 as cu16
 from edge_agent.boards.simulated import SimulatedCu16
-from edge_agent.hub_client import Answer
-from edge_agent.office import Errand, Office, Visit
-from edge_agent.people import Desk, People
+from edge_agent.hub_client import OpenResponse
+from edge_agent.office import Errand, Visit, Workload
+from edge_agent.people import DoorOpener, SimulatedUsers
 
 if TYPE_CHECKING:
     from tests.edge_agent.conftest import Until
@@ -30,19 +30,19 @@ class Counter:
 
     async def open_door(
         self, locker: str, door: int, *, actor: UUID, reason: str, key: UUID | None = None
-    ) -> Answer:
+    ) -> OpenResponse:
         assert (locker, actor.version) == ("locker-001", 4)
         assert reason in set(Errand)
         self.keys.append(key)
         await self.pause.wait()
         if self._refusals:
-            return Answer(409, self._refusals.pop(0), None)
+            return OpenResponse(409, self._refusals.pop(0), None)
         self._board.receive(cu16.unlock_request(0, door - 1), now_ms())
         stages: dict[str, Any] = {"published": 0.1, "replied": 2.0, "opened": 200.0}
-        return Answer(200, "", {"state": "succeeded", "stages_ms": stages})
+        return OpenResponse(200, "", {"state": "succeeded", "stages_ms": stages})
 
 
-class Script(Office):
+class Script(Workload):
     """Visits that are written down beforehand."""
 
     def __init__(self, *visits: Visit) -> None:
@@ -69,11 +69,11 @@ def board() -> SimulatedCu16:
     return SimulatedCu16(0, 4, Random(1))
 
 
-def crowd_of(board: SimulatedCu16, desk: Desk | None, *visits: Visit) -> People:
-    return People(Script(*visits), ["locker-001"], [[board]], desk, now_ms)
+def crowd_of(board: SimulatedCu16, desk: DoorOpener | None, *visits: Visit) -> SimulatedUsers:
+    return SimulatedUsers(Script(*visits), ["locker-001"], [[board]], desk, now_ms)
 
 
-async def run(people: People, until: "Until", condition: Any) -> None:  # noqa: ANN401
+async def run(people: SimulatedUsers, until: "Until", condition: Any) -> None:  # noqa: ANN401
     coming = asyncio.create_task(people.come())
     await until(condition)
     coming.cancel()

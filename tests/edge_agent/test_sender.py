@@ -9,11 +9,11 @@ from uuid import uuid4
 import pytest
 
 from edge_agent import sender as senders
-from edge_agent.clock import LockerClock
+from edge_agent.clock import BootClock
 from edge_agent.core.doors import Note
 from edge_agent.outbox import TAIL_EVENTS_MAX, Outbox
-from edge_agent.sender import Sender
-from wire.messages import CHAIN_START, Event, EventKind, Events, Receipt, decode_events
+from edge_agent.sender import LedgerSender
+from wire.messages import CHAIN_START, Event, EventBatch, EventKind, Receipt, decode_events
 
 if TYPE_CHECKING:
     from tests.edge_agent.conftest import Files
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 class Line:
     """Takes what the sender publishes."""
 
-    def __init__(self, outbox: Outbox, clock: LockerClock, *, ack_timeout_ms: int = 60_000) -> None:
+    def __init__(self, outbox: Outbox, clock: BootClock, *, ack_timeout_ms: int = 60_000) -> None:
         self.outbox = outbox
-        self.sender = Sender(outbox, clock, batch_events_max=10, ack_timeout_ms=ack_timeout_ms)
-        self.batches: asyncio.Queue[Events] = asyncio.Queue()
+        self.sender = LedgerSender(outbox, clock, batch_events_max=10, ack_timeout_ms=ack_timeout_ms)
+        self.batches: asyncio.Queue[EventBatch] = asyncio.Queue()
 
     async def publish(self, payload: bytes) -> None:
         self.batches.put_nowait(decode_events(payload))
@@ -54,7 +54,7 @@ class Line:
 
 
 @asynccontextmanager
-async def line(files: "Files", clock: LockerClock, events: int = 0, **options: int) -> AsyncIterator[Line]:
+async def line(files: "Files", clock: BootClock, events: int = 0, **options: int) -> AsyncIterator[Line]:
     outbox = files.open()[2]
     if events:
         await outbox.post(notes(events))
@@ -73,7 +73,7 @@ def notes(count: int) -> list[Note]:
     return [Note(1, EventKind.DOOR_OPENED, 1) for _ in range(count)]
 
 
-async def test_the_next_batch_goes_out_on_the_receipt(files: "Files", clock: LockerClock) -> None:
+async def test_the_next_batch_goes_out_on_the_receipt(files: "Files", clock: BootClock) -> None:
     async with line(files, clock, 25) as hub:
         assert await hub.next() == (1, 10)
         await hub.quiet()
@@ -88,20 +88,20 @@ async def test_the_next_batch_goes_out_on_the_receipt(files: "Files", clock: Loc
         assert await hub.next() == (26, 26)
 
 
-async def test_a_part_that_was_confirmed_is_not_sent_again(files: "Files", clock: LockerClock) -> None:
+async def test_a_part_that_was_confirmed_is_not_sent_again(files: "Files", clock: BootClock) -> None:
     async with line(files, clock, 10) as hub:
         await hub.next()
         hub.upto(4)
         assert await hub.next() == (5, 10)
 
 
-async def test_without_a_receipt_the_batch_is_sent_again(files: "Files", clock: LockerClock) -> None:
+async def test_without_a_receipt_the_batch_is_sent_again(files: "Files", clock: BootClock) -> None:
     async with line(files, clock, 3, ack_timeout_ms=10) as hub:
         assert [await hub.next() for _ in range(3)] == [(1, 3)] * 3
         assert hub.sender.resent >= 2
 
 
-async def test_the_hub_can_ask_for_events_that_it_had_before(files: "Files", clock: LockerClock) -> None:
+async def test_the_hub_can_ask_for_events_that_it_had_before(files: "Files", clock: BootClock) -> None:
     async with line(files, clock, 30) as hub:
         for end in (10, 20, 30):
             await hub.next()
@@ -115,7 +115,7 @@ async def test_the_hub_can_ask_for_events_that_it_had_before(files: "Files", clo
         assert hub.outbox.acked_seq == 30
 
 
-async def test_a_stale_receipt_changes_nothing(files: "Files", clock: LockerClock) -> None:
+async def test_a_stale_receipt_changes_nothing(files: "Files", clock: BootClock) -> None:
     async with line(files, clock, 25) as hub:
         await hub.next()
         hub.upto(10)
@@ -128,7 +128,7 @@ async def test_a_stale_receipt_changes_nothing(files: "Files", clock: LockerCloc
         assert hub.outbox.acked_seq == 10
 
 
-async def test_what_was_pruned_is_told_by_the_oldest(files: "Files", clock: LockerClock) -> None:
+async def test_what_was_pruned_is_told_by_the_oldest(files: "Files", clock: BootClock) -> None:
     async with line(files, clock, 20) as hub:
         for end in (10, 20):
             await hub.next()
@@ -144,7 +144,7 @@ async def test_what_was_pruned_is_told_by_the_oldest(files: "Files", clock: Lock
         assert (batch.first, batch.oldest, len(batch.events)) == (16, 16, 6)
 
 
-async def test_a_hub_that_has_more_than_the_file_begins_a_new_epoch(files: "Files", clock: LockerClock) -> None:
+async def test_a_hub_that_has_more_than_the_file_begins_a_new_epoch(files: "Files", clock: BootClock) -> None:
     for tell in (Line.upto, Line.expected):
         async with line(files, clock, 5) as hub:
             before = hub.outbox.epoch
@@ -159,14 +159,14 @@ async def test_a_hub_that_has_more_than_the_file_begins_a_new_epoch(files: "File
         await files.close()
 
 
-async def test_a_new_hub_need_not_wait_for_the_timeout(files: "Files", clock: LockerClock) -> None:
+async def test_a_new_hub_need_not_wait_for_the_timeout(files: "Files", clock: BootClock) -> None:
     async with line(files, clock, 3) as hub:
         await hub.next()
         hub.sender.hurry(0.0)
         assert await hub.next() == (1, 3)
 
 
-async def test_a_new_connection_begins_after_what_is_confirmed(files: "Files", clock: LockerClock) -> None:
+async def test_a_new_connection_begins_after_what_is_confirmed(files: "Files", clock: BootClock) -> None:
     async with line(files, clock, 15) as hub:
         await hub.next()
         hub.upto(10)
@@ -177,7 +177,7 @@ async def test_a_new_connection_begins_after_what_is_confirmed(files: "Files", c
         await asyncio.wait([again])
 
 
-async def test_an_event_is_sent_as_it_was_kept(files: "Files", clock: LockerClock) -> None:
+async def test_an_event_is_sent_as_it_was_kept(files: "Files", clock: BootClock) -> None:
     async with line(files, clock, 1) as hub:
         async with asyncio.timeout(20):
             batch = await hub.batches.get()
@@ -186,12 +186,12 @@ async def test_an_event_is_sent_as_it_was_kept(files: "Files", clock: LockerCloc
         assert event == Event(t=1, at=event.at, kind="door.opened", door=1)
 
 
-async def next_batch(hub: Line) -> Events:
+async def next_batch(hub: Line) -> EventBatch:
     async with asyncio.timeout(20):
         return await hub.batches.get()
 
 
-async def test_a_batch_says_the_chain_before_and_after_it(files: "Files", clock: LockerClock) -> None:
+async def test_a_batch_says_the_chain_before_and_after_it(files: "Files", clock: BootClock) -> None:
     async with line(files, clock, 25) as hub:
         chain = CHAIN_START
         for end in (10, 20, 25):
@@ -205,7 +205,7 @@ async def test_a_batch_says_the_chain_before_and_after_it(files: "Files", clock:
 
 
 @pytest.mark.parametrize("what", ["upto", "expected"])
-async def test_another_history_confirms_nothing_and_forks(files: "Files", clock: LockerClock, what: str) -> None:
+async def test_another_history_confirms_nothing_and_forks(files: "Files", clock: BootClock, what: str) -> None:
     async with line(files, clock, 5) as hub:
         before = (await next_batch(hub)).epoch
         hub.tell(**{what: 4}, chain="f" * 16)
@@ -223,7 +223,7 @@ async def test_another_history_confirms_nothing_and_forks(files: "Files", clock:
 
 
 async def test_a_hub_that_asks_for_a_fork_gets_one_even_when_nothing_waits(
-    files: "Files", clock: LockerClock
+    files: "Files", clock: BootClock
 ) -> None:
     async with line(files, clock, 5) as hub:
         before = (await next_batch(hub)).epoch
@@ -234,7 +234,7 @@ async def test_a_hub_that_asks_for_a_fork_gets_one_even_when_nothing_waits(
         assert [event.data for event in batch.events] == [{"from_epoch": str(before), "reason": "hub_asked"}]
 
 
-async def test_the_chain_of_an_old_number_is_looked_up_on_the_disk(files: "Files", clock: LockerClock) -> None:
+async def test_the_chain_of_an_old_number_is_looked_up_on_the_disk(files: "Files", clock: BootClock) -> None:
     async with line(files, clock, TAIL_EVENTS_MAX + 30) as hub:
         await next_batch(hub)
         hub.tell(upto=3, chain=await hub.outbox.chain_at(3))
@@ -246,9 +246,7 @@ async def test_the_chain_of_an_old_number_is_looked_up_on_the_disk(files: "Files
         assert hub.outbox.unacked == TAIL_EVENTS_MAX + 30 - 3 + 1
 
 
-async def test_a_number_whose_chain_is_gone_is_believed_and_harms_nothing(
-    files: "Files", clock: LockerClock
-) -> None:
+async def test_a_number_whose_chain_is_gone_is_believed_and_harms_nothing(files: "Files", clock: BootClock) -> None:
     async with line(files, clock, 30) as hub:
         for end in (10, 20, 30):
             await hub.next()
@@ -269,7 +267,7 @@ async def test_a_number_whose_chain_is_gone_is_believed_and_harms_nothing(
 
 
 async def test_a_hub_of_yesterday_gets_what_it_had_confirmed_from_the_disk(
-    files: "Files", clock: LockerClock
+    files: "Files", clock: BootClock
 ) -> None:
     async with line(files, clock, 600) as hub:
         told: dict[int, Event] = {}
@@ -293,7 +291,7 @@ async def test_a_hub_of_yesterday_gets_what_it_had_confirmed_from_the_disk(
 
 
 async def test_forks_do_not_follow_each_other_at_once(
-    files: "Files", clock: LockerClock, monkeypatch: pytest.MonkeyPatch
+    files: "Files", clock: BootClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with line(files, clock, 3, ack_timeout_ms=10) as hub:
         await next_batch(hub)
@@ -319,7 +317,7 @@ async def until_forked(hub: Line, times: int) -> None:
 
 
 async def test_the_pause_between_forks_grows_until_something_is_confirmed(
-    files: "Files", clock: LockerClock, monkeypatch: pytest.MonkeyPatch
+    files: "Files", clock: BootClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(senders, "FORK_PAUSE_S", 1000.0)
     async with line(files, clock, 1) as hub:
@@ -335,7 +333,7 @@ async def test_the_pause_between_forks_grows_until_something_is_confirmed(
         assert pauses == [1, 2, 4, 1]
 
 
-async def test_a_fork_that_the_disk_refuses_is_made_later(files: "Files", clock: LockerClock) -> None:
+async def test_a_fork_that_the_disk_refuses_is_made_later(files: "Files", clock: BootClock) -> None:
     async with line(files, clock, 3, ack_timeout_ms=10) as hub:
         await next_batch(hub)
         await refuse(hub.outbox, refusing=True)
@@ -355,7 +353,7 @@ async def refuse(outbox: Outbox, *, refusing: bool) -> None:
     )
 
 
-async def test_a_full_disk_does_not_stop_the_sending(files: "Files", clock: LockerClock) -> None:
+async def test_a_full_disk_does_not_stop_the_sending(files: "Files", clock: BootClock) -> None:
     async with line(files, clock, 20) as hub:
         await next_batch(hub)
         await refuse(hub.outbox, refusing=True)
@@ -367,7 +365,7 @@ async def test_a_full_disk_does_not_stop_the_sending(files: "Files", clock: Lock
         assert await hub.next() == (21, 21)
 
 
-async def test_an_outbox_at_its_limit_declares_what_it_deleted(files: "Files", clock: LockerClock) -> None:
+async def test_an_outbox_at_its_limit_declares_what_it_deleted(files: "Files", clock: BootClock) -> None:
     _, state, _, _ = files.open()
     disk = files.open()[0]
     outbox = Outbox(disk, state, clock, unacked_events_max=50)

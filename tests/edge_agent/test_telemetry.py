@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from edge_agent import telemetry
-from edge_agent.clock import LockerClock
-from edge_agent.telemetry import Machine, Period, Ring, sample_forever, send_forever
+from edge_agent.clock import BootClock
+from edge_agent.telemetry import Machine, SamplePeriod, SampleRing, sample_forever, send_forever
 from wire.messages import Sample, decode_telemetry
 
 
 def test_the_oldest_are_dropped_and_counted() -> None:
-    ring = Ring(3)
+    ring = SampleRing(3)
     for t in range(5):
         ring.add(Sample(t=t))
     assert [sample.t for sample in ring.oldest(10)] == [2, 3, 4]
@@ -20,7 +20,7 @@ def test_the_oldest_are_dropped_and_counted() -> None:
 
 
 def test_what_was_handed_over_is_gone_and_nothing_else() -> None:
-    ring = Ring(3)
+    ring = SampleRing(3)
     for t in range(3):
         ring.add(Sample(t=t))
     handed = ring.oldest(2)
@@ -30,13 +30,13 @@ def test_what_was_handed_over_is_gone_and_nothing_else() -> None:
     assert ring.dropped == 1
 
 
-async def test_samples_are_taken_on_a_period(clock: LockerClock) -> None:
-    ring = Ring(2)
+async def test_samples_are_taken_on_a_period(clock: BootClock) -> None:
+    ring = SampleRing(2)
 
     async def measure() -> dict[str, float]:
         return {"temperature_c": 21.5, "outbox_events": 3}
 
-    task = asyncio.create_task(sample_forever(ring, measure, clock, Period(0.001)))
+    task = asyncio.create_task(sample_forever(ring, measure, clock, SamplePeriod(0.001)))
     async with asyncio.timeout(20):
         while ring.produced < 4:
             ring.arrived.clear()
@@ -47,10 +47,10 @@ async def test_samples_are_taken_on_a_period(clock: LockerClock) -> None:
 
 
 async def test_what_piled_up_goes_out_slowly_and_in_order(
-    clock: LockerClock, monkeypatch: pytest.MonkeyPatch
+    clock: BootClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(telemetry, "_DRAIN_EVERY_S", 0.001)
-    ring = Ring(100)
+    ring = SampleRing(100)
     for t in range(25):
         ring.add(Sample(t=t))
     sent: list[list[int]] = []
@@ -69,8 +69,8 @@ async def test_what_piled_up_goes_out_slowly_and_in_order(
     assert [len(batch) for batch in sent[:2]] == [10, 10]
 
 
-async def test_a_sample_that_was_not_taken_stays(clock: LockerClock) -> None:
-    ring = Ring(10)
+async def test_a_sample_that_was_not_taken_stays(clock: BootClock) -> None:
+    ring = SampleRing(10)
     ring.add(Sample(t=1))
 
     async def publish(_: bytes) -> None:
@@ -100,13 +100,13 @@ def test_a_cpu_sensor_is_read_where_there_is_one(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_a_period_that_is_changed_counts_at_once() -> None:
-    ring = Ring(100)
-    period = Period(3600)
+    ring = SampleRing(100)
+    period = SamplePeriod(3600)
 
     async def measure() -> dict[str, float]:
         return {}
 
-    task = asyncio.create_task(sample_forever(ring, measure, LockerClock(), period))
+    task = asyncio.create_task(sample_forever(ring, measure, BootClock(), period))
     await asyncio.sleep(0)
     period.change(0.001)
     async with asyncio.timeout(20):

@@ -10,10 +10,10 @@ import pytest
 from edge_agent.boards import kerong_cu16 as cu16
 from edge_agent.boards.simulated import SimulatedCu16
 from edge_agent.environment import Environment
-from edge_agent.mischief import Mischief, Place
-from edge_agent.relay import Relay
+from edge_agent.mischief import FaultInjector, FaultPlace
+from edge_agent.relay import UplinkRelay
 from edge_agent.simulate import simulate
-from edge_agent.troubles import Case, Trouble, Troubles
+from edge_agent.troubles import Fault, FaultPlan, PlannedFault
 from tests.edge_agent.test_simulate import KINDS, Archive, options
 
 if TYPE_CHECKING:
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
     from tests.edge_agent.conftest import Broker
 
 
-def drawn(seed: int, **changes: Any) -> list[Case]:  # noqa: ANN401
+def drawn(seed: int, **changes: Any) -> list[PlannedFault]:  # noqa: ANN401
     wanted: dict[str, Any] = {"lockers": 10, "doors": 4, "share": 1.0, "weak": [3]}
     wanted |= changes
-    troubles = Troubles(Random(seed), wanted.pop("lockers"), wanted.pop("doors"), **wanted)
+    troubles = FaultPlan(Random(seed), wanted.pop("lockers"), wanted.pop("doors"), **wanted)
     return [troubles.next() for _ in range(400)]
 
 
 def test_all_kinds_come_and_the_same_seed_brings_the_same() -> None:
     cases = drawn(1)
-    assert {case.trouble for case in cases} == set(Trouble)
-    assert {case.locker for case in cases if case.trouble is Trouble.OFFLINE} == {3}
+    assert {case.trouble for case in cases} == set(Fault)
+    assert {case.locker for case in cases if case.trouble is Fault.OFFLINE} == {3}
     assert {case.door for case in cases} == {1, 2, 3, 4}
     assert cases == drawn(1) != drawn(2)
-    assert Trouble.OFFLINE not in {case.trouble for case in drawn(1, weak=[])}
+    assert Fault.OFFLINE not in {case.trouble for case in drawn(1, weak=[])}
 
 
 def test_none_come_where_none_are_wanted_and_not_too_many_in_a_large_fleet() -> None:
-    assert Troubles(Random(1), 10, 4, share=0.0, weak=[]).gap_s() == float("inf")
-    many = Troubles(Random(1), 100_000, 4, share=1.0, weak=[])
+    assert FaultPlan(Random(1), 10, 4, share=0.0, weak=[]).gap_s() == float("inf")
+    many = FaultPlan(Random(1), 100_000, 4, share=1.0, weak=[])
     assert sum(many.gap_s() for _ in range(1000)) > 3000
 
 
@@ -116,7 +116,7 @@ async def test_a_relay_passes_on_until_it_is_cut() -> None:
         return reader, writer
 
     writers: list[asyncio.StreamWriter] = []
-    async with server, Relay("127.0.0.1", server.sockets[0].getsockname()[1]) as relay:
+    async with server, UplinkRelay("127.0.0.1", server.sockets[0].getsockname()[1]) as relay:
         reader, writer = await dial(relay.port)
         writer.write(b"hello")
         assert await reader.readexactly(5) == b"hello"
@@ -155,25 +155,27 @@ class Nobody:
         del locker, door
 
 
-class Script(Troubles):
+class Script(FaultPlan):
     """Brings these, one after the other, and then none."""
 
-    def __init__(self, cases: list[Case]) -> None:
+    def __init__(self, cases: list[PlannedFault]) -> None:
         self.cases = cases
 
     def gap_s(self) -> float:
         return 0.0 if self.cases else float("inf")
 
-    def next(self) -> Case:
+    def next(self) -> PlannedFault:
         return self.cases.pop(0)
 
 
 async def test_the_end_puts_everything_right() -> None:
     board, environment, agent = SimulatedCu16(0, 4, Random(1)), Environment(Random(1)), Recorder()
-    async with Relay("127.0.0.1", 1) as line:
-        place = Place([board], environment, agent, line)  # type: ignore[arg-type]
-        kinds = [Trouble.BOARD, Trouble.POWER, Trouble.HEAT, Trouble.TAMPER, Trouble.OFFLINE, Trouble.HEAT]
-        mischief = Mischief(Script([Case(kind, 0, 1, 600.0) for kind in kinds]), [place], Nobody(), lambda: 10_000)
+    async with UplinkRelay("127.0.0.1", 1) as line:
+        place = FaultPlace([board], environment, agent, line)  # type: ignore[arg-type]
+        kinds = [Fault.BOARD, Fault.POWER, Fault.HEAT, Fault.TAMPER, Fault.OFFLINE, Fault.HEAT]
+        mischief = FaultInjector(
+            Script([PlannedFault(kind, 0, 1, 600.0) for kind in kinds]), [place], Nobody(), lambda: 10_000
+        )
         for _ in range(10):
             assert asked(board, 0)
         happening = asyncio.create_task(mischief.happen())

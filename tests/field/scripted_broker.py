@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from hub.config.settings import Mqtt
+from hub.config.settings import MqttSettings
 from hub.metrics import Metrics
-from hub.mqtt.acks import Held
-from hub.mqtt.connection import AskLease, Link, Receive
+from hub.mqtt.acks import ManualAck
+from hub.mqtt.connection import AskLease, MqttConnection, Receive
 from hub.tasks import end
 
 VERSION_5, VERSION_3 = 5, 4
@@ -99,18 +99,18 @@ async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 async def linked(
     steps: Iterable[Step],
     *,
-    receive: Receive | Held = lambda *_: None,
+    receive: Receive | ManualAck = lambda *_: None,
     will: tuple[str, bytes] | None = None,
     ask_lease: AskLease | None = None,
     metrics: Metrics | None = None,
-) -> AsyncIterator[tuple[ScriptedBroker, Link]]:
+) -> AsyncIterator[tuple[ScriptedBroker, MqttConnection]]:
     """Run a link with two filters to a scripted broker."""
     broker = ScriptedBroker(list(steps))
     server = await asyncio.start_server(broker.serve, "127.0.0.1", 0)
     broker.port = server.sockets[0].getsockname()[1]
-    link = Link(
+    link = MqttConnection(
         "ingest",
-        Mqtt(host="127.0.0.1", port=broker.port, connect_timeout_s=2, reconnect_s_max=0.05),
+        MqttSettings(host="127.0.0.1", port=broker.port, connect_timeout_s=2, reconnect_s_max=0.05),
         metrics or Metrics("0"),
         username="hub-ingest",
         password=None,

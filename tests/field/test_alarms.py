@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from hub.core.alarms.alarm import Alarm, Shelf, acknowledged, put_away
 from hub.core.notify.notices import SEVERITIES, TOLD, Known, notice_from, notice_of
-from hub.core.notify.plan import Plan, Rules
+from hub.core.notify.plan import ChannelRules, NotificationPlan
 from hub.core.notify.standing import news
 from tests.hub.core.alarms.scene import BERLIN, EPOCH, Scene
 
@@ -15,8 +15,10 @@ class Receiver:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.heard: list[Known] = []
-        self.plan = Plan(
-            Rules(frozenset(SEVERITIES), frozenset(TOLD), frozenset(), dedup_ms=0, flood_max=100, flood_ms=1000)
+        self.plan = NotificationPlan(
+            ChannelRules(
+                frozenset(SEVERITIES), frozenset(TOLD), frozenset(), dedup_ms=0, flood_max=100, flood_ms=1000
+            )
         )
 
     def look(self) -> list[Known]:

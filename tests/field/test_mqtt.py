@@ -9,8 +9,8 @@ from hub.core.broker_terms import VERSION_TOPIC, faults, receive_maximum
 from hub.core.lease import Loss
 from hub.errors import LinkError
 from hub.metrics import Metrics
-from hub.mqtt.acks import Held
-from hub.mqtt.connection import Link
+from hub.mqtt.acks import ManualAck
+from hub.mqtt.connection import MqttConnection
 from tests.field.scripted_broker import VERSION_3, VERSION_5, Step, linked
 from tests.hub.scene import eventually, fresh_database, online, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker
@@ -22,7 +22,7 @@ async def _so(condition: bool) -> bool:  # noqa: FBT001 - what is waited for
     return condition
 
 
-async def trouble(link: Link, words: str) -> None:
+async def trouble(link: MqttConnection, words: str) -> None:
     async def is_told() -> bool:
         return words in str(link.trouble)
 
@@ -162,7 +162,7 @@ async def test_what_the_broker_says_of_its_version_is_no_telemetry() -> None:
     body = len(topic).to_bytes(2, "big") + topic + b"\x00\x07" + b"\x00" + text
     taken: list[object] = []
     found: list[str] = []
-    held = Held(taken.append, receive_max=1000, session_s=60)
+    held = ManualAck(taken.append, receive_max=1000, session_s=60)
     step = Step(suback=(1, 1, 1), says=bytes((0x33, len(body))) + body)
     async with linked([step], receive=held) as (_, link):
         link.version_found = found.append
@@ -172,7 +172,7 @@ async def test_what_the_broker_says_of_its_version_is_no_telemetry() -> None:
 
 @pytest.mark.parametrize("code", [0x80, 0x87])
 async def test_a_broker_that_does_not_show_its_version_serves_all_the_same(code: int) -> None:
-    held = Held(lambda _: None, receive_max=1000, session_s=60)
+    held = ManualAck(lambda _: None, receive_max=1000, session_s=60)
     async with linked([Step(suback=(1, 1, code))], receive=held) as (_, link):
         link.version_found = lambda _: None
         await eventually(lambda: _so(link.connected), "the link")
@@ -214,7 +214,7 @@ async def test_a_hub_knows_its_broker_and_asks_for_no_more_than_it_can_count(
             ((version,),) = rows(dsn, "SELECT broker FROM hub_lease")
             return str(version) if version else None
 
-        async def as_it_should(telemetry: Link) -> bool:
+        async def as_it_should(telemetry: MqttConnection) -> bool:
             return telemetry.connected and telemetry.receive_max == receive_maximum(await known(), 1000)
 
         async with scene(mosquitto_broker, dsn, tmp_path, mqtt_version="5") as hub:

@@ -5,11 +5,11 @@ from uuid import UUID
 import pytest
 
 from hub.core.clocks import Clocks
-from hub.core.samples import Seen, sampled_at, sent_at
+from hub.core.samples import RecentSamples, sampled_at, sent_at
 from hub.core.stamps import stamp
 from hub.core.timing import TimeSource
 from wire.errors import WireError
-from wire.messages import Clock, Event, Events, Sample, Telemetry, decode_telemetry
+from wire.messages import Clock, Event, EventBatch, Sample, TelemetryBatch, decode_telemetry
 from wire.salvage import salvage_samples
 
 BOOT, EARLIER = UUID(int=1), UUID(int=2)
@@ -41,14 +41,14 @@ def test_the_value_of_a_sensor_that_has_just_got_its_power_is_a_temperature_like
 
 def test_two_samples_of_the_same_moment_are_two_samples() -> None:
     one, other = ((BOOT.int, 5, hash(text)) for text in ("what the first one says", "what the second one says"))
-    assert Seen(1).take("a", [one, other, one]) == ([True, True, False], True)
+    assert RecentSamples(1).take("a", [one, other, one]) == ([True, True, False], True)
 
 
 @pytest.mark.parametrize("at", [0, 946_684_800_000, NOW // 1000, NOW - 456 * 24 * HOUR_MS, NOW + HOUR_MS])
 @pytest.mark.parametrize("known", [None, (BOOT, 95_000)])
 def test_a_wall_clock_that_is_wrong_moves_no_sample(at: int, known: tuple[UUID, int] | None) -> None:
     """1970, 2000, seconds in place of milliseconds, fifteen months behind, an hour ahead: and it says `synced`."""
-    message = Telemetry(v=1, boot=BOOT, t=90_000, at=at, clock=Clock.SYNCED, samples=[Sample(t=80_000)])
+    message = TelemetryBatch(v=1, boot=BOOT, t=90_000, at=at, clock=Clock.SYNCED, samples=[Sample(t=80_000)])
     sent = sent_at(message, NOW, known)
     expected = (NOW, TimeSource.RECEIPT) if known is None else (NOW - 5000, TimeSource.BOOT)
     assert sent == expected
@@ -62,7 +62,9 @@ def test_events_of_before_the_clock_was_set_are_not_of_1970() -> None:
         Event(t=40_000, at=40_000, kind="door.closed", boot=EARLIER, clock=Clock.UNSET),
         Event(t=1000, at=NOW - 4000, kind="agent.started"),
     ]
-    batch = Events(v=1, boot=BOOT, t=5000, at=NOW, clock=Clock.SYNCED, epoch=UUID(int=9), first=1, events=events)
+    batch = EventBatch(
+        v=1, boot=BOOT, t=5000, at=NOW, clock=Clock.SYNCED, epoch=UUID(int=9), first=1, events=events
+    )
     assert stamp(batch, NOW).occurred == [NOW - 14_000, NOW - 4000, NOW - 4000]
 
 

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-from hub.core.jobs import Step
+from hub.core.jobs import JobStep
 from tests.hub.contract import Contract
 from tests.hub.scene import DOORS, LOCKERS, Agent, Scene, agent, boot_ms, eventually, obedient
 from tests.services.conftest import MosquittoBroker
@@ -34,7 +34,7 @@ BRIEF: dict[str, Any] = {**ALONE, "commands_open_deadline_ms": 2000}
 PATHS = {
     "show": "/api/v1/jobs/{job}",
     "targets": "/api/v1/jobs/{job}/targets",
-    **{step.value: f"/api/v1/jobs/{{job}}/{step.value}" for step in Step},
+    **{step.value: f"/api/v1/jobs/{{job}}/{step.value}" for step in JobStep},
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from hub.config.influx import Influx
+from hub.config.influx import InfluxSettings
 from hub.influx.client import InfluxServer
 from hub.influx.sink import server
 
@@ -115,5 +115,5 @@ async def fake_influx(**options: Any) -> AsyncIterator[FakeInflux]:  # noqa: ANN
 
 @asynccontextmanager
 async def client_of(fake: FakeInflux, **settings: Any) -> AsyncIterator[InfluxServer]:  # noqa: ANN401 - settings
-    async with server(Influx(url=fake.url, **settings)) as client:
+    async with server(InfluxSettings(url=fake.url, **settings)) as client:
         yield client

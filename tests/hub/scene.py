@@ -22,7 +22,7 @@ from hub.config.settings import Config, load
 from hub.core.fleet import LockerSpec
 from hub.ingest.registry_sync import grid
 from hub.keys import make_key, public_path
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.migrate import migrate
 from hub.tasks import end
 from tests.services.conftest import Cluster, MosquittoBroker, free_port
@@ -32,13 +32,13 @@ from wire.messages import (
     Command,
     CommandState,
     Event,
-    Events,
+    EventBatch,
     Presence,
     Receipt,
     Reply,
     Sample,
     Stages,
-    Telemetry,
+    TelemetryBatch,
     decode_command,
     decode_receipt,
     encode,
@@ -198,7 +198,7 @@ async def scene(
 
 async def register(dsn: str, lockers: Iterable[str], doors: int = DOORS) -> None:
     """Put lockers into the registry."""
-    store = Store(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5)
+    store = Database(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5)
     async with store:
         for one in lockers:
             await store.add_locker(LockerSpec(one, "default", one, "Testville", grid(doors)))
@@ -245,11 +245,11 @@ class Agent:
         await self.publish(Channel.PRESENCE, encode(message), retain=retain)
 
     async def events(self, first: int, events: list[Event], oldest: int | None = None) -> None:
-        message = Events(**self.up(), epoch=self.epoch, first=first, oldest=oldest, events=events)
+        message = EventBatch(**self.up(), epoch=self.epoch, first=first, oldest=oldest, events=events)
         await self.publish(Channel.EVENTS, encode(message))
 
     async def telemetry(self, samples: list[Sample]) -> None:
-        await self.publish(Channel.TELEMETRY, encode(Telemetry(**self.up(), samples=samples)))
+        await self.publish(Channel.TELEMETRY, encode(TelemetryBatch(**self.up(), samples=samples)))
 
     async def reply(
         self, command: UUID, state: CommandState, reason: str | None = None, stages: Stages | None = None

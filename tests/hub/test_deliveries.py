@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.mqtt.acks import Acknowledgements, Delivery
+from hub.mqtt.acks import AckTracker, IncomingMessage
 
 
 class Line:
@@ -14,10 +14,10 @@ class Line:
     def __init__(self) -> None:
         self.written: list[bytes] = []
         self.soon: list[Callable[[], None]] = []
-        self.acknowledgements = Acknowledgements(self.written.append, self.soon.append)
+        self.acknowledgements = AckTracker(self.written.append, self.soon.append)
 
-    def deliver(self, number: int) -> Delivery:
-        return Delivery("t", b"", False, False, number.to_bytes(2, "big"), self.acknowledgements)  # noqa: FBT003
+    def deliver(self, number: int) -> IncomingMessage:
+        return IncomingMessage("t", b"", False, False, number.to_bytes(2, "big"), self.acknowledgements)  # noqa: FBT003
 
     def turn(self) -> None:
         due, self.soon[:] = list(self.soon), []
@@ -53,4 +53,4 @@ def test_a_connection_that_is_gone_is_not_written_to() -> None:
 
 
 def test_a_message_at_qos_0_needs_no_acknowledgement() -> None:
-    Delivery("t", b"").acknowledge()
+    IncomingMessage("t", b"").acknowledge()

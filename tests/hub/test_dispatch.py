@@ -7,24 +7,24 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from hub.commands.instant import Accepted, Dispatch, Refused
-from hub.commands.observers import News
-from hub.commands.publisher import Courier
+from hub.commands.instant import Accepted, InstantCommands, Refused
+from hub.commands.observers import CommandObservers
+from hub.commands.publisher import CommandPublisher
 from hub.commands.service import CommandSink
 from hub.config.fairness import message_shares
 from hub.config.settings import Config
 from hub.core.clocks import Clocks
-from hub.core.commands import Order, Refusal
+from hub.core.commands import CommandRefusal, Order
 from hub.core.fleet import Fleet
 from hub.errors import LinkError
 from hub.keys import make_key
-from hub.live import Live
+from hub.live import Broadcaster
 from hub.metrics import Metrics
 from hub.mqtt.quarantine import Quarantine, QuarantineSink
-from hub.mqtt.tap import Tail
+from hub.mqtt.tap import MessageTap
 from hub.store.batcher import Batcher
-from hub.store.commands import CommandStore, Told
-from hub.store.database import Store
+from hub.store.commands import CommandStore, CommandUpdate
+from hub.store.database import Database
 from hub.store.rows import Quarantined
 from tests.hub.api.serving import NOWHERE, locker
 from wire.messages import Clock, Command, CommandState, Presence, Reply, decode_command, encode
@@ -65,16 +65,18 @@ class Bench:
         self.fleet.load([locker("berlin-01"), *(locker(f"paris-{number:02}") for number in range(1, 31))])
         self.clocks = Clocks()
         self.wire = Wire()
-        store = Store(NOWHERE, connections_max=4, statement_timeout_ms=1000, connect_timeout_s=1)
+        store = Database(NOWHERE, connections_max=4, statement_timeout_ms=1000, connect_timeout_s=1)
         limits = {"queue_rows_max": 100, "flush_rows_max": 10, "flush_age_ms_max": 10}
-        rows: Batcher[Told] = Batcher("command", CommandSink(CommandStore(store), metrics), metrics, **limits)
+        rows: Batcher[CommandUpdate] = Batcher(
+            "command", CommandSink(CommandStore(store), metrics), metrics, **limits
+        )
         bad: Batcher[Quarantined] = Batcher("quarantine", QuarantineSink(store, metrics), metrics, **limits)
-        self.tail = Tail(metrics)
-        courier = Courier(make_key(folder / "key.pem"), self.clocks, self.tail)
+        self.tail = MessageTap(metrics)
+        courier = CommandPublisher(make_key(folder / "key.pem"), self.clocks, self.tail)
         courier.use(self.wire)
-        news = News(Live(config.live, config.commands, self.fleet, metrics), metrics)
+        news = CommandObservers(Broadcaster(config.live, config.commands, self.fleet, metrics), metrics)
         self.metrics = metrics
-        self.dispatch = Dispatch(
+        self.dispatch = InstantCommands(
             config.commands, courier, self.fleet, self.clocks, news, rows,
             Quarantine(bad, metrics, payload_bytes_max=100, per_topic_per_minute=100), metrics,
             now_ms=self.read, suspended_ms=lambda: self.slept,
@@ -100,7 +102,7 @@ class Bench:
         self.clocks.observe("berlin-01", BOOT, self.locker_ms, self.now)
         self.fleet.heard("berlin-01", now_ms=self.now, at=AT)
 
-    def ask(self, asked_ms: float | None = None) -> Accepted | Refusal:
+    def ask(self, asked_ms: float | None = None) -> Accepted | CommandRefusal:
         answer = self.dispatch.submit(uuid4(), OPEN, asked_ms=asked_ms)
         return answer.code if isinstance(answer, Refused) else answer
 
@@ -138,11 +140,11 @@ async def test_a_deadline_is_that_of_the_moment_it_is_sent(bench: Bench) -> None
 
 async def test_frozen_between_the_stamp_and_the_sending(bench: Bench) -> None:
     bench.steps.extend([0.0, 10_000.0])
-    assert bench.ask() is Refusal.TOO_LATE
+    assert bench.ask() is CommandRefusal.TOO_LATE
     assert bench.wire.sent == []
     # The door is free, and the next request is judged by itself once the freeze is over.
     bench.now += 1.0
-    assert bench.ask() is Refusal.TOO_LATE
+    assert bench.ask() is CommandRefusal.TOO_LATE
     bench.now += 250.0
     assert isinstance(bench.ask(), Accepted)
 
@@ -157,9 +159,9 @@ async def test_requests_that_may_have_waited_through_a_freeze_are_not_obeyed(ben
     assert isinstance(bench.ask(), Accepted)
     bench.settle()
     bench.now += 10_000.0
-    assert bench.ask() is Refusal.TOO_LATE
+    assert bench.ask() is CommandRefusal.TOO_LATE
     bench.now += 249.0
-    assert bench.ask() is Refusal.TOO_LATE
+    assert bench.ask() is CommandRefusal.TOO_LATE
     bench.now += 1.0
     assert isinstance(bench.ask(), Accepted)
     assert len(bench.wire.sent) == 2
@@ -173,7 +175,7 @@ async def test_a_request_that_took_long_to_come_in_is_not_obeyed(
     late: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     answer = bench.ask(asked_ms=bench.now - waited_ms)
-    assert (answer is Refusal.TOO_LATE) is late
+    assert (answer is CommandRefusal.TOO_LATE) is late
     assert len(bench.wire.sent) == (not late)
 
 
@@ -185,7 +187,7 @@ async def test_after_the_machine_slept_lockers_have_to_be_heard_again(bench: Ben
     bench.ask()
     assert bench.wire.sent == []
     bench.now += 300
-    assert bench.ask() is Refusal.LOCKER_CLOCK_UNKNOWN
+    assert bench.ask() is CommandRefusal.LOCKER_CLOCK_UNKNOWN
     bench.clocks.observe("berlin-01", BOOT, bench.locker_ms - 3000, bench.now)
     assert isinstance(bench.ask(), Accepted)
     assert bench.wire.sent[0].not_after == bench.locker_ms - 3000 + 2000
@@ -193,29 +195,29 @@ async def test_after_the_machine_slept_lockers_have_to_be_heard_again(bench: Ben
 
 async def test_a_command_that_could_not_be_sent_leaves_nothing_behind(bench: Bench) -> None:
     bench.wire.broken = True
-    assert bench.ask() is Refusal.BROKER_UNAVAILABLE
+    assert bench.ask() is CommandRefusal.BROKER_UNAVAILABLE
     bench.wire.broken = False
     answer = bench.ask()
     assert isinstance(answer, Accepted)
     bench.wire.broken = True
     refused = bench.dispatch.cancel(answer.entry)
     assert isinstance(refused, Refused)
-    assert refused.code is Refusal.BROKER_UNAVAILABLE
+    assert refused.code is CommandRefusal.BROKER_UNAVAILABLE
     assert not answer.entry.cancel_requested
     bench.clocks.forget()
     refused = bench.dispatch.cancel(answer.entry)
     assert isinstance(refused, Refused)
-    assert refused.code is Refusal.LOCKER_CLOCK_UNKNOWN
+    assert refused.code is CommandRefusal.LOCKER_CLOCK_UNKNOWN
 
 
 async def test_draining(bench: Bench) -> None:
     await bench.dispatch.drain(0.01)
-    assert bench.ask() is Refusal.DRAINING
+    assert bench.ask() is CommandRefusal.DRAINING
 
 
 @pytest.mark.parametrize("reason", sorted(DISOWNED))
 async def test_a_locker_that_takes_a_command_for_somebody_elses_is_seen(
-    bench: Bench, reason: Refusal, caplog: pytest.LogCaptureFixture
+    bench: Bench, reason: CommandRefusal, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = bench.ask()
     assert isinstance(answer, Accepted)

@@ -12,11 +12,11 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.config.influx import Influx
-from hub.core.influx import Answer, Bucket
+from hub.config.influx import InfluxSettings
+from hub.core.influx import Bucket, WriteResponse
 from hub.errors import ConfigError
 from hub.influx.buckets import BucketWatch, look_at_buckets
-from hub.influx.delivery import Delivery, Limits
+from hub.influx.delivery import DeliveryLimits, InfluxDelivery
 from hub.influx.sink import server
 from hub.metrics import Metrics
 from tests.hub.fake_influx import FakeInflux, client_of, fake_influx
@@ -29,7 +29,7 @@ RETRIES = "lockerhub_influx_retries_total"
 
 
 class Scene:
-    def __init__(self, fake: FakeInflux, delivery: Delivery, metrics: Metrics) -> None:
+    def __init__(self, fake: FakeInflux, delivery: InfluxDelivery, metrics: Metrics) -> None:
         self.fake, self.delivery, self.metrics = fake, delivery, metrics
 
     def count(self, name: str, **labels: str) -> float:
@@ -46,8 +46,8 @@ async def scene(
 ) -> AsyncIterator[Scene]:  # fmt: skip
     async with fake_influx(**fake or {}) as server, client_of(server, **client) as writer:
         metrics = Metrics("0")
-        limits = Limits(bytes_max, retry_s_max)
-        yield Scene(server, Delivery(writer, "reading", "lockerhub", "ms", limits, metrics), metrics)
+        limits = DeliveryLimits(bytes_max, retry_s_max)
+        yield Scene(server, InfluxDelivery(writer, "reading", "lockerhub", "ms", limits, metrics), metrics)
 
 
 def refusing(*bad: str, status: int = 400) -> Any:  # noqa: ANN401 - a Judge
@@ -106,8 +106,8 @@ async def test_a_server_that_asks_for_time_gets_it() -> None:
 async def test_nobody_is_there_and_then_somebody_is(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     port, metrics = free_port(), Metrics("0")
-    async with server(Influx(url=f"http://127.0.0.1:{port}")) as client:
-        delivery = Delivery(client, "reading", "lockerhub", "ms", Limits(10_000, 0.01), metrics)
+    async with server(InfluxSettings(url=f"http://127.0.0.1:{port}")) as client:
+        delivery = InfluxDelivery(client, "reading", "lockerhub", "ms", DeliveryLimits(10_000, 0.01), metrics)
         task = asyncio.create_task(delivery.deliver(LINES), name="deliver")
         async with asyncio.timeout(10):
             while not metrics.registry.get_sample_value(RETRIES, {"reason": "later"}):  # noqa: ASYNC110 - no event
@@ -236,7 +236,7 @@ async def test_whatever_is_bad_every_other_line_is_taken(bad: set[int], size_max
         assert one.lines("rejected") == len(bad)
 
 
-BUCKETS = Influx(url="http://x", retention_days=10, statistics_retention_days=20)
+BUCKETS = InfluxSettings(url="http://x", retention_days=10, statistics_retention_days=20)
 
 
 async def test_periods_are_held_against_what_they_should_be() -> None:
@@ -268,7 +268,7 @@ async def test_a_server_that_does_not_say_is_told_of_once(caplog: pytest.LogCapt
         }
         fake.buckets = {}
         answer = await client.bucket("lockerhub")
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, WriteResponse)
         assert answer.sentence() == "404: there is no bucket 'lockerhub' that this token may see"
 
 
@@ -282,4 +282,4 @@ async def test_a_server_that_does_not_say_is_told_of_once(caplog: pytest.LogCapt
 )
 def test_what_is_not_there_is_told(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        server(Influx(**settings))
+        server(InfluxSettings(**settings))

@@ -7,7 +7,7 @@ import pytest
 
 from hub.ingest.ledger_metrics import watch_ledgers
 from hub.metrics import Metrics
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.ledgers import Ledgers
 from tests.hub.scene import eventually
 
@@ -15,7 +15,7 @@ from tests.hub.scene import eventually
 async def test_a_database_that_is_away_is_told_and_asked_again(caplog: pytest.LogCaptureFixture) -> None:
     metrics = Metrics("0")
     metrics.ledger_events.labels("stored").set(7)
-    store = Store(
+    store = Database(
         "postgresql://nobody@127.0.0.1:1/nothing", connections_max=4, statement_timeout_ms=500, connect_timeout_s=1
     )
     async with store:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.core.fairness import Shares
-from hub.ingest.presence_shares import PresenceShares, Word
+from hub.ingest.presence_shares import PresenceMessage, PresenceShares
 from hub.metrics import Metrics
 
 
@@ -15,8 +15,8 @@ def shares(metrics: Metrics | None = None) -> PresenceShares:
     )
 
 
-def word(number: int, locker: str = "berlin-01", size: int = 1) -> Word:
-    return Word("topic", locker, b"x" * size, retained=False, received_ms=number)
+def word(number: int, locker: str = "berlin-01", size: int = 1) -> PresenceMessage:
+    return PresenceMessage("topic", locker, b"x" * size, retained=False, received_ms=number)
 
 
 def test_above_the_share_the_newest_word_waits_and_those_between_are_counted(

@@ -7,7 +7,7 @@ from hub.core.accounting import Tally
 from hub.core.ledger import Key
 from hub.errors import CursorConflict, StoreRejected
 from hub.metrics import Metrics
-from hub.mqtt.quarantine import Limits, Quarantine, event_texts, storable
+from hub.mqtt.quarantine import Quarantine, RateLimits, event_texts, storable
 from hub.store.batcher import Batcher
 from hub.store.rows import Quarantined
 
@@ -78,7 +78,7 @@ async def test_a_full_queue_is_counted() -> None:
 
 
 def test_a_limit_is_for_each_key_and_forgets_the_one_unseen_for_longest() -> None:
-    limits: Limits[str] = Limits(60, 2, 2)
+    limits: RateLimits[str] = RateLimits(60, 2, 2)
     assert [limits.pass_one("a", 0) for _ in range(3)] == [True, True, False]
     assert limits.pass_one("b", 0)
     assert not limits.pass_one("a", 0)

@@ -7,10 +7,10 @@ from uuid import UUID
 import orjson
 import pytest
 
-from hub.live import Turn
-from hub.live.tap_view import TailView
+from hub.live import Changes
+from hub.live.tap_view import TapView
 from hub.metrics import Metrics
-from hub.mqtt.tap import PAYLOAD_CHARACTERS_MAX, SHOWN_MAX, Tail
+from hub.mqtt.tap import PAYLOAD_CHARACTERS_MAX, SHOWN_MAX, MessageTap
 from tests.hub.api.serving import served
 from tests.hub.live.watching import AT, FLEET, QUICK, Watch
 from wire.messages import PROTOCOL, Command, encode
@@ -22,18 +22,18 @@ WHO = UUID("11111111-2222-4333-8444-555555555555")
 
 
 @pytest.fixture
-def tail() -> Tail:
-    return Tail(Metrics("0"))
+def tail() -> MessageTap:
+    return MessageTap(Metrics("0"))
 
 
-def told(view: TailView) -> Any:  # noqa: ANN401 - None, or what is sent
-    return view.diff(Turn(AT))
+def told(view: TapView) -> Any:  # noqa: ANN401 - None, or what is sent
+    return view.diff(Changes(AT))
 
 
-def test_nothing_is_kept_while_nobody_watches(tail: Tail) -> None:
+def test_nothing_is_kept_while_nobody_watches(tail: MessageTap) -> None:
     tail.note("in", EVENTS, b"{}", "taken")
     assert not tail.watched
-    view = TailView(tail, "berlin-01")
+    view = TapView(tail, "berlin-01")
     assert view.snapshot() == {"messages": []}
     assert told(view) is None
     # Others are not watched by that, and what is no locker's topic is nobody's.
@@ -44,7 +44,7 @@ def test_nothing_is_kept_while_nobody_watches(tail: Tail) -> None:
     assert not tail.watched
 
 
-def test_two_who_watch_see_the_same_and_the_last_one_ends_it(tail: Tail) -> None:
+def test_two_who_watch_see_the_same_and_the_last_one_ends_it(tail: MessageTap) -> None:
     one, two = tail.watch("berlin-01"), tail.watch("berlin-01")
     assert one is two
     tail.unwatch("berlin-01")
@@ -54,8 +54,8 @@ def test_two_who_watch_see_the_same_and_the_last_one_ends_it(tail: Tail) -> None
     assert not tail.watched
 
 
-def test_what_is_new_is_told_once_and_the_newest_are_in_the_snapshot(tail: Tail) -> None:
-    view = TailView(tail, "berlin-01")
+def test_what_is_new_is_told_once_and_the_newest_are_in_the_snapshot(tail: MessageTap) -> None:
+    view = TapView(tail, "berlin-01")
     tail.note("in", EVENTS, b"one", "taken", retained=True)
     tail.note("out", COMMANDS, b'{"kind":"open"}', "sent")
     assert view.snapshot() == {"messages": []}, "what the next turn tells is not told before"
@@ -77,8 +77,8 @@ def test_what_is_new_is_told_once_and_the_newest_are_in_the_snapshot(tail: Tail)
     assert len(view.snapshot()["messages"]) == SHOWN_MAX
 
 
-def test_long_payloads_are_cut_and_what_is_no_text_is_shown_as_far_as_it_is(tail: Tail) -> None:
-    view = TailView(tail, "berlin-01")
+def test_long_payloads_are_cut_and_what_is_no_text_is_shown_as_far_as_it_is(tail: MessageTap) -> None:
+    view = TapView(tail, "berlin-01")
     tail.note("in", EVENTS, "ä".encode() * 5000, "quarantined:malformed")
     tail.note("in", EVENTS, b"\xff\x00{", "quarantined:malformed")
     long, broken = told(view)["messages"]
@@ -93,8 +93,8 @@ def forget() -> Command:
     )  # fmt: skip
 
 
-def test_whom_a_forget_is_about_is_withheld_wherever_it_stands(tail: Tail) -> None:
-    view = TailView(tail, "berlin-01")
+def test_whom_a_forget_is_about_is_withheld_wherever_it_stands(tail: MessageTap) -> None:
+    view = TapView(tail, "berlin-01")
     command = encode(forget())
     assert str(WHO).encode() in command
     tail.note("out", COMMANDS, command, "sent")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from edge_agent.boards import kerong_cu16 as cu16
-from edge_agent.boards.link import LinkError, OnBytes, OnLost
+from edge_agent.boards.link import BoardLinkError, OnBytes, OnLost
 from tests.pair.process import Process, running
 from tests.pair.world import World
 
@@ -81,7 +81,7 @@ class Line:
 
     def write(self, data: bytes) -> None:
         if self._on_bytes is None:
-            raise LinkError(f"{self.name} is not open")
+            raise BoardLinkError(f"{self.name} is not open")
         if not self._process.alive:
             return
         answer = self._board.receive(data)

@@ -18,7 +18,7 @@ from uuid import UUID
 
 import msgspec
 
-from hub.core.accounting import Accounts
+from hub.core.accounting import MessageAccounting
 from tests.pair.database import Database
 from tests.pair.drive import Content, Drive, Entry
 from tests.pair.tables import EventRow
@@ -171,7 +171,7 @@ class Truth:
         if reached < receipt.upto:
             self.world.breach("A", f"{process} confirms {locker} up to {receipt.upto}; {reached + 1} is not there")
 
-    def balanced(self, who: str, accounts: Accounts, in_flight: Callable[[], tuple[int, int]]) -> None:
+    def balanced(self, who: str, accounts: MessageAccounting, in_flight: Callable[[], tuple[int, int]]) -> None:
         """A hub's books, at any moment."""
         events, samples = in_flight()
         if accounts.events.open() != events or accounts.samples.open() != samples:

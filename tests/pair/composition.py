@@ -37,9 +37,9 @@ import hub.store.database
 import hub.tasks
 from edge_agent import signature
 from edge_agent.cabinet import Cabinet
-from hub.alarms.engine import Alarms
-from hub.alarms.records import Records
-from hub.core.accounting import Accounts
+from hub.alarms.engine import AlarmEngine
+from hub.alarms.records import AlarmWriter
+from hub.core.accounting import MessageAccounting
 from hub.keys import CommandKey
 from hub.notify.notifier import Notifier
 from hub.people.watch import PeopleWatch
@@ -55,7 +55,7 @@ FORGER: Final = CommandKey(Ed25519PrivateKey.from_private_bytes(bytes(32)))
 """Somebody who is not the hub."""
 _HOUSEKEEPING_S: Final = 7.0
 
-Books = tuple[Accounts, Callable[[], tuple[int, int]]]
+Books = tuple[MessageAccounting, Callable[[], tuple[int, int]]]
 drives: dict[str, Drive] = {}
 """Each process's disk, by its name."""
 books: dict[str, Books] = {}
@@ -128,12 +128,12 @@ def _replacements(world: World) -> list[tuple[object, str, object]]:
         (hub.app, "Lease", _AlwaysHeld),
         # What goes by the calendar is not modelled.
         (hub.tasks, "described", partial(_breach, world)),
-        (hub.scheduler.scheduler.Upkeep, "_follow", _never),
+        (hub.scheduler.scheduler.Scheduler, "_follow", _never),
         *((place, "run", _never) for place in (RetentionService, PeopleWatch)),
         # Alarms are raised for real, and stay in memory: their table is not modelled.
-        (Alarms, "load", _load_places),
-        (Records, "run", _at_once),
-        (Records, "follow", _never),
+        (AlarmEngine, "load", _load_places),
+        (AlarmWriter, "run", _at_once),
+        (AlarmWriter, "follow", _never),
         # Nobody is told of them there.
         (Notifier, "load", _at_once),
         (hub.app._Build, "application", _remember),  # noqa: SLF001 - the composition root's own parts are run as they are
@@ -193,7 +193,7 @@ def _chunk(path: Path, start: int) -> bytes:
     return image[start : start + (1 << 20)]
 
 
-def _count_accounts(metrics: object, accounts: Accounts, in_flight: Callable[[], tuple[int, int]]) -> None:
+def _count_accounts(metrics: object, accounts: MessageAccounting, in_flight: Callable[[], tuple[int, int]]) -> None:
     del metrics
     books[running().name] = (accounts, in_flight)
 
@@ -233,7 +233,7 @@ class _AlwaysHeld:
         """There is nothing to close."""
 
 
-async def _load_places(alarms: Alarms) -> None:
+async def _load_places(alarms: AlarmEngine) -> None:
     alarms.follow_registry()
 
 

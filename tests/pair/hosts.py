@@ -7,8 +7,8 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, Final
 
-from edge_agent.app import Agent, Parts
-from edge_agent.clock import LockerClock
+from edge_agent.app import Agent, AgentParts
+from edge_agent.clock import BootClock
 from edge_agent.config import Config as EdgeConfig
 from edge_agent.config import parse
 from edge_agent.disk import DiskError
@@ -206,8 +206,8 @@ class LockerHost(Host):
         return process
 
     async def _main(self) -> None:
-        parts = Parts(
-            clock=LockerClock(self.machine.boot, synced=lambda: not self._wall_error_ms),
+        parts = AgentParts(
+            clock=BootClock(self.machine.boot, synced=lambda: not self._wall_error_ms),
             disk_thread=_NoThread(),
             verify=composition.verify(),
             make_link=self.board.line,

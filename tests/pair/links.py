@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from edge_agent import mqtt as edge_mqtt
-from edge_agent.config import Mqtt as EdgeMqtt
-from hub.config.settings import Mqtt as HubMqtt
+from edge_agent.config import MqttSettings as EdgeMqtt
+from hub.config.settings import MqttSettings as HubMqtt
 from hub.errors import LinkError
 from hub.metrics import Metrics
-from hub.mqtt.acks import Delivery
-from hub.mqtt.connection import Link, Receive
+from hub.mqtt.acks import IncomingMessage
+from hub.mqtt.connection import MqttConnection, Receive
 from tests.pair.broker import Broker, Connection
 from tests.pair.process import running
 
@@ -21,7 +21,7 @@ _REFUSED_S: Final = 1.0
 _BACKOFF_S: Final = 0.2
 
 
-class HubLink(Link):
+class HubLink(MqttConnection):
     """What `hub.mqtt.connection.Link` promises: publish or LinkError at once; connected again when it is lost."""
 
     def __init__(
@@ -93,7 +93,7 @@ class HubLink(Link):
             if callable(self._receive):
                 self._receive(topic, payload, retained)
             else:
-                self._receive.deliver(Delivery(topic, payload, retained=retained))
+                self._receive.deliver(IncomingMessage(topic, payload, retained=retained))
         except Exception as error:  # noqa: BLE001 - the real link goes on as well, and logs it
             self._process.world.breach("exception", f"{self._process.name} could not take {topic}: {error!r}")
 

@@ -22,17 +22,17 @@ import edge_agent.journal
 import edge_agent.schema
 import hub.store.ledgers
 from edge_agent import signature
-from edge_agent.commands import Commands
+from edge_agent.commands import CommandExecutor
 from edge_agent.disk import Disk
 from edge_agent.journal import Journal
-from edge_agent.sender import Sender
-from hub.commands.instant import Dispatch
-from hub.commands.publisher import Courier
-from hub.core.accounting import Outcome, Tally
+from edge_agent.sender import LedgerSender
+from hub.commands.instant import InstantCommands
+from hub.commands.publisher import CommandPublisher
+from hub.core.accounting import Disposition, Tally
 from hub.core.fleet import Fleet
 from hub.core.ledger import Ledger, Take
 from hub.errors import StoreUnavailable
-from hub.ingest.event_writer import EventSink
+from hub.ingest.event_writer import EventWriter
 from hub.store.ledgers import Ledgers
 from tests.pair import composition, stage, tables
 from tests.pair.composition import replaced
@@ -83,26 +83,26 @@ _REPLAYED: Final = (Act.REPLAY, Act.NOISE)
 
 
 def _receipt_before_commit() -> Sequence[Replaced]:
-    write = EventSink.write
+    write = EventWriter.write
 
-    async def early(sink: EventSink, batch: Any) -> None:
+    async def early(sink: EventWriter, batch: Any) -> None:
         for unit in batch:
             sink._receipt(unit)  # noqa: SLF001 - a bug on purpose
         await write(sink, batch)
 
-    return [(EventSink, "write", early)]
+    return [(EventWriter, "write", early)]
 
 
 def _failed_commit_believed() -> Sequence[Replaced]:
-    write = EventSink.write
+    write = EventWriter.write
 
-    async def careless(sink: EventSink, batch: Any) -> None:
+    async def careless(sink: EventWriter, batch: Any) -> None:
         try:
             await write(sink, batch)
         except StoreUnavailable:
             return
 
-    return [(EventSink, "write", careless)]
+    return [(EventWriter, "write", careless)]
 
 
 def _cursor_outside_of_transaction() -> Sequence[Replaced]:
@@ -155,22 +155,22 @@ def _gap_accepted_silently() -> Sequence[Replaced]:
 
 
 def _fork_ignored() -> Sequence[Replaced]:
-    take, receipt = Ledger.take, Sender.receipt
+    take, receipt = Ledger.take, LedgerSender.receipt
 
     def blind(ledger: Ledger, key: Any, first: int, count: int, oldest: int | None, *_: Any) -> Any:
         return take(ledger, key, first, count, oldest)
 
-    def deaf(sender: Sender, said: Receipt) -> None:
+    def deaf(sender: LedgerSender, said: Receipt) -> None:
         receipt(sender, structs.replace(said, chain=None, fork=False))
 
-    return [(Ledger, "take", blind), (Sender, "receipt", deaf)]
+    return [(Ledger, "take", blind), (LedgerSender, "receipt", deaf)]
 
 
 def _duplicates_not_counted() -> Sequence[Replaced]:
     settle = Tally.settle
 
-    def forgetful(tally: Tally, outcome: Outcome, count: int = 1) -> None:
-        if outcome is not Outcome.DUPLICATE:
+    def forgetful(tally: Tally, outcome: Disposition, count: int = 1) -> None:
+        if outcome is not Disposition.DUPLICATE:
             settle(tally, outcome, count)
 
     return [(Tally, "settle", forgetful)]
@@ -195,21 +195,21 @@ def _late_will_taken() -> Sequence[Replaced]:
 
 
 def _id_not_kept() -> Sequence[Replaced]:
-    submit = Dispatch.submit
+    submit = InstantCommands.submit
 
-    def anew(dispatch: Dispatch, command: UUID, order: Any, **others: Any) -> Any:
+    def anew(dispatch: InstantCommands, command: UUID, order: Any, **others: Any) -> Any:
         return submit(dispatch, uuid4() if dispatch.find(command) else command, order, **others)
 
-    return [(Dispatch, "submit", anew)]
+    return [(InstantCommands, "submit", anew)]
 
 
 def _deadline_of_the_hub() -> Sequence[Replaced]:
-    sealed = Courier.sealed
+    sealed = CommandPublisher.sign
 
-    def generous(courier: Courier, command: UUID, order: Any, stamp: Any, deadline_ms: float) -> bytes:
+    def generous(courier: CommandPublisher, command: UUID, order: Any, stamp: Any, deadline_ms: float) -> bytes:
         return sealed(courier, command, order, stamp, deadline_ms + 10_000)
 
-    return [(Courier, "sealed", generous)]
+    return [(CommandPublisher, "sealed", generous)]
 
 
 # The agent.
@@ -227,7 +227,7 @@ def _deadline_not_checked() -> Sequence[Replaced]:
 
 
 def _deadline_not_checked_before_the_pulse() -> Sequence[Replaced]:
-    return [(Commands, "_gate", lambda *_: lambda: True)]
+    return [(CommandExecutor, "_gate", lambda *_: lambda: True)]
 
 
 def _boot_not_checked() -> Sequence[Replaced]:
@@ -294,9 +294,9 @@ def _cancelled_still_acts() -> Sequence[Replaced]:
 
 
 def _pruned_at_the_brokers_word() -> Sequence[Replaced]:
-    run = Sender.run
+    run = LedgerSender.run
 
-    async def trusting(sender: Sender, publish: Any) -> None:
+    async def trusting(sender: LedgerSender, publish: Any) -> None:
         async def believed(payload: bytes) -> None:
             await publish(payload)
             batch = decode_events(payload)
@@ -304,7 +304,7 @@ def _pruned_at_the_brokers_word() -> Sequence[Replaced]:
 
         await run(sender, believed)
 
-    return [(Sender, "run", trusting)]
+    return [(LedgerSender, "run", trusting)]
 
 
 def _person_stays_in_the_row() -> Sequence[Replaced]:

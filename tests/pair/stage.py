@@ -5,7 +5,7 @@ from uuid import UUID
 
 from hub import clock
 from hub.commands.result import Accepted, Refused
-from hub.core.commands import CommandClass, Entry, Order, State
+from hub.core.commands import CommandClass, CommandRecord, CommandStatus, Order
 from hub.core.people.erasing import LOCKER_AWAY_MAX
 from hub.errors import StoreError
 from hub.store.commands import add_forgets
@@ -155,8 +155,8 @@ class Stage:
         return [*self.hubs, *self.lockers, *self.clones]
 
 
-def _ended(entry: Entry) -> bool:
-    return entry.state.settled or entry.state is State.TIMED_OUT
+def _ended(entry: CommandRecord) -> bool:
+    return entry.state.settled or entry.state is CommandStatus.TIMED_OUT
 
 
 def _registered(names: tuple[str, ...], poison_every: int) -> Tables:

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from hub.config.influx import Influx
+from hub.config.influx import InfluxSettings
 from hub.influx.sink import InfluxSink, server
 from hub.metrics import Metrics
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.influx_feed import InfluxFeed
 from tests.hub.fake_influx import FakeInflux
 from tests.hub.scene import eventually, rows
@@ -82,16 +82,16 @@ def victoria(port: int | None = None, *, overwrites: bool = False) -> Iterator[V
             yield Victoria(port)
 
 
-def settings(url: str, **changed: object) -> Influx:
+def settings(url: str, **changed: object) -> InfluxSettings:
     quick = {"lag_s": 0.05, "poll_s": 0.05, "late_poll_s": 0.05, "retry_s_max": 0.05, "refused_s": 0.05}
-    return Influx(url=url, **{**quick, **changed})  # type: ignore[arg-type]  # as a file would have them
+    return InfluxSettings(url=url, **{**quick, **changed})  # type: ignore[arg-type]  # as a file would have them
 
 
 @asynccontextmanager
-async def sink(dsn: str, url: str, metrics: Metrics | None = None, **changed: object) -> AsyncIterator[Store]:
+async def sink(dsn: str, url: str, metrics: Metrics | None = None, **changed: object) -> AsyncIterator[Database]:
     """Run a sink whose cursors have begun."""
     chosen = settings(url, **changed)
-    async with Store(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as store:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as store:
         one = InfluxSink(chosen, store, server(chosen), metrics or Metrics("0"))
         task = asyncio.create_task(one.run(), name="influx")
         try:
@@ -102,7 +102,7 @@ async def sink(dsn: str, url: str, metrics: Metrics | None = None, **changed: ob
             await asyncio.gather(task, return_exceptions=True)
 
 
-async def _begun(store: Store) -> bool:
+async def _begun(store: Database) -> bool:
     return len(await InfluxFeed(store, 0.05).cursors()) == 3
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from hub.core.statistics import HOUR, hour_of
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.statistics import Connection, StatisticsStore, mark_due
 
 EPOCH = UUID(int=1)
@@ -30,7 +30,7 @@ class Told:
     text: str | None = None
 
 
-async def write(store: Store, events: Sequence[Told]) -> None:
+async def write(store: Database, events: Sequence[Told]) -> None:
     """Store events as the hub does."""
     async with store.transaction() as conn:
         await insert(conn, events)
@@ -51,7 +51,7 @@ async def insert(conn: Connection, events: Sequence[Told]) -> None:
         )  # fmt: skip
 
 
-async def count_all(store: Store) -> None:
+async def count_all(store: Database) -> None:
     """Count all hours that are marked."""
     statistics = StatisticsStore(store)
     while due := (await statistics.due(2))[0]:
@@ -59,7 +59,7 @@ async def count_all(store: Store) -> None:
             await statistics.count((hour, hour + HOUR))
 
 
-async def clear(store: Store) -> None:
+async def clear(store: Database) -> None:
     """Forget everything."""
     async with store.transaction() as conn:
         for table in ("event", "reading", "reading_hour", "reading_day", "door_hour", "statistics_due", "command"):

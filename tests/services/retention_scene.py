@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from hub.config.settings import Retention as RetentionConfig
-from hub.core.retention.verdict import Verdict
+from hub.config.settings import RetentionSettings
+from hub.core.retention.verdict import ProofVerdict
 from hub.core.verify import LedgerView, judge
-from hub.retention.run import Retention
+from hub.retention.run import RetentionRun
 from hub.retention.verification import verify
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.ledgers import Ledgers
 from tests.hub.scene import fresh_database, rows
 from tests.services.conftest import Cluster
@@ -36,17 +36,17 @@ def two_lockers(cluster: Cluster) -> Iterator[str]:
         yield name
 
 
-def build(store: Store, folder: Path, policy: str | None = None) -> Retention:
+def build(store: Database, folder: Path, policy: str | None = None) -> RetentionRun:
     path = None
     if policy is not None:
         path = folder / "policy.toml"
         default = (Path(__file__).parents[2] / "hub/retention/policy.toml").read_text()
         path.write_text(default.replace("2026.1", "2026.1-test") + policy)
-    config = RetentionConfig(
+    config = RetentionSettings(
         directory=str(folder / "retention"), key_file=str(folder / "key.pem"),
         policy_file=None if path is None else str(path),
     )  # fmt: skip
-    return Retention(store, config, {"id": "hub", "version": "0"})
+    return RetentionRun(store, config, {"id": "hub", "version": "0"})
 
 
 def events(
@@ -91,15 +91,15 @@ def compress(dsn: str) -> int:
     return len(rows(dsn, "SELECT compress_chunk(c, true) FROM show_chunks('event') c"))
 
 
-async def ledger(store: Store, locker: str = BERLIN) -> LedgerView:
+async def ledger(store: Database, locker: str = BERLIN) -> LedgerView:
     counted = await Ledgers(store).count((locker, EPOCH))
     assert counted is not None
     return judge(counted)
 
 
-async def verdict(store: Store, retention: Retention) -> Verdict:
+async def verdict(store: Database, retention: RetentionRun) -> ProofVerdict:
     return await verify(store, retention, [(await retention.key()).public])
 
 
-async def clean(store: Store, retention: Retention) -> None:
+async def clean(store: Database, retention: RetentionRun) -> None:
     assert (await verdict(store, retention)).findings == []

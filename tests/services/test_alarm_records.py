@@ -8,14 +8,14 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from hub.alarms.records import Records
+from hub.alarms.records import AlarmWriter
 from hub.core.alarms.alarm import Occurrence, Severity, Spot, acknowledged
-from hub.core.alarms.places import Place
+from hub.core.alarms.places import AlarmPlace
 from hub.core.alarms.rules import parse_rules
-from hub.core.alarms.watch import Watch
+from hub.core.alarms.watch import AlarmWatch
 from hub.metrics import Metrics
 from hub.store.alarms import AlarmStore
-from hub.store.database import Store
+from hub.store.database import Database
 from tests.hub.core.alarms.scene import BERLIN, DEFAULT
 from tests.hub.scene import fresh_database, rows
 from tests.services.conftest import Cluster
@@ -32,10 +32,10 @@ def dsn(plain_postgres: Cluster) -> Iterator[str]:
 class Half:
     """As much of a hub as there is to alarms and their rows."""
 
-    def __init__(self, store: Store) -> None:
-        self.watch = Watch(parse_rules(DEFAULT.read_bytes()), uuid4, open_max=1000)
-        self.watch.follow({BERLIN: Place("default", "Testville", BERLIN)}, datetime.now(UTC))
-        self.records = Records(self.watch, AlarmStore(store, uuid4()), Metrics("0"), lambda: None)
+    def __init__(self, store: Database) -> None:
+        self.watch = AlarmWatch(parse_rules(DEFAULT.read_bytes()), uuid4, open_max=1000)
+        self.watch.follow({BERLIN: AlarmPlace("default", "Testville", BERLIN)}, datetime.now(UTC))
+        self.records = AlarmWriter(self.watch, AlarmStore(store, uuid4()), Metrics("0"), lambda: None)
         self.told: list[str] = []
         self.watch.listeners.append(lambda transition: self.told.append(transition.what))
 
@@ -52,12 +52,12 @@ class Half:
 
 
 @pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    async with Store(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as opened:
+async def store(dsn: str) -> AsyncIterator[Database]:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as opened:
         yield opened
 
 
-async def test_of_two_hubs_one_has_the_row_and_the_other_takes_it_over(store: Store, dsn: str) -> None:
+async def test_of_two_hubs_one_has_the_row_and_the_other_takes_it_over(store: Database, dsn: str) -> None:
     one, other = Half(store), Half(store)
     for half in (one, other):
         half.event("door.forced")
@@ -71,7 +71,7 @@ async def test_of_two_hubs_one_has_the_row_and_the_other_takes_it_over(store: St
     assert one.states() == other.states() == ["cleared_unacked"]
 
 
-async def test_what_one_hub_does_the_other_sees(store: Store) -> None:
+async def test_what_one_hub_does_the_other_sees(store: Database) -> None:
     one, other = Half(store), Half(store)
     await other.records.look()
     one.event("door.forced")
@@ -89,14 +89,14 @@ async def test_what_one_hub_does_the_other_sees(store: Store) -> None:
     assert other.states() == []
 
 
-async def acked_by_command_line(store: Store, half: Half) -> None:
+async def acked_by_command_line(store: Database, half: Half) -> None:
     (alarm_id,) = half.watch.book.alarms
     now = datetime.now(UTC)
     await AlarmStore(store).act([alarm_id], lambda it: acknowledged(it, "anna", None, now), what="acked", by="anna",
                                 at=now, note=None, detail={})  # fmt: skip
 
 
-async def test_what_a_command_line_did_is_told_by_one_of_the_hubs(store: Store) -> None:
+async def test_what_a_command_line_did_is_told_by_one_of_the_hubs(store: Database) -> None:
     one, other = Half(store), Half(store)
     for half in (one, other):
         await half.records.look()
@@ -111,7 +111,9 @@ async def test_what_a_command_line_did_is_told_by_one_of_the_hubs(store: Store) 
         await asyncio.gather(one.records.look(), other.records.look())
 
 
-async def test_what_a_command_line_did_while_a_hub_was_about_to_write_is_told_too(store: Store, dsn: str) -> None:
+async def test_what_a_command_line_did_while_a_hub_was_about_to_write_is_told_too(
+    store: Database, dsn: str
+) -> None:
     half = Half(store)
     half.event("door.forced")
     await half.flush()
@@ -128,7 +130,7 @@ async def test_what_a_command_line_did_while_a_hub_was_about_to_write_is_told_to
     ]  # fmt: skip
 
 
-async def test_an_answer_that_never_came_changes_nothing(store: Store, dsn: str) -> None:
+async def test_an_answer_that_never_came_changes_nothing(store: Database, dsn: str) -> None:
     half = Half(store)
     half.event("door.forced")
     taken = half.watch.book.take_unwritten(10)
@@ -139,7 +141,7 @@ async def test_an_answer_that_never_came_changes_nothing(store: Store, dsn: str)
     assert rows(dsn, "SELECT what FROM alarm_step") == [("raised",)]
 
 
-async def test_a_row_that_is_gone_is_written_anew(store: Store, dsn: str) -> None:
+async def test_a_row_that_is_gone_is_written_anew(store: Database, dsn: str) -> None:
     half = Half(store)
     half.event("door.forced")
     await half.flush()
@@ -149,7 +151,7 @@ async def test_a_row_that_is_gone_is_written_anew(store: Store, dsn: str) -> Non
     assert rows(dsn, "SELECT state FROM alarm") == [("cleared_unacked",)]
 
 
-async def test_a_row_that_is_refused_holds_up_no_other(store: Store, dsn: str) -> None:
+async def test_a_row_that_is_refused_holds_up_no_other(store: Database, dsn: str) -> None:
     half = Half(store)
     half.event("door.forced", 1)
     now = datetime.now(UTC)

@@ -20,7 +20,7 @@ from hub.core.alarms.transitions import Transition
 from tests.hub.scene import Agent, Scene, boot_ms, eventually, fresh_database, online, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker
 from tests.services.locked import locked
-from wire.messages import Event, Events, Sample, encode
+from wire.messages import Event, EventBatch, Sample, encode
 from wire.topics import Channel
 
 pytestmark = pytest.mark.services
@@ -384,7 +384,7 @@ async def test_a_locker_that_goes_and_comes_and_one_whose_ledger_has_a_gap(
         assert (await one(hub, "ledger.gap"))["what"] == "The locker has lost events for good"
         assert (await hub.metrics())['lockerhub_alarms_dropped_total{what="listener"}'] == len(heard) == 3
         for chain in ("a" * 16, "b" * 16):
-            message = Events(
+            message = EventBatch(
                 **locker.up(), epoch=locker.epoch, first=6, events=[event("door.closed", 1)], chain=chain
             )
             await locker.publish(Channel.EVENTS, encode(message))

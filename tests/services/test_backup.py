@@ -20,7 +20,7 @@ from hub.retention.verification import verify
 from hub.store.binary_copy import event_rows
 from hub.store.ledgers import Ledgers
 from hub.store.migrate import check, migrate
-from hub.store.people import By, People
+from hub.store.people import AccountStore, By
 from hub.store.rows import EventUnit
 from tests.hub.scene import Scene, agent, eventually, fresh_database, online, rows, scene
 from tests.services.conftest import (
@@ -32,7 +32,7 @@ from tests.services.conftest import (
     postgres_programs,
     served,
 )
-from wire.messages import Clock, Event, Events
+from wire.messages import Clock, Event, EventBatch
 
 pytestmark = pytest.mark.services
 
@@ -85,7 +85,9 @@ def opened(actor: UUID | None = None) -> Event:
 async def store_old_event(one: Scene, at: datetime) -> None:
     key, at_ms = ("paris-02", uuid4()), int(at.timestamp() * 1000)
     now_ms = clock.wall_ms()
-    batch = Events(v=1, boot=key[1], t=1, at=at_ms, clock=Clock.SYNCED, epoch=key[1], first=1, events=[opened()])
+    batch = EventBatch(
+        v=1, boot=key[1], t=1, at=at_ms, clock=Clock.SYNCED, epoch=key[1], first=1, events=[opened()]
+    )
     made = event_rows(batch, skip=0, tenant="default", locker=key[0], occurred=[at_ms], received_ms=now_ms)
     await Ledgers(one.hub.store).write_events([EventUnit(key, 1, 2, made, None, now_ms, "t", b"", 1)])
 
@@ -111,7 +113,7 @@ async def test_yesterdays_copy(
     with fresh_database(database) as dsn, fresh_database(database) as other:
         async with scene(mosquitto_broker, dsn, tmp_path) as hub, online(hub) as locker:
             await eventually(lambda: retained(dsn), "the first run of retention")
-            person = await People(hub.hub.store).create("ada@example.com", "Ada", by)
+            person = await AccountStore(hub.hub.store).create("ada@example.com", "Ada", by)
             await store_old_event(hub, clock.wall() - timedelta(days=8 * 366))
             await locker.events(1, [opened(person["actor"]), opened(), opened(person["actor"])])
             assert (await locker.receipt()).upto == 3

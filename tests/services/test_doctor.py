@@ -19,9 +19,9 @@ from hub.errors import StoreUnavailable
 from hub.metrics import Metrics
 from hub.preflight.online import check_online
 from hub.scheduler import series
-from hub.scheduler.scheduler import Upkeep
-from hub.store.database import Store
-from hub.store.doctor import examine
+from hub.scheduler.scheduler import Scheduler
+from hub.store.database import Database
+from hub.store.doctor import collect_facts
 from hub.store.lease import LeaseTable
 from hub.store.migrate import migrate
 from tests.hub.scene import fresh_database, rows
@@ -50,7 +50,7 @@ async def test_what_is_there_is_seen(dsn: str) -> None:
     for days in (0, 110, 800):
         at = now - timedelta(days=days)
         rows(dsn, "INSERT INTO reading (sampled_at, received_at, locker_id) VALUES (%s, now(), 'x')", at)
-    before = examine(dsn)
+    before = collect_facts(dsn)
     (reading,) = [one for one in before.series if one.name == "reading"]
     assert [one.name for one in before.series] == NAMES
     assert (reading.oldest, reading.newest) == (now - timedelta(days=800), now)
@@ -65,15 +65,15 @@ async def test_what_is_there_is_seen(dsn: str) -> None:
         assert "2 chunks of reading should be compressed" in sentences(before)
         rows(dsn, "SELECT add_retention_policy('reading', interval '1 year')")
         assert re.search(
-            r"job \d+ \(policy_retention\) on reading to TimescaleDB: it deletes", sentences(examine(dsn))
+            r"job \d+ \(policy_retention\) on reading to TimescaleDB: it deletes", sentences(collect_facts(dsn))
         )
         rows(dsn, "SELECT remove_retention_policy('reading')")
 
-    async with Store(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as store:
-        upkeep = Upkeep(store, Metrics("0"), series.series_chores(store))
-        for chore in series.series_chores(store):
+    async with Database(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as store:
+        upkeep = Scheduler(store, Metrics("0"), series.series_tasks(store))
+        for chore in series.series_tasks(store):
             await upkeep.turn(chore)
-    after = examine(dsn)
+    after = collect_facts(dsn)
     (reading,) = [one for one in after.series if one.name == "reading"]
     assert (reading.default_rows, reading.overdue) == (0, 0)
     assert reading.compressed == (0 if plain else 2)
@@ -126,7 +126,7 @@ async def test_the_active_hub_its_standbys_and_its_broker_are_seen(
         assert await active.renew(hub, 3600.0, "mosquitto version 2.0.11")
         await standby.look()
 
-        facts = await asyncio.to_thread(examine, dsn)
+        facts = await asyncio.to_thread(collect_facts, dsn)
         (lease,), (waiting,) = facts.leases, facts.standbys
         assert (lease.name, lease.holder, lease.node, lease.held) == (
             "broker:1883 hub", hub, "rack-1, process 9", True,
@@ -144,7 +144,7 @@ async def test_the_active_hub_its_standbys_and_its_broker_are_seen(
 
         await standby.close()
         rows(dsn, "UPDATE hub_lease SET expires_at = clock_timestamp() - interval '1 hour'")
-        said = sentences(await asyncio.to_thread(examine, dsn))
+        said = sentences(await asyncio.to_thread(collect_facts, dsn))
         expired = f"no hub is active: the lease broker:1883 hub of hub {hub} (rack-1, process 9) expired 60 min"
         assert expired in said
         # It is run before a hub starts, also after the last one died: a missing hub is no reason against it.
@@ -152,7 +152,7 @@ async def test_the_active_hub_its_standbys_and_its_broker_are_seen(
         assert not [one for one in before_start if "no hub is active" in one.text]
         assert await active.release(hub)
         await active.close()
-        facts = await asyncio.to_thread(examine, dsn)
+        facts = await asyncio.to_thread(collect_facts, dsn)
         assert "no hub is active by the lease broker:1883 hub; the last one (rack-1, pr" in sentences(facts)
         text = (await asyncio.to_thread(CliRunner().invoke, app, ["doctor"])).stdout
         assert "lease broker:1883 hub: no hub is active" in text
@@ -161,7 +161,7 @@ async def test_the_active_hub_its_standbys_and_its_broker_are_seen(
 def test_a_database_without_a_schema_is_examined(plain_postgres: Cluster) -> None:
     everywhere = plain_postgres.dsn("postgres")
     rows(everywhere, "CREATE DATABASE bare TEMPLATE template0")
-    facts = examine(plain_postgres.dsn("bare"))
+    facts = collect_facts(plain_postgres.dsn("bare"))
     assert facts.schema.missing > 0
     assert "`hub migrate` applies them" in sentences(facts)
     rows(everywhere, "DROP DATABASE bare WITH (FORCE)")
@@ -169,4 +169,4 @@ def test_a_database_without_a_schema_is_examined(plain_postgres: Cluster) -> Non
 
 def test_a_database_that_is_away() -> None:
     with pytest.raises(StoreUnavailable):
-        examine("postgresql://nobody@127.0.0.1:1/nothing")
+        collect_facts("postgresql://nobody@127.0.0.1:1/nothing")

@@ -14,9 +14,9 @@ from hub.core.people.erasing import Cause
 from hub.core.retention.holds import HoldOrder
 from hub.errors import ErasureIncomplete, PeopleError
 from hub.store.audit import verify_audit
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.holds import Holds
-from hub.store.people import People
+from hub.store.people import AccountStore
 from hub.store.statistics import recount
 from tests.hub.people.persons import (
     BADGE,
@@ -49,19 +49,19 @@ def plain_dsn(plain_postgres: Cluster) -> Iterator[str]:
         yield dsn
 
 
-async def opened(dsn: str) -> Store:
+async def opened(dsn: str) -> Database:
     await register(dsn, ["berlin-01", "paris-02"])
-    return Store(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5)
+    return Database(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5)
 
 
 @pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
+async def store(dsn: str) -> AsyncIterator[Database]:
     async with await opened(dsn) as store:
         yield store
 
 
 @pytest.fixture
-async def plain(plain_dsn: str) -> AsyncIterator[Store]:
+async def plain(plain_dsn: str) -> AsyncIterator[Database]:
     async with await opened(plain_dsn) as store:
         yield store
 
@@ -81,7 +81,7 @@ def ledger(dsn: str, locker: str) -> tuple[int, int]:
 
 
 async def test_nothing_is_left_of_a_person_and_everything_of_the_others(
-    store: Store, dsn: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    store: Database, dsn: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     await switch_on(store)
@@ -124,7 +124,7 @@ async def test_nothing_is_left_of_a_person_and_everything_of_the_others(
     assert rows(dsn, "SELECT state, account_id FROM rights_request") == [("identity_checked", None)]
 
 
-async def test_statistics_forget_them_too(plain: Store, plain_dsn: str, tmp_path: Path) -> None:
+async def test_statistics_forget_them_too(plain: Database, plain_dsn: str, tmp_path: Path) -> None:
     await switch_on(plain)
     berta = await person(plain)
     add_events(plain_dsn, "berlin-01", [berta.actor, None, None, None])
@@ -147,7 +147,7 @@ class PowerCut(Exception):  # noqa: N818 - what it is
 
 
 async def test_cut_off_after_any_step_and_run_again_it_comes_to_the_same_end(
-    plain: Store, plain_dsn: str, tmp_path: Path
+    plain: Database, plain_dsn: str, tmp_path: Path
 ) -> None:
     await switch_on(plain)
     berta = await person(plain)
@@ -195,7 +195,7 @@ def hold(dsn: str, **named: object) -> UUID:
 
 
 async def test_a_hold_on_a_locker_and_a_time_keeps_exactly_those_events(
-    store: Store, dsn: str, tmp_path: Path
+    store: Database, dsn: str, tmp_path: Path
 ) -> None:
     await switch_on(store)
     berta = await person(store)
@@ -225,7 +225,9 @@ async def test_a_hold_on_a_locker_and_a_time_keeps_exactly_those_events(
     assert (await eraser.sweep(NOW + timedelta(days=1)))["erasures"] == 0
 
 
-async def test_a_hold_on_a_person_keeps_them_closed_and_whole(plain: Store, plain_dsn: str, tmp_path: Path) -> None:
+async def test_a_hold_on_a_person_keeps_them_closed_and_whole(
+    plain: Database, plain_dsn: str, tmp_path: Path
+) -> None:
     await switch_on(plain)
     berta = await person(plain)
     add_events(plain_dsn, "berlin-01", [berta.actor, None])
@@ -239,12 +241,12 @@ async def test_a_hold_on_a_person_keeps_them_closed_and_whole(plain: Store, plai
     ((closed,),) = rows(plain_dsn, "SELECT deactivated_at FROM account")
     assert closed == NOW
     with pytest.raises(PeopleError) as refused:
-        await People(plain).reactivate(berta.account, BY)
+        await AccountStore(plain).reactivate(berta.account, BY)
     assert refused.value.code == "being_erased"
 
 
 async def test_a_hold_that_comes_in_the_middle_keeps_what_is_still_there(
-    plain: Store, plain_dsn: str, tmp_path: Path
+    plain: Database, plain_dsn: str, tmp_path: Path
 ) -> None:
     await switch_on(plain)
     berta = await person(plain)
@@ -266,7 +268,7 @@ async def somebody_waits(dsn: str) -> bool:
     return bool(await asyncio.to_thread(rows, dsn, waits))
 
 
-async def test_a_hold_that_is_being_placed_is_waited_for(store: Store, dsn: str, tmp_path: Path) -> None:
+async def test_a_hold_that_is_being_placed_is_waited_for(store: Database, dsn: str, tmp_path: Path) -> None:
     await switch_on(store)
     berta = await person(store)
     add_events(dsn, "berlin-01", [berta.actor, None])
@@ -286,8 +288,8 @@ async def test_a_hold_that_is_being_placed_is_waited_for(store: Store, dsn: str,
     assert erased.kept["account"] == erased.kept["credential"] == erased.kept["event"] == 1
 
 
-async def test_nobody_is_held_who_is_gone_by_the_time_that_the_hold_is_there(store: Store, dsn: str) -> None:
-    berta = (await People(store).create("berta@example.org", "Berta", BY))["id"]
+async def test_nobody_is_held_who_is_gone_by_the_time_that_the_hold_is_there(store: Database, dsn: str) -> None:
+    berta = (await AccountStore(store).create("berta@example.org", "Berta", BY))["id"]
     async with await psycopg.AsyncConnection.connect(dsn) as erasing:
         await erasing.execute("LOCK TABLE legal_hold IN SHARE MODE")
         await erasing.execute("DELETE FROM account")
@@ -300,7 +302,7 @@ async def test_nobody_is_held_who_is_gone_by_the_time_that_the_hold_is_there(sto
 
 
 async def test_a_hold_on_a_transaction_keeps_it_and_whose_it_is(
-    plain: Store, plain_dsn: str, tmp_path: Path
+    plain: Database, plain_dsn: str, tmp_path: Path
 ) -> None:
     await switch_on(plain)
     berta = await person(plain)
@@ -324,7 +326,7 @@ async def test_a_hold_on_a_transaction_keeps_it_and_whose_it_is(
 
 
 async def test_what_a_locker_brings_later_is_erased_as_well_and_the_locker_told_again(
-    plain: Store, plain_dsn: str, tmp_path: Path
+    plain: Database, plain_dsn: str, tmp_path: Path
 ) -> None:
     await switch_on(plain)
     berta = await person(plain)
@@ -346,7 +348,7 @@ async def test_what_a_locker_brings_later_is_erased_as_well_and_the_locker_told_
 
 
 async def test_rows_that_come_back_while_it_is_verified_are_no_success(
-    plain: Store, plain_dsn: str, tmp_path: Path
+    plain: Database, plain_dsn: str, tmp_path: Path
 ) -> None:
     await switch_on(plain)
     berta = await person(plain)
@@ -360,7 +362,7 @@ async def test_rows_that_come_back_while_it_is_verified_are_no_success(
     assert rows(plain_dsn, "SELECT done_at FROM erasure") == [(None,)]
 
 
-async def test_one_at_a_time(plain: Store, tmp_path: Path) -> None:
+async def test_one_at_a_time(plain: Database, tmp_path: Path) -> None:
     await switch_on(plain)
     berta = await person(plain)
     one, other = eraser_of(plain, tmp_path), eraser_of(plain, tmp_path)

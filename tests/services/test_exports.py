@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from hub.cli.export import export_app
-from hub.config.settings import Exports
-from hub.store.database import Store
+from hub.config.settings import ExportSettings
+from hub.store.database import Database
 from tests.hub.api.serving import Served, locker, served
 from tests.hub.scene import eventually, fresh_database
 from tests.services.conftest import Cluster
@@ -38,16 +38,16 @@ def dsn(plain_postgres: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    async with Store(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as made:
+async def store(dsn: str) -> AsyncIterator[Database]:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as made:
         await clear(made)
         yield made
 
 
 @pytest.fixture
-async def hub(dsn: str, store: Store, tmp_path: Path) -> AsyncIterator[Served]:
+async def hub(dsn: str, store: Database, tmp_path: Path) -> AsyncIterator[Served]:
     await store.ping()
-    exports = Exports(running_max=1, rows_max=5000, page_rows_max=PAGE, send_timeout_s=30)
+    exports = ExportSettings(running_max=1, rows_max=5000, page_rows_max=PAGE, send_timeout_s=30)
     async with served(tmp_path, lockers=[locker("berlin-01", "Berlin")], dsn=dsn, exports=exports) as running:
         yield running
 
@@ -89,7 +89,7 @@ async def ended(hub: Served, end: str) -> float:
     return await metric(hub, f'lockerhub_exports_total{{end="{end}",what="events"}}')
 
 
-async def test_a_file_of_many_pages_is_whole_in_both_forms(hub: Served, store: Store) -> None:
+async def test_a_file_of_many_pages_is_whole_in_both_forms(hub: Served, store: Database) -> None:
     await write(store, openings(37))
     newest_first = [str(n) for n in sorted(range(37), key=lambda n: (n // 3, n), reverse=True)]
     found = table(await text(hub))
@@ -110,7 +110,7 @@ async def test_an_empty_file_has_its_columns_and_its_end(hub: Served) -> None:
     assert lines(await text(hub, format="ndjson")) == [{"end": True, "rows": 0, "cut": False}]
 
 
-async def test_a_file_is_cut_at_its_limit_and_says_so(hub: Served, store: Store) -> None:
+async def test_a_file_is_cut_at_its_limit_and_says_so(hub: Served, store: Database) -> None:
     await write(store, openings(2 * PAGE + 5))
     for rows_max in (PAGE - 1, PAGE, 2 * PAGE + 4):
         *rows, end = lines(await text(hub, format="ndjson", rows_max=rows_max))
@@ -119,7 +119,7 @@ async def test_a_file_is_cut_at_its_limit_and_says_so(hub: Served, store: Store)
     assert lines(await text(hub, format="ndjson", rows_max=2 * PAGE + 5))[-1]["cut"] is False
 
 
-async def test_a_file_is_named_and_marked(hub: Served, store: Store) -> None:
+async def test_a_file_is_named_and_marked(hub: Served, store: Database) -> None:
     await write(store, [Told(1, "berlin-01", 1, "door.opened", BASE, text="=1+1")])
     async with hub.http.get(PATH, params={**SPAN, "bom": "true"}) as response:
         assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
@@ -130,7 +130,7 @@ async def test_a_file_is_named_and_marked(hub: Served, store: Store) -> None:
         assert (await response.read()).startswith(b"\xef\xbb\xbflocker,")
 
 
-async def test_statistics_telemetry_commands_and_quarantine_are_files_too(hub: Served, store: Store) -> None:
+async def test_statistics_telemetry_commands_and_quarantine_are_files_too(hub: Served, store: Database) -> None:
     await write(store, openings(2))
     await count_all(store)
     async with store.transaction() as conn:
@@ -218,7 +218,7 @@ MANY = 4000
 """More than the kernel takes for a client that does not read."""
 
 
-async def test_one_more_than_allowed_is_told_to_come_again(hub: Served, store: Store) -> None:
+async def test_one_more_than_allowed_is_told_to_come_again(hub: Served, store: Database) -> None:
     await write(store, openings(MANY, BIG))
     _, writer = await begun(hub)
     async with hub.http.get(PATH, params=SPAN) as response:
@@ -236,7 +236,7 @@ async def test_one_more_than_allowed_is_told_to_come_again(hub: Served, store: S
 
 
 async def test_a_file_that_breaks_in_the_middle_cannot_be_taken_for_a_whole_one(
-    hub: Served, store: Store, dsn: str
+    hub: Served, store: Database, dsn: str
 ) -> None:
     await write(store, openings(MANY, BIG))
     database = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
@@ -263,7 +263,7 @@ def exported(dsn: str, *arguments: str) -> tuple[int, str, str]:
     return ran.exit_code, ran.stdout_bytes.decode(), ran.stderr
 
 
-async def test_the_command_line_writes_the_same(hub: Served, store: Store, dsn: str, tmp_path: Path) -> None:
+async def test_the_command_line_writes_the_same(hub: Served, store: Database, dsn: str, tmp_path: Path) -> None:
     await write(store, openings(25))
     await count_all(store)
     span = ("--since", SPAN["since"], "--until", SPAN["until"])
@@ -301,7 +301,7 @@ async def test_the_command_line_writes_the_same(hub: Served, store: Store, dsn: 
     ],
 )
 async def test_the_command_line_says_what_makes_no_sense(
-    store: Store, dsn: str, arguments: tuple[str, ...], told: str
+    store: Database, dsn: str, arguments: tuple[str, ...], told: str
 ) -> None:
     await store.ping()
     status, out, said = await asyncio.to_thread(exported, dsn, *arguments)
@@ -309,7 +309,7 @@ async def test_the_command_line_says_what_makes_no_sense(
     assert told in said
 
 
-async def test_a_file_that_cannot_be_whole_is_not_there(store: Store, dsn: str, tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_whole_is_not_there(store: Database, dsn: str, tmp_path: Path) -> None:
     await write(store, openings(3))
     status, _, said = await asyncio.to_thread(
         exported, dsn, "events", "--output", str(tmp_path / "no" / "where.csv")

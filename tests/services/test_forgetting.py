@@ -12,7 +12,7 @@ import pytest
 import hub.commands.durable
 from hub.core.people.erasing import LOCKER_AWAY_MAX
 from hub.store.commands import add_forgets
-from hub.store.database import Store
+from hub.store.database import Database
 from tests.hub.asking import state_of
 from tests.hub.contract import Contract
 from tests.hub.scene import Scene, eventually, fresh_database, online, rows, scene
@@ -36,7 +36,7 @@ def dsn(plain_postgres: Cluster) -> Iterator[str]:
 @pytest.fixture
 async def forget(dsn: str) -> AsyncIterator[Forget]:
     """As another process does it, with connections of its own."""
-    async with Store(dsn, connections_max=2, statement_timeout_ms=5000, connect_timeout_s=5) as store:
+    async with Database(dsn, connections_max=2, statement_timeout_ms=5000, connect_timeout_s=5) as store:
 
         async def forget(lockers: list[str], actor: UUID, at: datetime) -> int:
             async with store.transaction() as conn:

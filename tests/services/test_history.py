@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.history import EventFilter, History
 from hub.store.statements import statement
 from hub.store.statistics import StatisticsStore
@@ -33,14 +33,14 @@ def dsn(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    async with Store(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as made:
+async def store(dsn: str) -> AsyncIterator[Database]:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as made:
         await clear(made)
         yield made
 
 
 @pytest.fixture
-async def hub(dsn: str, store: Store, tmp_path: Path) -> AsyncIterator[Served]:
+async def hub(dsn: str, store: Database, tmp_path: Path) -> AsyncIterator[Served]:
     await store.ping()
     async with served(tmp_path, lockers=FLEET, dsn=dsn) as running:
         yield running
@@ -63,7 +63,7 @@ async def refused(hub: Served, path: str, **query: object) -> str:
 SPAN = {"since": "2024-01-01T00:00:00Z", "until": "2024-12-31T00:00:00+01:00"}
 
 
-async def test_events_of_the_fleet_by_whatever_is_known_of_them(hub: Served, store: Store) -> None:
+async def test_events_of_the_fleet_by_whatever_is_known_of_them(hub: Served, store: Database) -> None:
     await write(
         store,
         [
@@ -118,7 +118,7 @@ async def test_what_makes_no_sense_is_told(hub: Served, query: dict[str, object]
     assert told in await refused(hub, "/api/v1/events", **query)
 
 
-async def reading(store: Store, at: datetime, temperature: float, board_errors: int = 0) -> None:
+async def reading(store: Database, at: datetime, temperature: float, board_errors: int = 0) -> None:
     async with store.transaction() as conn:
         await conn.execute(
             "INSERT INTO reading (sampled_at, received_at, locker_id, temperature_c, board_errors)"
@@ -127,7 +127,7 @@ async def reading(store: Store, at: datetime, temperature: float, board_errors: 
         )
 
 
-async def rolled_up(store: Store, hours: list[datetime], to: datetime) -> None:
+async def rolled_up(store: Database, hours: list[datetime], to: datetime) -> None:
     """Roll hours and their days up, as the upkeep does; it has come so far."""
     async with store.transaction() as conn:
         for function, starts in (
@@ -138,7 +138,7 @@ async def rolled_up(store: Store, hours: list[datetime], to: datetime) -> None:
         await conn.execute("UPDATE reading_rollup SET followed_to = %s, fill_next = NULL, fill_last = NULL", (to,))
 
 
-async def test_a_plot_is_as_fine_as_it_can_be(hub: Served, store: Store) -> None:
+async def test_a_plot_is_as_fine_as_it_can_be(hub: Served, store: Database) -> None:
     for minute in range(180):
         await reading(store, BASE + timedelta(minutes=minute), minute, minute % 3)
     hours = [BASE + timedelta(hours=n) for n in range(3)]
@@ -177,7 +177,7 @@ async def test_a_plot_is_as_fine_as_it_can_be(hub: Served, store: Store) -> None
     assert "there are temperature_c" in await refused(hub, path, series="supply")
 
 
-async def test_statistics(hub: Served, store: Store) -> None:
+async def test_statistics(hub: Served, store: Database) -> None:
     async with store.transaction() as conn:
         await conn.execute("DELETE FROM locker")
         await conn.execute("INSERT INTO locker (id, name, site) VALUES ('berlin-01', 'B', 'Berlin')")
@@ -253,7 +253,7 @@ def _relations(plan: Any) -> Iterator[str]:  # noqa: ANN401 - JSON
             yield from _relations(part)
 
 
-async def test_a_question_touches_the_chunks_of_its_span_and_no_other(dsn: str, store: Store) -> None:
+async def test_a_question_touches_the_chunks_of_its_span_and_no_other(dsn: str, store: Database) -> None:
     months = [datetime(2021 + n // 12, n % 12 + 1, 13, tzinfo=UTC) for n in range(36)]
     async with store.transaction() as conn:
         await conn.execute("SELECT make_partitions('event', '2021-01-01', 0)")
@@ -277,7 +277,7 @@ async def test_a_question_touches_the_chunks_of_its_span_and_no_other(dsn: str, 
 
 async def test_what_is_asked_often_is_planned_anew_with_its_times(dsn: str) -> None:
     # A prepared statement gets a plan for any times after five uses, in which every chunk takes part.
-    async with Store(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as store:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as store:
         history, statistics = History(store), StatisticsStore(store)
         for _ in range(30):
             await history.events(EventFilter(since=BASE, until=BASE + timedelta(days=1)), 10)

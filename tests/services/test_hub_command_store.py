@@ -10,9 +10,17 @@ from uuid import UUID
 import pytest
 from psycopg.types.json import Jsonb
 
-from hub.core.commands import CommandClass, Entry, Order, Outcome, State
-from hub.store.commands import CommandRow, CommandsQuery, CommandStore, OutcomeRow, Settlement, Told, entry_of_row
-from hub.store.database import Store
+from hub.core.commands import CommandClass, CommandRecord, CommandStatus, DoorOutcome, Order
+from hub.store.commands import (
+    CommandRow,
+    CommandsQuery,
+    CommandStore,
+    CommandUpdate,
+    OutcomeRow,
+    Settlement,
+    record_of_row,
+)
+from hub.store.database import Database
 from tests.hub.scene import fresh_database, rows
 from tests.services.conftest import Cluster
 
@@ -31,55 +39,61 @@ def dsn(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 async def store(dsn: str) -> AsyncIterator[CommandStore]:
-    async with Store(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as opened:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as opened:
         yield CommandStore(opened)
 
 
-def instant(number: int = 1, **changed: Any) -> Entry:  # noqa: ANN401 - fields of Entry
-    return replace(Entry(UUID(int=number), ORDER, NOW, 0.0, 2000.0), **changed)
+def instant(number: int = 1, **changed: Any) -> CommandRecord:  # noqa: ANN401 - fields of Entry
+    return replace(CommandRecord(UUID(int=number), ORDER, NOW, 0.0, 2000.0), **changed)
 
 
-def durable(number: int = 1, **changed: Any) -> Entry:  # noqa: ANN401 - fields of Entry
-    entry = Entry(
-        UUID(int=number), Order("berlin-01", "configure", args={"n": number}), NOW + timedelta(seconds=number), 0.0,
-        10_000.0, state=State.QUEUED, command_class=CommandClass.DURABLE, expires_at=NOW + timedelta(days=1),
-    )  # fmt: skip
+def durable(number: int = 1, **changed: Any) -> CommandRecord:  # noqa: ANN401 - fields of Entry
+    entry = CommandRecord(
+        UUID(int=number),
+        Order("berlin-01", "configure", args={"n": number}),
+        NOW + timedelta(seconds=number),
+        0.0,
+        10_000.0,
+        state=CommandStatus.QUEUED,
+        command_class=CommandClass.DURABLE,
+        expires_at=NOW + timedelta(days=1),
+    )
     return replace(entry, **changed)
 
 
 async def test_a_command_comes_back_as_it_was(store: CommandStore) -> None:
     told = instant(
-        state=State.SUCCEEDED, detail="fine", outcome=Outcome.OPENED, late=True, cancel_requested=True,
+        state=CommandStatus.SUCCEEDED, detail="fine", outcome=DoorOutcome.OPENED, late=True, cancel_requested=True,
         stages_ms={"published": 0.125, "opened": 240.5},
     )  # fmt: skip
     await store.write([CommandRow.of(told)])
     row = await store.find(told.id)
     assert row is not None
     assert row["by"] == "anna"
-    assert entry_of_row(row, now=NOW, now_ms=7000.0) == replace(told, accepted_ms=7000.0)
-    assert entry_of_row(row, now=NOW + timedelta(seconds=2), now_ms=7000.0).accepted_ms == 5000.0
+    assert record_of_row(row, now=NOW, now_ms=7000.0) == replace(told, accepted_ms=7000.0)
+    assert record_of_row(row, now=NOW + timedelta(seconds=2), now_ms=7000.0).accepted_ms == 5000.0
     # A wall clock that was put back makes no command of the future.
-    assert entry_of_row(row, now=NOW - timedelta(hours=1), now_ms=7000.0).accepted_ms == 7000.0
+    assert record_of_row(row, now=NOW - timedelta(hours=1), now_ms=7000.0).accepted_ms == 7000.0
     assert await store.find(UUID(int=9)) is None
 
 
-def life() -> list[Told]:
+def life() -> list[CommandUpdate]:
     """How a command stood at each moment: sent, timed out, late reply, opened, closed."""
     moments = [
         instant(stages_ms={"published": 1.0}),
-        instant(state=State.TIMED_OUT, stages_ms={"published": 1.0}),
-        instant(state=State.SUCCEEDED, late=True, stages_ms={"published": 1.0, "replied": 9.0}),
+        instant(state=CommandStatus.TIMED_OUT, stages_ms={"published": 1.0}),
+        instant(state=CommandStatus.SUCCEEDED, late=True, stages_ms={"published": 1.0, "replied": 9.0}),
         instant(
-            state=State.SUCCEEDED, late=True, outcome=Outcome.OPENED,
+            state=CommandStatus.SUCCEEDED, late=True, outcome=DoorOutcome.OPENED,
             stages_ms={"published": 1.0, "replied": 9.0, "opened": 10.0},
         ),
     ]  # fmt: skip
-    return [*map(CommandRow.of, moments), OutcomeRow(UUID(int=1), "berlin-01", 3, Outcome.CLOSED)]
+    return [*map(CommandRow.of, moments), OutcomeRow(UUID(int=1), "berlin-01", 3, DoorOutcome.CLOSED)]
 
 
 async def test_rows_in_every_order_come_to_the_same(store: CommandStore, dsn: str) -> None:
     for order in permutations(range(5)):
-        moments: Sequence[Told] = life()
+        moments: Sequence[CommandUpdate] = life()
         for place in order:
             await store.write([moments[place]])
         # The sensor's word on a row that is not there yet is told by a later row or by the next start.
@@ -96,8 +110,8 @@ async def test_rows_in_every_order_come_to_the_same(store: CommandStore, dsn: st
 
 
 async def test_how_a_command_ended_stays(store: CommandStore) -> None:
-    ends = [state for state in State if state.settled]
-    for number, (first, second) in enumerate(product(ends, State), 1):
+    ends = [state for state in CommandStatus if state.settled]
+    for number, (first, second) in enumerate(product(ends, CommandStatus), 1):
         await store.write([CommandRow.of(instant(number, state=first, detail="first"))])
         await store.write([CommandRow.of(instant(number, state=second, detail="second", late=True))])
         row = await store.find(UUID(int=number))
@@ -106,8 +120,8 @@ async def test_how_a_command_ended_stays(store: CommandStore) -> None:
 
 
 async def test_an_end_from_elsewhere_is_late_where_the_row_had_timed_out(store: CommandStore) -> None:
-    await store.write([CommandRow.of(instant(state=State.TIMED_OUT))])
-    await store.write([CommandRow.of(instant(state=State.FAILED, accepted_at=NOW + timedelta(hours=3)))])
+    await store.write([CommandRow.of(instant(state=CommandStatus.TIMED_OUT))])
+    await store.write([CommandRow.of(instant(state=CommandStatus.FAILED, accepted_at=NOW + timedelta(hours=3)))])
     row = await store.find(UUID(int=1))
     assert row is not None
     assert (row["state"], row["late"], row["accepted_at"]) == ("failed", True, NOW)
@@ -115,12 +129,12 @@ async def test_an_end_from_elsewhere_is_late_where_the_row_had_timed_out(store: 
 
 async def test_another_lockers_word_changes_nothing(store: CommandStore) -> None:
     await store.write([CommandRow.of(instant())])
-    other = instant(order=replace(ORDER, locker="paris-02"), state=State.SUCCEEDED)
+    other = instant(order=replace(ORDER, locker="paris-02"), state=CommandStatus.SUCCEEDED)
     await store.write(
         [
             CommandRow.of(other),
-            OutcomeRow(UUID(int=1), "paris-02", 3, Outcome.OPENED),
-            OutcomeRow(UUID(int=1), "berlin-01", 2, Outcome.OPENED),
+            OutcomeRow(UUID(int=1), "paris-02", 3, DoorOutcome.OPENED),
+            OutcomeRow(UUID(int=1), "berlin-01", 2, DoorOutcome.OPENED),
         ]
     )
     row = await store.find(UUID(int=1))
@@ -129,7 +143,7 @@ async def test_another_lockers_word_changes_nothing(store: CommandStore) -> None
 
 
 async def test_the_ranks_in_the_database_are_those_in_memory(dsn: str) -> None:
-    for state in State:
+    for state in CommandStatus:
         assert rows(dsn, "SELECT command_rank(%s)", state.value) == [(state.rank,)]
 
 
@@ -189,9 +203,9 @@ async def test_durable_steps(store: CommandStore) -> None:
     (row,) = await store.overdue([one.id], "late")
     assert row["detail"] == "late"
     settlements = [
-        Settlement(one.id, State.ACCEPTED, None, {"accepted": 1.0}),
-        Settlement(one.id, State.SUCCEEDED, None, {"replied": 2.0}),
-        Settlement(one.id, State.FAILED, "second", {"replied": 3.0}),
+        Settlement(one.id, CommandStatus.ACCEPTED, None, {"accepted": 1.0}),
+        Settlement(one.id, CommandStatus.SUCCEEDED, None, {"replied": 2.0}),
+        Settlement(one.id, CommandStatus.FAILED, "second", {"replied": 3.0}),
     ]
     (row,) = await store.settle(settlements)
     assert (row["state"], row["detail"]) == ("succeeded", None)
@@ -200,12 +214,12 @@ async def test_durable_steps(store: CommandStore) -> None:
     assert await store.durable_under_way(None, 9) == []
 
 
-def finished(dsn: str, entry: Entry, state: str, reason: str | None = None, seq: int = 1) -> None:
+def finished(dsn: str, entry: CommandRecord, state: str, reason: str | None = None, seq: int = 1) -> None:
     data = {"command": {"id": str(entry.id)}, "state": state, **({} if reason is None else {"reason": reason})}
     event(dsn, entry, "command.finished", seq, data)
 
 
-def event(dsn: str, entry: Entry, kind: str, seq: int, data: object = None) -> None:
+def event(dsn: str, entry: CommandRecord, kind: str, seq: int, data: object = None) -> None:
     query = (
         "INSERT INTO event (occurred_at, received_at, tenant_id, locker_id, epoch, seq, kind, door, command_id,"
         " clock, stamped_at, data)"
@@ -216,7 +230,7 @@ def event(dsn: str, entry: Entry, kind: str, seq: int, data: object = None) -> N
 
 
 async def test_what_a_crash_lost_comes_from_the_ledger(store: CommandStore, dsn: str) -> None:
-    ended, refused, late, away = instant(1), instant(2), instant(3, state=State.TIMED_OUT), instant(4)
+    ended, refused, late, away = instant(1), instant(2), instant(3, state=CommandStatus.TIMED_OUT), instant(4)
     settings, undone, over = durable(5), durable(6), durable(7)
     await store.write([CommandRow.of(one) for one in (ended, refused, late, away)])
     for one in (settings, undone, over):

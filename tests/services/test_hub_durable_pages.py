@@ -10,20 +10,20 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from hub.commands.durable import Durable
-from hub.commands.observers import News
-from hub.commands.publisher import Courier
+from hub.commands.durable import DurableCommands
+from hub.commands.observers import CommandObservers
+from hub.commands.publisher import CommandPublisher
 from hub.commands.result import Accepted
 from hub.config.settings import Config
 from hub.core.clocks import Clocks
 from hub.core.commands import Order
 from hub.core.fleet import Fleet
 from hub.keys import make_key
-from hub.live import Live
+from hub.live import Broadcaster
 from hub.metrics import Metrics
-from hub.mqtt.tap import Tail
+from hub.mqtt.tap import MessageTap
 from hub.store.commands import FORGETS_PER_LOCKER_MAX, CommandStore
-from hub.store.database import Store
+from hub.store.database import Database
 from tests.hub.api.serving import locker
 from tests.hub.scene import fresh_database, register
 from tests.services.conftest import Cluster
@@ -48,9 +48,9 @@ def dsn(plain_postgres: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Store]:
+async def database(dsn: str) -> AsyncIterator[Database]:
     await register(dsn, LOCKERS)
-    async with Store(dsn, connections_max=2, statement_timeout_ms=10_000, connect_timeout_s=5) as opened:
+    async with Database(dsn, connections_max=2, statement_timeout_ms=10_000, connect_timeout_s=5) as opened:
         yield opened
 
 
@@ -85,7 +85,7 @@ async def pages(
     return found
 
 
-async def test_pages_are_bounded_and_leave_out_nothing_while_rows_come_and_go(dsn: str, database: Store) -> None:
+async def test_pages_are_bounded_and_leave_out_nothing_while_rows_come_and_go(dsn: str, database: Database) -> None:
     # Some were accepted in the same moment, across the border of a page.
     add(dsn, {number: number // 8 for number in range(1, 31)})
     add(dsn, {99: 2.0}, kind="forget")
@@ -102,7 +102,7 @@ async def test_pages_are_bounded_and_leave_out_nothing_while_rows_come_and_go(ds
     assert 40 in await pages(CommandStore(database).durable_under_way, 10)
 
 
-async def test_pages_of_forgets_have_some_of_each_locker(dsn: str, database: Store) -> None:
+async def test_pages_of_forgets_have_some_of_each_locker(dsn: str, database: Database) -> None:
     for place, name in enumerate((*LOCKERS, "gone-04")):
         add(dsn, {100 * place + number: number // 3 for number in range(1, 16)}, name, kind="forget")
     add(dsn, {999: 0.0})
@@ -127,7 +127,7 @@ async def test_pages_of_forgets_have_some_of_each_locker(dsn: str, database: Sto
 class Counted(CommandStore):
     """The real store: notes how much is asked for at once, and once does what a test wants before rows arrive."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         super().__init__(store)
         self.asked: Counter[str] = Counter()
         self.most = 0
@@ -153,16 +153,16 @@ class Counted(CommandStore):
         return await super().expire(ids, detail)
 
 
-def durable_of(store: CommandStore, folder: Path) -> Durable:
+def durable_of(store: CommandStore, folder: Path) -> DurableCommands:
     config, metrics, fleet = Config(), Metrics("0.0.0"), Fleet(silent_after_ms=1e12)
     fleet.load(locker(name) for name in LOCKERS)
-    courier = Courier(make_key(folder / "key.pem"), Clocks(), Tail(metrics))
-    news = News(Live(config.live, config.commands, fleet, metrics), metrics)
-    return Durable(config.commands, store, courier, fleet, news, metrics)
+    courier = CommandPublisher(make_key(folder / "key.pem"), Clocks(), MessageTap(metrics))
+    news = CommandObservers(Broadcaster(config.live, config.commands, fleet, metrics), metrics)
+    return DurableCommands(config.commands, store, courier, fleet, news, metrics)
 
 
 async def test_what_is_known_is_not_read_again_and_what_is_new_is(
-    dsn: str, database: Store, tmp_path: Path
+    dsn: str, database: Database, tmp_path: Path
 ) -> None:
     for place, name in enumerate((*LOCKERS, "gone-04")):
         add(dsn, {1000 * place + number: number for number in range(1, 91)}, name)
@@ -189,7 +189,7 @@ async def test_what_is_known_is_not_read_again_and_what_is_new_is(
 
 @pytest.mark.parametrize("how", ["cancelled", "ended elsewhere", "taken and cancelled"])
 async def test_what_ends_while_its_row_is_read_does_not_come_back(
-    dsn: str, database: Store, tmp_path: Path, how: str
+    dsn: str, database: Database, tmp_path: Path, how: str
 ) -> None:
     add(dsn, {number: number for number in range(1, 4)})
     store = Counted(database)

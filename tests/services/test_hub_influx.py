@@ -15,9 +15,9 @@ import pytest
 
 from hub.influx.sink import InfluxSink, server
 from hub.metrics import Metrics
-from hub.store.database import Store
-from hub.store.influx_feed import InfluxFeed, Place
-from hub.store.upkeep import alone
+from hub.store.database import Database
+from hub.store.influx_feed import InfluxFeed, StreamPosition
+from hub.store.upkeep import advisory_lock
 from tests.hub.fake_influx import fake_influx
 from tests.hub.scene import Scene, eventually, fresh_database, online, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker, free_port
@@ -110,12 +110,12 @@ async def test_a_transaction_that_goes_on_is_not_passed_over(dsn: str) -> None:
 
 
 async def test_a_place_moves_only_from_where_it_was(dsn: str) -> None:
-    async with Store(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as store:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as store:
         feed = InfluxFeed(store, 1.0)
         was = (await feed.stand("reading")).place
-        now = Place(was.upto + timedelta(seconds=1), "locker-1", was.at, 3)
+        now = StreamPosition(was.upto + timedelta(seconds=1), "locker-1", was.at, 3)
         assert await feed.advance("reading", was, now)
-        assert not await feed.advance("reading", was, Place(was.upto))
+        assert not await feed.advance("reading", was, StreamPosition(was.upto))
         assert (await feed.stand("reading")).place == now
 
 
@@ -170,8 +170,8 @@ async def test_a_bucket_that_is_missing_does_not_hold_up_the_other(dsn: str) -> 
 async def test_one_hub_at_a_time(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hub.influx.sink._AGAIN_S", 0.01)
     metrics = Metrics("0")
-    async with Store(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as store:
-        async with alone(store, "influx") as got, fake_influx() as fake:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as store:
+        async with advisory_lock(store, "influx") as got, fake_influx() as fake:
             assert got
             metrics.influx_lag.labels("reading").set(7)
             one = InfluxSink(settings(fake.url), store, server(settings(fake.url)), metrics)

@@ -13,7 +13,7 @@ from hub.store.rows import EventUnit
 from tests.hub.scene import Agent, Scene, agent, eventually, fresh_database, online, register, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker
 from tests.services.locked import locked
-from wire.messages import Event, Events, Receipt, Sample, encode
+from wire.messages import Event, EventBatch, Receipt, Sample, encode
 from wire.topics import Channel, topic_of
 
 pytestmark = pytest.mark.services
@@ -102,7 +102,7 @@ async def test_a_commit_that_nobody_heard_of_makes_duplicates_not_doubles(
 ) -> None:
     """As after a COMMIT whose answer was lost: rows and cursor are there, and this hub does not know it."""
     async with agent(mosquitto_broker) as locker, scene(mosquitto_broker, dsn, tmp_path) as hub:
-        batch = Events(**locker.up(), epoch=locker.epoch, first=1, events=[opened()] * 3)
+        batch = EventBatch(**locker.up(), epoch=locker.epoch, first=1, events=[opened()] * 3)
         now = batch.at
         copied = event_rows(
             batch, skip=0, tenant="default", locker="berlin-01", occurred=[now] * 3, received_ms=now
@@ -331,7 +331,7 @@ async def test_a_retained_batch_is_kept_apart_and_changes_nothing(
     topic = topic_of("berlin-01", Channel.EVENTS)
     async with agent(mosquitto_broker) as locker:
         opened = Event(t=1, at=1, kind="door.opened", door=1)
-        batch = encode(Events(**locker.up(), epoch=locker.epoch, first=1, events=[opened]))
+        batch = encode(EventBatch(**locker.up(), epoch=locker.epoch, first=1, events=[opened]))
         await locker.client.publish(topic, batch, qos=0, retain=True)
         async with scene(mosquitto_broker, dsn, tmp_path) as hub:
             kept = await eventually(lambda: hub.quarantined(topic), "the copy in quarantine")

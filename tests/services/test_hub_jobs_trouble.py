@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from hub.core.jobs import JobState, Objection, Step, TargetState
+from hub.core.jobs import JobState, JobStep, Objection, TargetState
 from hub.core.targets import Target
 from hub.errors import StoreUnavailable
-from hub.store.database import Store
-from hub.store.jobs import JobLedger, JobRow, JobStore, LeaseLost, Moved, Result
+from hub.store.database import Database
+from hub.store.jobs import JobChange, JobLedger, JobRow, JobStore, LeaseLost, Result
 from tests.hub.boxes import (
     ALL,
     ALONE,
@@ -193,7 +193,7 @@ async def test_a_hub_without_the_lease_waits(mosquitto_broker: MosquittoBroker, 
 
 
 async def test_one_hub_at_a_time_writes(dsn: str) -> None:
-    store = Store(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5)
+    store = Database(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5)
     async with store:
         jobs, mine, theirs = JobStore(store), uuid4(), uuid4()
         at, job = datetime.now(UTC), uuid4()
@@ -225,14 +225,14 @@ async def test_one_hub_at_a_time_writes(dsn: str) -> None:
             with pytest.raises(StoreUnavailable):
                 await write
         # After a person's pause nothing is sent, also if the runner does not know of it yet.
-        moved = await jobs.step(job, Step.PAUSE, "anna", at)
-        assert isinstance(moved, Moved)
+        moved = await jobs.step(job, JobStep.PAUSE, "anna", at)
+        assert isinstance(moved, JobChange)
         assert not await other.send(job, [1], [], at)
         assert not await other.send_again(job, 0)
         assert not await other.end(job, JobState.RUNNING, JobState.DONE, "why", at)
-        assert await jobs.step(job, Step.PAUSE, "anna", at) is Objection.JOB_STATE
-        assert await jobs.step(uuid4(), Step.PAUSE, "anna", at) is None
+        assert await jobs.step(job, JobStep.PAUSE, "anna", at) is Objection.JOB_STATE
+        assert await jobs.step(uuid4(), JobStep.PAUSE, "anna", at) is None
         await other.settle(job, [], [0], at)
-        moved = await jobs.step(job, Step.CANCEL, "ben", at)
-        assert isinstance(moved, Moved)
+        moved = await jobs.step(job, JobStep.CANCEL, "ben", at)
+        assert isinstance(moved, JobChange)
         assert moved.cancelled == 2

@@ -10,19 +10,19 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from hub.core.gaps import ToldGap
+from hub.core.gaps import DeclaredGap
 from hub.core.ledger import START, Key
 from hub.core.verify import GapView, LedgerView, RangeView, judge
 from hub.errors import CursorConflict, StoreRejected, StoreUnavailable
 from hub.store.binary_copy import event_rows
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.ledgers import RANGES_SHOWN_MAX, Ledgers
 from hub.store.migrate import PLAIN, TIMESCALEDB, migrations
 from hub.store.rows import EventUnit, Quarantined
 from hub.store.statements import statement
 from tests.hub.scene import fresh_database, rows
 from tests.services.conftest import Cluster
-from wire.messages import CHAIN_START, Clock, Event, Events
+from wire.messages import CHAIN_START, Clock, Event, EventBatch
 
 pytestmark = pytest.mark.services
 
@@ -42,8 +42,8 @@ def dsn(request: pytest.FixtureRequest) -> Iterator[str]:
         yield name
 
 
-def opened_store(dsn: str) -> Store:
-    return Store(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5)
+def opened_store(dsn: str) -> Database:
+    return Database(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5)
 
 
 @pytest.fixture
@@ -65,10 +65,10 @@ def unit(
     prev: str | None = None,
     chain: str | None = None,
     spoiled: Sequence[int] = (),
-    told: Sequence[ToldGap] = (),
+    told: Sequence[DeclaredGap] = (),
 ) -> EventUnit:
     """A unit of `events`, of which those at the places `spoiled` could not be taken."""
-    batch = Events(
+    batch = EventBatch(
         v=1, boot=UUID(int=1), t=1, at=NOW_MS, clock=Clock.SYNCED, epoch=key[1], first=first, events=events
     )
     made = event_rows(
@@ -199,16 +199,16 @@ async def test_a_gap_is_written_with_the_rows_behind_it(ledgers: Ledgers, dsn: s
 
 async def test_what_a_locker_says_of_its_gap_is_cut_out_of_it(ledgers: Ledgers, dsn: str) -> None:
     await ledgers.write_events([unit(11, [opened()], gap=(1, 10))])
-    full = ToldGap(3, 5, "outbox_full")
+    full = DeclaredGap(3, 5, "outbox_full")
     await ledgers.write_events([unit(12, [opened()], told=[full])])
     expected = [(1, 2, "unknown"), (3, 5, "outbox_full"), (6, 10, "unknown")]
     query = "SELECT from_seq, to_seq, reason FROM ledger_gap ORDER BY from_seq"
     assert rows(dsn, query) == expected
     # Said again it changes nothing; nor does what the hub never missed.
-    await ledgers.write_events([unit(13, [opened()], told=[full, ToldGap(11, 12, "outbox_full")])])
+    await ledgers.write_events([unit(13, [opened()], told=[full, DeclaredGap(11, 12, "outbox_full")])])
     assert rows(dsn, query) == expected
     # One word on several gaps, one of them in the same message.
-    await ledgers.write_events([unit(20, [opened()], gap=(14, 19), told=[ToldGap(1, 15, "disk_lost")])])
+    await ledgers.write_events([unit(20, [opened()], gap=(14, 19), told=[DeclaredGap(1, 15, "disk_lost")])])
     assert rows(dsn, query) == [
         (1, 2, "disk_lost"), (3, 5, "outbox_full"), (6, 10, "disk_lost"), (14, 15, "disk_lost"),
         (16, 19, "unknown"),

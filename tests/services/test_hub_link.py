@@ -11,10 +11,10 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from hub.config.settings import Mqtt
+from hub.config.settings import MqttSettings
 from hub.errors import LinkError
 from hub.metrics import Metrics
-from hub.mqtt.connection import Link, Receive
+from hub.mqtt.connection import MqttConnection, Receive
 from tests.hub.scene import fresh_database, scene
 from tests.services.conftest import Cluster, MosquittoBroker, mosquitto
 from wire.messages import decode_hub_state
@@ -33,11 +33,11 @@ def broker() -> Iterator[MosquittoBroker]:
 @asynccontextmanager
 async def link(
     broker: MosquittoBroker, name: str, version: str, receive: Receive, keepalive_s: int = 10
-) -> AsyncIterator[Link]:
+) -> AsyncIterator[MqttConnection]:
     up = asyncio.Event()
-    made = Link(
+    made = MqttConnection(
         name,
-        Mqtt(
+        MqttSettings(
             host=broker.host,
             port=broker.port,
             version=version,  # type: ignore[arg-type] # one of its three
@@ -133,7 +133,7 @@ async def within(seconds: float, condition: Callable[[], bool]) -> None:
         assert had_s < seconds, f"it did not come true within {seconds} s"
 
 
-def pour(one: Link) -> None:
+def pour(one: MqttConnection) -> None:
     for _ in range(1000):
         one.publish(topic_of("berlin-01", Channel.RECEIPTS), bytes(100_000), qos=0)
 
@@ -232,16 +232,16 @@ async def test_a_link_whose_task_dies_is_started_again_and_told(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    true_run = Link.run
+    true_run = MqttConnection.run
     died: set[str] = set()
 
-    async def die_once(self: Link) -> None:
+    async def die_once(self: MqttConnection) -> None:
         if self.name not in died:
             died.add(self.name)
             raise ZeroDivisionError("a mistake of ours")
         await true_run(self)
 
-    monkeypatch.setattr(Link, "run", die_once)
+    monkeypatch.setattr(MqttConnection, "run", die_once)
     with fresh_database(plain_postgres) as dsn:
         # It waits until all links are up.
         async with scene(broker, dsn, tmp_path) as one:

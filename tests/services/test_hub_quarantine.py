@@ -13,7 +13,7 @@ from tests.services.conftest import Cluster, MosquittoBroker
 from tests.services.locked import locked
 from tests.wire.payloads import BAD_EVENTS, BAD_PRESENCES, BAD_TELEMETRY, EPOCH, EVENTS, payload
 from wire.errors import Reason, WireError
-from wire.messages import Event, Sample, Telemetry, encode
+from wire.messages import Event, Sample, TelemetryBatch, encode
 from wire.salvage import salvage_events, salvage_samples
 from wire.topics import Channel, topic_of
 
@@ -112,7 +112,7 @@ async def test_a_sample_that_the_database_refuses_costs_its_neighbours_nothing(
         for one, numbers_ in ((neighbour, range(3)), (locker, range(10, 16)), (neighbour, range(20, 23))):
             up = one.up()
             samples = [Sample(t=up["t"] - 9 + place, outbox_events=number) for place, number in enumerate(numbers_)]
-            await one.publish(Channel.TELEMETRY, encode(Telemetry(**up, samples=samples)))
+            await one.publish(Channel.TELEMETRY, encode(TelemetryBatch(**up, samples=samples)))
             await asyncio.sleep(0.02)  # the next message's samples are later ones
         kept = await eventually(
             lambda: hub.quarantined(topic_of("berlin-01", Channel.TELEMETRY)), "what is kept of the message"

@@ -8,18 +8,17 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
-from hub.config.settings import Config
-from hub.config.settings import Retention as RetentionConfig
+from hub.config.settings import Config, RetentionSettings
 from hub.core.retention.holds import HoldOrder
 from hub.core.retention.policy import Category
 from hub.core.retention.series import SERIES
 from hub.errors import ErasureIncomplete, HubError
 from hub.retention.build import build_retention
-from hub.retention.run import Retention
+from hub.retention.run import RetentionRun
 from hub.store.audit import verify_audit
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.holds import Holds, Release
-from hub.store.series import Scope
+from hub.store.series import SeriesScope
 from tests.hub.scene import rows
 from tests.services.conftest import Cluster
 from tests.services.retention_scene import (
@@ -57,13 +56,13 @@ def dsn(cluster: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    async with Store(dsn, connections_max=4, statement_timeout_ms=20_000, connect_timeout_s=5) as opened:
+async def store(dsn: str) -> AsyncIterator[Database]:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=20_000, connect_timeout_s=5) as opened:
         yield opened
 
 
 @pytest.fixture
-def retention(store: Store, tmp_path: Path) -> Retention:
+def retention(store: Database, tmp_path: Path) -> RetentionRun:
     return build(store, tmp_path)
 
 
@@ -80,7 +79,7 @@ def person(dsn: str, deactivated_at: datetime | None) -> tuple[UUID, UUID]:
 
 
 async def test_what_is_seven_years_old_goes_and_what_is_a_second_younger_stays(
-    store: Store, dsn: str, retention: Retention
+    store: Database, dsn: str, retention: RetentionRun
 ) -> None:
     events(dsn, OLD, OLD + TICK, CUT - TICK, CUT, CUT + TICK, NOW - TICK)
     plan = {(due.chunk != "event", due.act.value): due.due for due in await retention.plan(NOW)}
@@ -98,7 +97,7 @@ async def test_what_is_seven_years_old_goes_and_what_is_a_second_younger_stays(
 
 
 async def test_a_ledger_with_holes_lets_go_of_exactly_its_numbers(
-    store: Store, dsn: str, retention: Retention
+    store: Database, dsn: str, retention: RetentionRun
 ) -> None:
     events(dsn, *[OLD + TICK * n for n in range(10)])
     rows(dsn, "DELETE FROM event WHERE seq IN (3, 7)")
@@ -114,7 +113,7 @@ async def test_a_ledger_with_holes_lets_go_of_exactly_its_numbers(
     await clean(store, retention)
 
 
-async def test_a_ledger_may_have_the_largest_numbers(dsn: str, retention: Retention) -> None:
+async def test_a_ledger_may_have_the_largest_numbers(dsn: str, retention: RetentionRun) -> None:
     """The sum of two of them is out of the range of either."""
     events(dsn, OLD, OLD + TICK)
     last = 2**63 - 600
@@ -126,7 +125,7 @@ async def test_a_ledger_may_have_the_largest_numbers(dsn: str, retention: Retent
     assert numbers == [(f"{{[{last - 1},{last + 1})}}",)]
 
 
-async def test_quarantine_is_emptied_before_it_goes(store: Store, dsn: str, retention: Retention) -> None:
+async def test_quarantine_is_emptied_before_it_goes(store: Database, dsn: str, retention: RetentionRun) -> None:
     month = NOW - timedelta(days=30)
     for seq, at in ((None, month - TICK), (None, month), (1, month - TICK), (2, month)):
         quarantined(dsn, seq, at)
@@ -140,7 +139,9 @@ async def test_quarantine_is_emptied_before_it_goes(store: Store, dsn: str, rete
     await clean(store, retention)
 
 
-async def test_a_hold_on_half_a_chunk_keeps_exactly_its_rows(store: Store, dsn: str, retention: Retention) -> None:
+async def test_a_hold_on_half_a_chunk_keeps_exactly_its_rows(
+    store: Database, dsn: str, retention: RetentionRun
+) -> None:
     events(dsn, *[OLD + TICK * n for n in range(6)])
     events(dsn, OLD, OLD + TICK, locker=PARIS, tenant="acme")
     compressed = compress(dsn)
@@ -171,7 +172,7 @@ async def test_a_hold_on_half_a_chunk_keeps_exactly_its_rows(store: Store, dsn: 
     assert (compressed > 0) == (rows(dsn, "SELECT to_regclass('timescaledb_information.chunks')") != [(None,)])
 
 
-async def test_another_tenant_keeps_less_with_a_reason(store: Store, dsn: str, tmp_path: Path) -> None:
+async def test_another_tenant_keeps_less_with_a_reason(store: Database, dsn: str, tmp_path: Path) -> None:
     retention = build(store, tmp_path, '\n[[exception]]\ntenant = "acme"\ncategory = "event"\n'
                       'period = "5 years"\nreason = "Works agreement"\n')  # fmt: skip
     five = datetime(2028, 6, 16, 12, tzinfo=UTC)
@@ -187,10 +188,10 @@ async def test_another_tenant_keeps_less_with_a_reason(store: Store, dsn: str, t
 
 
 async def test_accounts_go_three_years_after_their_end_and_active_ones_stay(
-    store: Store, dsn: str, tmp_path: Path
+    store: Database, dsn: str, tmp_path: Path
 ) -> None:
     config = Config(
-        retention=RetentionConfig(directory=str(tmp_path / "retention"), key_file=str(tmp_path / "key.pem"))
+        retention=RetentionSettings(directory=str(tmp_path / "retention"), key_file=str(tmp_path / "key.pem"))
     )
     retention = build_retention(config, store, "hub")
     three = datetime(2030, 6, 16, 12, tzinfo=UTC)
@@ -214,7 +215,7 @@ async def test_accounts_go_three_years_after_their_end_and_active_ones_stay(
 
 
 async def test_what_was_collected_on_29_february_goes_with_the_first_of_march(
-    store: Store, dsn: str, retention: Retention
+    store: Database, dsn: str, retention: RetentionRun
 ) -> None:
     leap_day, march = datetime(2028, 2, 29, tzinfo=UTC), datetime(2028, 3, 1, tzinfo=UTC)
     events(dsn, leap_day - TICK, leap_day, march - TICK, march, march + TICK)
@@ -230,7 +231,7 @@ async def test_what_was_collected_on_29_february_goes_with_the_first_of_march(
 
 
 async def test_a_cut_off_on_29_february_waits_at_the_first_of_march(
-    store: Store, dsn: str, retention: Retention
+    store: Database, dsn: str, retention: RetentionRun
 ) -> None:
     march = datetime(2029, 3, 1, tzinfo=UTC)
     events(dsn, march - TICK, march, march + TICK)
@@ -240,7 +241,9 @@ async def test_a_cut_off_on_29_february_waits_at_the_first_of_march(
     await clean(store, retention)
 
 
-async def test_every_other_category_goes_by_its_own_clock(store: Store, dsn: str, retention: Retention) -> None:
+async def test_every_other_category_goes_by_its_own_clock(
+    store: Database, dsn: str, retention: RetentionRun
+) -> None:
     def around(at: datetime) -> tuple[datetime, datetime]:
         return at - TICK, at
 
@@ -299,7 +302,7 @@ def alarm(dsn: str, closed_at: datetime | None, number: int, locker: str = BERLI
          uuid4(), made, OLD, state)  # fmt: skip
 
 
-async def test_a_hold_on_a_locker_keeps_its_alarms(store: Store, dsn: str, retention: Retention) -> None:
+async def test_a_hold_on_a_locker_keeps_its_alarms(store: Database, dsn: str, retention: RetentionRun) -> None:
     alarm(dsn, CUT - TICK, 1)
     holds, hold = Holds(store), uuid4()
     await holds.place(hold, HoldOrder("Theft", locker=BERLIN, tenant="default"), by="anna", now=OLD)
@@ -310,7 +313,9 @@ async def test_a_hold_on_a_locker_keeps_its_alarms(store: Store, dsn: str, reten
     await clean(store, retention)
 
 
-async def test_a_hold_on_a_person_keeps_what_they_asked_for(store: Store, dsn: str, retention: Retention) -> None:
+async def test_a_hold_on_a_person_keeps_what_they_asked_for(
+    store: Database, dsn: str, retention: RetentionRun
+) -> None:
     (held, _), (free, _) = person(dsn, None), person(dsn, None)
     for account in (held, held, free):
         request = uuid4()
@@ -334,7 +339,7 @@ async def test_a_hold_on_a_person_keeps_what_they_asked_for(store: Store, dsn: s
 
 
 async def test_one_person_who_cannot_be_erased_does_not_keep_the_others(
-    store: Store, dsn: str, tmp_path: Path
+    store: Database, dsn: str, tmp_path: Path
 ) -> None:
     stuck, *others = [person(dsn, OLD - timedelta(days=365 * 9) + TICK * n)[0] for n in range(3)]
     asked: list[UUID] = []
@@ -345,8 +350,8 @@ async def test_one_person_who_cannot_be_erased_does_not_keep_the_others(
             raise ErasureIncomplete("something of them is left")
         return True
 
-    config = RetentionConfig(directory=str(tmp_path / "retention"), key_file=str(tmp_path / "key.pem"))
-    failing = Retention(store, config, {"id": "hub", "version": "0"}, erase=erase)
+    config = RetentionSettings(directory=str(tmp_path / "retention"), key_file=str(tmp_path / "key.pem"))
+    failing = RetentionRun(store, config, {"id": "hub", "version": "0"}, erase=erase)
     with pytest.raises(HubError, match="account: 1 of 3 people are not erased: something of them is left"):
         await failing.run(NOW)
     assert asked == [stuck, *others]
@@ -357,7 +362,9 @@ async def test_one_person_who_cannot_be_erased_does_not_keep_the_others(
     assert rows(dsn, "SELECT count(*) FROM event WHERE occurred_at < %s", CUT) == [(0,)]
 
 
-async def test_a_hold_that_comes_after_the_decision_is_seen(store: Store, dsn: str, retention: Retention) -> None:
+async def test_a_hold_that_comes_after_the_decision_is_seen(
+    store: Database, dsn: str, retention: RetentionRun
+) -> None:
     events(dsn, OLD, OLD + TICK)
     (series,) = [one for one in SERIES if one.table == "event"]
     cut_offs = (await retention.policy()).cut_offs(Category.EVENT, NOW)
@@ -365,7 +372,7 @@ async def test_a_hold_that_comes_after_the_decision_is_seen(store: Store, dsn: s
     (chunk,) = [one for one in chunks if one.lower and one.upper and one.lower <= OLD < one.upper]
     number = await retention.proofs.begin(NOW, {})
     # What the run knew: nothing in there is held.
-    scope = Scope(number, series, chunk, cut_offs, NOW, held=False)
+    scope = SeriesScope(number, series, chunk, cut_offs, NOW, held=False)
     await Holds(store).place(uuid4(), HoldOrder("Theft", since=OLD, before=OLD + TICK), by="anna", now=CUT)
     assert await retention.store.series.drop(scope) is None
     assert left(dsn) == [1, 2]

@@ -14,7 +14,7 @@ from hub.core.fleet import DoorSpec, LockerSpec
 from hub.core.ledger import Key
 from hub.errors import StoreRejected, StoreUnavailable
 from hub.store.binary_copy import HEADER, TRAILER, event_rows, reading_row
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.history import History
 from hub.store.ledgers import Ledgers
 from hub.store.readings import write_readings, write_readings_apart
@@ -23,7 +23,7 @@ from hub.store.statements import statement
 from tests.hub.scene import fresh_database, rows
 from tests.services.conftest import Cluster
 from tests.wire.strategies import batches, samples
-from wire.messages import Clock, Event, Events, Sample
+from wire.messages import Clock, Event, EventBatch, Sample
 
 pytestmark = pytest.mark.services
 
@@ -41,8 +41,8 @@ def dsn(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    async with Store(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as made:
+async def store(dsn: str) -> AsyncIterator[Database]:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as made:
         yield made
 
 
@@ -76,7 +76,7 @@ def test_every_event_comes_back_as_it_was_sent(dsn: str) -> None:
 
     @given(batches)
     @settings(max_examples=60, deadline=None)
-    def check(connection: psycopg.Connection, batch: Events) -> None:
+    def check(connection: psycopg.Connection, batch: EventBatch) -> None:
         made = event_rows(
             batch, skip=0, tenant="default", locker="berlin-01", occurred=[NOW_MS] * len(batch.events),
             received_ms=NOW_MS + 1,
@@ -129,7 +129,7 @@ def test_every_reading_comes_back_as_it_was_sent(dsn: str) -> None:
 
 
 def unit(first: int, events: list[Event], key: Key = KEY, at: datetime = NOW) -> EventUnit:
-    batch = Events(
+    batch = EventBatch(
         v=1, boot=UUID(int=1), t=1, at=NOW_MS, clock=Clock.SYNCED, epoch=key[1], first=first, events=events
     )
     at_ms = int(at.timestamp() * 1000)
@@ -144,7 +144,7 @@ def opened(door: int | None = 1, kind: str = "door.opened") -> Event:
 
 
 async def test_a_database_that_is_not_there_is_unavailable() -> None:
-    store = Store(
+    store = Database(
         "postgresql://nobody@127.0.0.1:1/nothing", connections_max=4, statement_timeout_ms=500, connect_timeout_s=1
     )
     async with store:
@@ -152,7 +152,7 @@ async def test_a_database_that_is_not_there_is_unavailable() -> None:
             await store.ping()
 
 
-async def test_pages_of_events_have_no_hole_and_no_repeat(store: Store) -> None:
+async def test_pages_of_events_have_no_hole_and_no_repeat(store: Database) -> None:
     first = 1
     expected: list[tuple[datetime, int]] = []
     for minute in range(6):
@@ -175,7 +175,7 @@ async def test_pages_of_events_have_no_hole_and_no_repeat(store: Store) -> None:
     assert found == expected
 
 
-async def test_filters_of_events(store: Store) -> None:
+async def test_filters_of_events(store: Database) -> None:
     await Ledgers(store).write_events(
         [
             unit(1, [opened(1), opened(2), opened(2, "door.closed"), opened(None, "tamper.on")]),
@@ -200,7 +200,7 @@ async def test_filters_of_events(store: Store) -> None:
     assert await found(kind="'; DROP TABLE event; --") == []
 
 
-async def test_the_newest_events_are_of_the_last_day(store: Store) -> None:
+async def test_the_newest_events_are_of_the_last_day(store: Database) -> None:
     now = datetime.now(UTC)
     await Ledgers(store).write_events(
         [unit(1, [opened()], at=now - timedelta(days=2)), unit(2, [opened()] * 3, at=now - timedelta(hours=1))]
@@ -209,7 +209,7 @@ async def test_the_newest_events_are_of_the_last_day(store: Store) -> None:
     assert [row["seq"] for row in await store.events_newest(100)] == [4, 3, 2]
 
 
-async def test_pages_of_readings(store: Store) -> None:
+async def test_pages_of_readings(store: Database) -> None:
     made = [
         reading_row(Sample(t=1, supply_v=float(n)), locker="berlin-01", sampled_ms=NOW_MS + n, received_ms=NOW_MS)
         for n in range(5)
@@ -224,7 +224,7 @@ async def test_pages_of_readings(store: Store) -> None:
     assert [row["supply_v"] for row in rest] == [1, 0]
 
 
-async def test_a_doubtful_reading_is_stored_unless_it_is_there_already(store: Store, dsn: str) -> None:
+async def test_a_doubtful_reading_is_stored_unless_it_is_there_already(store: Database, dsn: str) -> None:
     """As after a COMMIT that was not answered, or of a message that another hub may have stored."""
 
     def row(number: int, *, at: int = 0, received: int = 0) -> bytes:
@@ -246,7 +246,7 @@ async def test_a_doubtful_reading_is_stored_unless_it_is_there_already(store: St
     assert [number for _, number in found] == [1, 2, 2, 3, 4, 4, None, None]
 
 
-async def test_a_doubtful_reading_that_is_refused_costs_its_neighbours_nothing(store: Store, dsn: str) -> None:
+async def test_a_doubtful_reading_that_is_refused_costs_its_neighbours_nothing(store: Database, dsn: str) -> None:
     rows(dsn, "ALTER TABLE reading ADD CHECK (outbox_events <> 13)")
     made = [
         reading_row(Sample(t=1, outbox_events=n), locker="berlin-01", sampled_ms=NOW_MS, received_ms=NOW_MS)
@@ -261,7 +261,7 @@ async def test_a_doubtful_reading_that_is_refused_costs_its_neighbours_nothing(s
     assert rows(dsn, "SELECT outbox_events FROM reading ORDER BY 1") == [(11,), (12,), (14,)]
 
 
-async def test_quarantine_keeps_what_it_is_given(store: Store, dsn: str) -> None:
+async def test_quarantine_keeps_what_it_is_given(store: Database, dsn: str) -> None:
     kept = Quarantined(NOW, "lh/\N{SYMBOL FOR NULL}", "malformed", 'a "detail"', bytes(range(256)), 999)
     await store.write_quarantine([kept, kept])
     query = "SELECT received_at, topic, reason, detail, payload, payload_bytes FROM quarantine"
@@ -269,7 +269,7 @@ async def test_quarantine_keeps_what_it_is_given(store: Store, dsn: str) -> None
     assert rows(dsn, query) == [expected, expected]
 
 
-async def test_the_registry_comes_back_as_it_was_written(store: Store, dsn: str) -> None:
+async def test_the_registry_comes_back_as_it_was_written(store: Database, dsn: str) -> None:
     doors = (
         DoorSpec(1, 'a,"b\\ (c) {d} NULL', "S", 1, 1),
         DoorSpec(2, "ä", "XL", 99, 2),
@@ -290,7 +290,7 @@ async def test_the_registry_comes_back_as_it_was_written(store: Store, dsn: str)
     assert (found.in_service, found.service_reason) == (False, 'bent, "badly"')
 
 
-async def test_readings_are_counted_since_their_receipt(store: Store) -> None:
+async def test_readings_are_counted_since_their_receipt(store: Database) -> None:
     made = [reading_row(Sample(t=1), locker="berlin-01", sampled_ms=NOW_MS, received_ms=NOW_MS) for _ in range(3)]
     await write_readings(store, [ReadingUnit(made, NOW_MS, "t", b"")])
     assert await store.readings_since(["berlin-01", "paris-02"], NOW) == 3
@@ -334,7 +334,7 @@ async def test_a_time_that_could_not_be_read_back_is_not_stored(
     ],
     ids=["year 10000", "before year 1"],
 )
-async def test_a_time_beyond_the_years_of_utc_is_refused_before_it_is_sent(store: Store, time: datetime) -> None:
+async def test_a_time_beyond_the_years_of_utc_is_refused_before_it_is_sent(store: Database, time: datetime) -> None:
     with pytest.raises(StoreRejected, match="outside of the years that there are in UTC"):
         async with store.transaction() as conn:
             await conn.execute("SELECT %s::timestamptz::text", (time,))

@@ -11,21 +11,21 @@ from typing import Any
 
 import pytest
 
-from hub.core.accounting import Outcome, Tally
+from hub.core.accounting import Disposition, Tally
 from hub.errors import StoreUnavailable
-from hub.ingest.telemetry import ReadingSink
+from hub.ingest.telemetry import TelemetryWriter
 from hub.metrics import Metrics
 from hub.mqtt.quarantine import Quarantine, QuarantineSink
 from hub.store.batcher import Batcher
 from hub.store.binary_copy import reading_row
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.readings import write_readings
 from hub.store.rows import ReadingUnit
 from tests.hub.scene import Agent, Scene, agent, eventually, fresh_database, online, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker, mosquitto
 from tests.services.locked import locked
 from tests.wire.strategies import T_MS_MAX
-from wire.messages import Clock, Event, Sample, Telemetry, encode
+from wire.messages import Clock, Event, Sample, TelemetryBatch, encode
 from wire.topics import Channel, topic_of
 
 pytestmark = pytest.mark.services
@@ -54,7 +54,7 @@ async def say(locker: Agent, count: int, *, clock: Clock = Clock.SYNCED, ago_ms:
         up |= {"clock": clock, "at": up["at"] - ago_ms}
         number = up["t"] % 2**31
         await locker.publish(
-            Channel.TELEMETRY, encode(Telemetry(**up, samples=[Sample(t=up["t"], outbox_events=number)]))
+            Channel.TELEMETRY, encode(TelemetryBatch(**up, samples=[Sample(t=up["t"], outbox_events=number)]))
         )
         numbers.append(number)
         await asyncio.sleep(0.002)  # the next one has another `t`
@@ -205,7 +205,7 @@ async def test_when_a_sample_was_taken_does_not_depend_on_when_it_came(
         # Two minutes on its way, by every clock there is.
         late = up | {"t": up["t"] - 120_000, "at": up["at"] - 120_000}
         await locker.publish(
-            Channel.TELEMETRY, encode(Telemetry(**late, samples=[Sample(t=late["t"], outbox_events=1)]))
+            Channel.TELEMETRY, encode(TelemetryBatch(**late, samples=[Sample(t=late["t"], outbox_events=1)]))
         )
         await eventually(lambda: has(dsn, [1]), "the sample")
         ((age_s, source),) = rows(
@@ -243,7 +243,7 @@ async def test_a_locker_whose_telemetry_is_held_back_is_not_taken_for_silent(
 
 
 async def send(locker: Agent, *samples: dict[str, Any], retain: bool = False, **changed: Any) -> None:  # noqa: ANN401
-    up = json.loads(encode(Telemetry(**locker.up(), samples=[]))) | changed
+    up = json.loads(encode(TelemetryBatch(**locker.up(), samples=[]))) | changed
     text = json.dumps({**up, "samples": [{"t": up["t"], **sample} for sample in samples]}).encode()
     await locker.publish(Channel.TELEMETRY, text, retain=retain)
 
@@ -322,7 +322,7 @@ async def test_what_its_first_words_to_a_new_hub_repeat_is_stored_once(
     """The agent had no acknowledgement of its broker, and sends it anew: nothing says that it comes again."""
     async with agent(broker) as locker:
         up = locker.up()
-        text = encode(Telemetry(**up, samples=[Sample(t=up["t"] - n, outbox_events=n) for n in range(3)]))
+        text = encode(TelemetryBatch(**up, samples=[Sample(t=up["t"] - n, outbox_events=n) for n in range(3)]))
         for duplicates in (0, 3):
             async with scene(broker, dsn, tmp_path) as hub:
                 await locker.publish(Channel.TELEMETRY, text)
@@ -340,7 +340,7 @@ async def test_a_commit_that_was_not_answered_stores_nothing_twice(dsn: str) -> 
     unit = ReadingUnit(made, AT_MS, "t", b"")
     tally, metrics = Tally(), Metrics("0")
     limits: dict[str, int] = {"connections_max": 2, "statement_timeout_ms": 5000, "connect_timeout_s": 1}
-    async with Store(dsn, **limits) as store, Store("host=127.0.0.1 port=1", **limits) as away:
+    async with Database(dsn, **limits) as store, Database("host=127.0.0.1 port=1", **limits) as away:
         quarantine = Quarantine(
             Batcher(
                 "quarantine", QuarantineSink(store, metrics), metrics, queue_rows_max=9, flush_rows_max=9,
@@ -351,10 +351,10 @@ async def test_a_commit_that_was_not_answered_stores_nothing_twice(dsn: str) -> 
         # It was committed, and the connection ended before the hub knew.
         await write_readings(store, [unit])
         with pytest.raises(StoreUnavailable):
-            await ReadingSink(away, tally, quarantine, metrics).write([unit])
-        sink = ReadingSink(store, tally, quarantine, metrics)
+            await TelemetryWriter(away, tally, quarantine, metrics).write([unit])
+        sink = TelemetryWriter(store, tally, quarantine, metrics)
         tally.received += unit.count
         await sink.write([unit])
         await sink.committed([unit])
-    assert (tally.settled[Outcome.DUPLICATE], tally.open()) == (3, 0)
+    assert (tally.settled[Disposition.DUPLICATE], tally.open()) == (3, 0)
     assert await has(dsn, [0, 1, 2])

@@ -11,12 +11,12 @@ from hub.core.ledger import Key
 from hub.errors import CursorConflict, StoreRejected
 from hub.scheduler.series import compress, make_partitions
 from hub.store.binary_copy import event_rows
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.ledgers import Ledgers
 from hub.store.rows import EventUnit
 from tests.hub.scene import fresh_database, rows
 from tests.services.conftest import Cluster
-from wire.messages import Clock, Event, Events
+from wire.messages import Clock, Event, EventBatch
 
 pytestmark = pytest.mark.services
 
@@ -42,7 +42,7 @@ def unit(key: Key, first: int, count: int, *, shift_s: float = 0.0) -> EventUnit
     """Events of a minute each, from LONG_AGO on."""
     begin_ms = int((LONG_AGO.timestamp() + shift_s) * 1000)
     occurred = [begin_ms + place * 60_000 for place in range(count)]
-    batch = Events(
+    batch = EventBatch(
         v=1, boot=key[1], t=1, at=occurred[-1], clock=Clock.SYNCED, epoch=key[1], first=first,
         events=[Event(t=1, at=at, kind="door.opened", door=1) for at in occurred],
     )  # fmt: skip
@@ -57,7 +57,7 @@ async def complete(ledgers: Ledgers, key: Key, stored: int) -> bool:
 
 
 async def test_late_events_are_stored_once_beside_what_was_put_away(dsn: str) -> None:
-    async with Store(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as store:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as store:
         ledgers = Ledgers(store)
         await ledgers.write_events([unit(FIRST, 1, EVENTS)])
         put_away = await compress(store)
@@ -87,7 +87,7 @@ async def test_late_events_are_stored_once_beside_what_was_put_away(dsn: str) ->
 
 
 async def test_single_events_can_be_deleted_of_what_was_put_away(dsn: str) -> None:
-    async with Store(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as store:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as store:
         ledgers = Ledgers(store)
         await ledgers.write_events([unit(FIRST, 1, EVENTS), unit(SECOND, 1, EVENTS)])
         await compress(store)
@@ -98,7 +98,7 @@ async def test_single_events_can_be_deleted_of_what_was_put_away(dsn: str) -> No
 
 
 async def test_late_hours_are_counted_again(dsn: str) -> None:
-    async with Store(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as store:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as store:
         await Ledgers(store).write_events([unit(FIRST, 1, 61), unit(SECOND, 1, 1)])
     begin = LONG_AGO.replace(minute=0, second=0, microsecond=0)
     marked = rows(dsn, "SELECT DISTINCT hour FROM statistics_due ORDER BY hour")

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from hub.core.gaps import ToldGap
+from hub.core.gaps import DeclaredGap
 from hub.store.ledgers import GAPS_PER_LEDGER_MAX, GAPS_TOLD_MAX, Ledgers
 from tests.hub.scene import eventually, fresh_database, rows
 from tests.services.conftest import Cluster
@@ -44,9 +44,9 @@ async def test_words_on_thousands_of_gaps_are_the_work_of_what_they_change(ledge
         return int(found)
 
     before = written()
-    nothing = [ToldGap(1, 10 * count, "unknown")] * 50
+    nothing = [DeclaredGap(1, 10 * count, "unknown")] * 50
     await ledgers.write_events([unit(20001, [opened()] * 50, told=nothing)])
-    every = [ToldGap(1, 10 * count - place, "full") for place in range(50)]
+    every = [DeclaredGap(1, 10 * count - place, "full") for place in range(50)]
     await ledgers.write_events([unit(20051, [opened()] * 50, told=every)])
     query = "SELECT reason, count(*), sum(to_seq - from_seq + 1) FROM ledger_gap GROUP BY reason ORDER BY reason"
     assert rows(dsn, query) == [
@@ -71,7 +71,7 @@ async def test_a_ledger_of_very_many_gaps_is_not_cut_into_more(ledgers: Ledgers,
         EPOCH, GAPS_PER_LEDGER_MAX,
     )  # fmt: skip
     rows(dsn, "INSERT INTO ledger_cursor (locker_id, epoch, next_seq) VALUES ('berlin-01', %s, 100001)", EPOCH)
-    await ledgers.write_events([unit(100001, [opened()], told=[ToldGap(2, 2, "full")])])
+    await ledgers.write_events([unit(100001, [opened()], told=[DeclaredGap(2, 2, "full")])])
     assert rows(dsn, "SELECT count(*), count(*) FILTER (WHERE reason = 'full') FROM ledger_gap") == [
         (GAPS_PER_LEDGER_MAX, 0)
     ]

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from hub.store.commands import add_forgets
-from hub.store.database import Store
+from hub.store.database import Database
 from tests.hub.live.watching import Watch
 from tests.hub.scene import Scene, eventually, fresh_database, obedient, online, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker
@@ -93,7 +93,7 @@ async def test_whom_a_forget_is_about_is_shown_to_nobody_who_watches(
     async with AsyncExitStack() as stack:
         hub = await stack.enter_async_context(scene(mosquitto_broker, dsn, tmp_path))
         watch, _ = await watching(stack, hub, "tail:berlin-01")
-        store = Store(dsn, connections_max=1, statement_timeout_ms=10_000, connect_timeout_s=5)
+        store = Database(dsn, connections_max=1, statement_timeout_ms=10_000, connect_timeout_s=5)
         async with store, store.transaction() as conn:
             now = datetime.now(UTC)
             until = now + timedelta(days=1)

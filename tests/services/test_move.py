@@ -13,7 +13,7 @@ import pytest
 from hub.core.verify import judge
 from hub.errors import MigrationError
 from hub.scheduler import series
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.ledgers import Ledgers
 from hub.store.migrate import PLAIN, TIMESCALEDB, check, migrate, migrations
 from hub.store.move import FORMS_KNOWN, move
@@ -46,13 +46,13 @@ def plain_dsn(timescaledb: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture
-async def store(plain_dsn: str) -> AsyncIterator[Store]:
+async def store(plain_dsn: str) -> AsyncIterator[Database]:
     async with connected(plain_dsn) as store:
         yield store
 
 
-def connected(dsn: str) -> Store:
-    return Store(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5)
+def connected(dsn: str) -> Database:
+    return Database(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5)
 
 
 async def fill(dsn: str) -> None:
@@ -127,7 +127,7 @@ def shape(dsn: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def verified(store: Store) -> list[Any]:
+async def verified(store: Database) -> list[Any]:
     ledgers = Ledgers(store)
     found = [
         judge(counted)
@@ -199,7 +199,7 @@ async def test_a_copy_that_is_not_what_it_was_made_from_is_told_and_nothing_drop
     assert rows(plain_dsn, "SELECT count(*) FROM event_plain") == [(400,)]
 
 
-async def test_not_beside_a_hub(store: Store, plain_dsn: str) -> None:
+async def test_not_beside_a_hub(store: Database, plain_dsn: str) -> None:
     await store.fetch("registry_version")
     with pytest.raises(MigrationError, match="connections of a hub are open on this database: stop the hub"):
         await asyncio.to_thread(move, plain_dsn, lambda _: None)

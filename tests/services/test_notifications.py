@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from hub import clock
 from hub.cli.main import app
-from hub.config.notify import Notify, WebhookChannel
+from hub.config.notify import NotifySettings, WebhookChannel
 from hub.config.settings import Config
 from hub.core.alarms.transitions import What
 from hub.core.notify.notices import Message
@@ -23,8 +23,8 @@ from hub.keys import make_key
 from hub.masking import Secret
 from hub.metrics import Metrics
 from hub.notify.notifier import Notifier
-from hub.store.database import Store
-from hub.store.notifications import Delivery, NotificationStore
+from hub.store.database import Database
+from hub.store.notifications import NotificationDelivery, NotificationStore
 from hub.tasks import Supervisor
 from tests.hub.api.serving import NOWHERE, served
 from tests.hub.contract import Contract
@@ -54,8 +54,8 @@ def channel(folder: Path, receiver: Hook, name: str = "duty", **changes: Any) ->
 @asynccontextmanager
 async def notifier(dsn: str, *channels: WebhookChannel, **settings: Any) -> AsyncIterator[Notifier]:  # noqa: ANN401
     """A notifier as a hub runs it: loaded, at work, and at its end at rest with all of it written."""
-    config = Config(notify=Notify(channel=list(channels), **settings))
-    async with Store(dsn, connections_max=4, statement_timeout_ms=2000, connect_timeout_s=1) as store:
+    config = Config(notify=NotifySettings(channel=list(channels), **settings))
+    async with Database(dsn, connections_max=4, statement_timeout_ms=2000, connect_timeout_s=1) as store:
         metrics = Metrics("0")
         one, supervisor = Notifier(config, store, metrics), Supervisor(metrics)
         if dsn != NOWHERE:
@@ -175,12 +175,12 @@ async def test_how_a_channel_did_is_known_after_a_restart(dsn: str, tmp_path: Pa
 
 
 async def test_what_is_old_or_too_much_goes_and_what_waits_stays(dsn: str) -> None:
-    async with Store(dsn, connections_max=4, statement_timeout_ms=2000, connect_timeout_s=1) as store:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=2000, connect_timeout_s=1) as store:
         table = NotificationStore(store)
 
-        def row(days: int, state: Any) -> Delivery:  # noqa: ANN401 - a state
+        def row(days: int, state: Any) -> NotificationDelivery:  # noqa: ANN401 - a state
             told = Message(id=uuid4(), at=AT - timedelta(days=days), channel="duty", notice=notice("raised"))
-            return Delivery(told, state, 1, None, AT)
+            return NotificationDelivery(told, state, 1, None, AT)
 
         await table.write([row(days, "sent") for days in range(6)] + [row(100, "waiting"), row(99, "failed")])
         assert await table.prune(before=AT - timedelta(days=50), kept_max=4) == 3

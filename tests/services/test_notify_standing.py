@@ -13,20 +13,20 @@ from uuid import UUID, uuid4
 import pytest
 
 from hub import clock
-from hub.alarms.records import Records
-from hub.config.notify import Notify, WebhookChannel
+from hub.alarms.records import AlarmWriter
+from hub.config.notify import NotifySettings, WebhookChannel
 from hub.config.settings import Config
-from hub.core.alarms.alarm import Alarm, Severity, Shelf, State
-from hub.core.alarms.places import Place
+from hub.core.alarms.alarm import Alarm, AlarmState, Severity, Shelf
+from hub.core.alarms.places import AlarmPlace
 from hub.core.alarms.rules import parse_rules
 from hub.core.alarms.transitions import Transition, What
-from hub.core.alarms.watch import Watch
+from hub.core.alarms.watch import AlarmWatch
 from hub.core.notify.tries import RETRIES_MAX
 from hub.masking import Secret
 from hub.metrics import Metrics
 from hub.notify.notifier import Notifier
 from hub.store.alarms import AlarmStore
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.tasks import Supervisor
 from tests.hub.core.alarms.scene import BERLIN, DEFAULT
 from tests.hub.core.notify.alarms import AT, alarm
@@ -62,7 +62,7 @@ class Hub:
             self.notifier.hear(Transition(one.last_at, what, one))
 
     def clear(self, number: int, what: What | None = "cleared") -> None:
-        self.have(number, what, state=State.CLEARED_UNACKED, cleared_at=AT)
+        self.have(number, what, state=AlarmState.CLEARED_UNACKED, cleared_at=AT)
 
 
 def no_pause(*_: object) -> float:
@@ -75,9 +75,9 @@ async def hub(
     **settings: Any,  # noqa: ANN401
 ) -> AsyncIterator[Hub]:  # fmt: skip
     channel = WebhookChannel(name="duty", url=Secret(receiver.url), secret_file=secret(folder), **settings)
-    config = Config(notify=Notify(channel=[channel]))
+    config = Config(notify=NotifySettings(channel=[channel]))
     known: dict[UUID, Alarm] = {} if alarms is None else alarms
-    async with Store(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as store:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as store:
         metrics = Metrics("0")
         one, supervisor = Notifier(config, store, metrics, uuid4(), known, pause), Supervisor(metrics)
         await one.load()
@@ -138,8 +138,8 @@ async def test_what_only_the_other_hub_sees_is_told_by_the_one_that_sends(dsn: s
         one.have(1, None)
         await one.notifier.follow()
         await written(dsn, 1)
-        other.have(1, "acked", state=State.ACTIVE_ACKED, acked_by="anna", acked_at=AT)
-        one.have(1, None, state=State.ACTIVE_ACKED, acked_by="anna", acked_at=AT)
+        other.have(1, "acked", state=AlarmState.ACTIVE_ACKED, acked_by="anna", acked_at=AT)
+        one.have(1, None, state=AlarmState.ACTIVE_ACKED, acked_by="anna", acked_at=AT)
         await one.notifier.follow()
         await written(dsn, 2)
     assert told(receiver) == [("raised", 1), ("acked", 1)]
@@ -247,9 +247,9 @@ async def test_what_ended_while_it_was_suppressed_is_over_for_whoever_was_told_t
         await written(dsn, 2)
         await one.notifier.follow()
         for number in (1, 3):
-            one.have(number, "cleared", shelved=shelf, state=State.CLEARED_UNACKED, cleared_at=AT)
+            one.have(number, "cleared", shelved=shelf, state=AlarmState.CLEARED_UNACKED, cleared_at=AT)
         # By another rule it has another severity by now, of which this channel hears nothing.
-        one.have(2, "cleared", severity=Severity.LOW, state=State.CLEARED_UNACKED, cleared_at=AT)
+        one.have(2, "cleared", severity=Severity.LOW, state=AlarmState.CLEARED_UNACKED, cleared_at=AT)
         await written(dsn, 3)
         await one.notifier.follow()
         await written(dsn, 4)
@@ -258,10 +258,10 @@ async def test_what_ended_while_it_was_suppressed_is_over_for_whoever_was_told_t
 
 async def test_a_restart_tells_nothing_twice_and_what_ended_meanwhile(dsn: str, tmp_path: Path) -> None:
     rule = parse_rules(DEFAULT.read_bytes())
-    async with Store(dsn, connections_max=2, statement_timeout_ms=5000, connect_timeout_s=5) as store:
-        watch = Watch(rule, uuid4, open_max=100)
-        watch.follow({BERLIN: Place("default", "Testville", BERLIN)}, clock.wall())
-        records = Records(watch, AlarmStore(store, uuid4()), Metrics("0"), lambda: None)
+    async with Database(dsn, connections_max=2, statement_timeout_ms=5000, connect_timeout_s=5) as store:
+        watch = AlarmWatch(rule, uuid4, open_max=100)
+        watch.follow({BERLIN: AlarmPlace("default", "Testville", BERLIN)}, clock.wall())
+        records = AlarmWriter(watch, AlarmStore(store, uuid4()), Metrics("0"), lambda: None)
 
         def event(kind: str, door: int) -> None:
             watch.event(BERLIN, kind, clock.wall(), now=clock.wall(), now_ms=clock.now_ms(), door=door)
@@ -283,7 +283,7 @@ async def test_a_restart_tells_nothing_twice_and_what_ended_meanwhile(dsn: str, 
         await flush()
         rows(dsn, "UPDATE alarm SET state = 'normal', closed_at = now() WHERE door = 1")
         gone = next(one for one in watch.book.alarms.values() if one.door == 1)
-        watch.book.adopt(replace(gone, state=State.NORMAL, closed_at=clock.wall(), version=99))
+        watch.book.adopt(replace(gone, state=AlarmState.NORMAL, closed_at=clock.wall(), version=99))
         async with hook() as again, hub(dsn, tmp_path, again, alarms=watch.book.alarms) as new:
             await new.notifier.follow()
             await written(dsn, 4)
@@ -326,6 +326,6 @@ async def test_channels_of_another_hub_are_left_to_it(dsn: str, tmp_path: Path) 
     async with hook(503) as receiver, hub(dsn, tmp_path, receiver, pause=lambda *_: 3600.0) as one:
         one.have(1, "raised")
         await written(dsn, 1, "waiting")
-        async with Store(dsn, connections_max=2, statement_timeout_ms=5000, connect_timeout_s=5) as store:
+        async with Database(dsn, connections_max=2, statement_timeout_ms=5000, connect_timeout_s=5) as store:
             await Notifier(Config(), store, Metrics("0")).load()
         assert rows(dsn, "SELECT state FROM notification") == [("waiting",)]

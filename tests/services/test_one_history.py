@@ -21,7 +21,7 @@ from hub.keys import make_key
 from tests.hub.contract import Contract
 from tests.hub.scene import Agent, Scene, agent, eventually, fresh_database, online, register, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker, free_port, postgres_programs
-from wire.messages import CHAIN_START, MESSAGE_BYTES_MAX, Event, Events, Receipt, encode
+from wire.messages import CHAIN_START, MESSAGE_BYTES_MAX, Event, EventBatch, Receipt, encode
 from wire.topics import Channel, topic_of
 
 pytestmark = pytest.mark.services
@@ -63,8 +63,8 @@ class Disk:
     def write(self, *events: Event) -> None:
         self.events += events
 
-    def batch(self, first: int, last: int) -> Events:
-        return Events(
+    def batch(self, first: int, last: int) -> EventBatch:
+        return EventBatch(
             **self.agent.up(), epoch=self.epoch, first=first, oldest=self.oldest, prev=self.chain(first - 1),
             chain=self.chain(last), events=self.events[first - 1 : last],
         )  # fmt: skip

@@ -11,9 +11,9 @@ from uuid import UUID
 import pytest
 
 from hub import store as hub_store
-from hub.config.settings import Http
+from hub.config.settings import HttpSettings
 from hub.store.alarms import WINDOWS_MAX
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.people import By
 from hub.store.transactions import NewTransaction, Transactions
 from tests.hub.api.serving import Served, locker, served
@@ -37,18 +37,18 @@ def dsn(plain_postgres: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    async with Store(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as store:
+async def store(dsn: str) -> AsyncIterator[Database]:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as store:
         yield store
 
 
 @pytest.fixture
-async def hub(dsn: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
+async def hub(dsn: str, store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     await switch_on(store)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tokens").write_text(TOKENS)
     lockers = [locker("berlin-01"), locker("berlin-02")]
-    http = Http(token_file=str(tmp_path / "tokens"))
+    http = HttpSettings(token_file=str(tmp_path / "tokens"))
     async with served(tmp_path, http=http, dsn=dsn, lockers=lockers, patience_s=60) as hub:
         yield hub
 
@@ -90,7 +90,7 @@ async def test_of_many_who_want_a_door_at_once_one_has_it(hub: Served, dsn: str)
     assert (await post(hub, TRANSACTIONS, wanted))[0] == 201
 
 
-async def test_a_transaction_that_is_over_keeps_nobody_out(hub: Served, store: Store) -> None:
+async def test_a_transaction_that_is_over_keeps_nobody_out(hub: Served, store: Database) -> None:
     """Between its end and the chore that looks for such ones the door is free already."""
     berta = await account(hub)
     transactions = Transactions(store)
@@ -166,7 +166,7 @@ async def test_a_limit_of_windows_holds_for_those_who_plan_at_once(hub: Served, 
     assert sorted(status for status, _ in answers) == [201, 409, 409, 409]
 
 
-async def test_doors_that_were_shared_before_are_the_oldest_ones(hub: Served, store: Store, dsn: str) -> None:
+async def test_doors_that_were_shared_before_are_the_oldest_ones(hub: Served, store: Database, dsn: str) -> None:
     berta = UUID(await account(hub))
     transactions = Transactions(store)
     opened = [

@@ -11,7 +11,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from hub.core.fleet import Fleet
-from hub.store.database import Store
+from hub.store.database import Database
 from tests.hub.api.serving import Served, locker, served
 from tests.hub.contract import Contract
 from tests.hub.scene import fresh_database
@@ -34,8 +34,8 @@ def dsn(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    async with Store(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as made:
+async def store(dsn: str) -> AsyncIterator[Database]:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as made:
         await clear(made)
         async with made.transaction() as conn:
             await conn.execute("TRUNCATE ledger_cursor")
@@ -49,7 +49,7 @@ async def store(dsn: str) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-async def hub(dsn: str, store: Store, tmp_path: Path) -> AsyncIterator[Served]:
+async def hub(dsn: str, store: Database, tmp_path: Path) -> AsyncIterator[Served]:
     await store.ping()
     async with served(tmp_path, lockers=FLEET, dsn=dsn) as running:
         yield running
@@ -58,7 +58,7 @@ async def hub(dsn: str, store: Store, tmp_path: Path) -> AsyncIterator[Served]:
 class Ledger:
     """Writes one locker's events as the hub stores them; what came late has a receipt of its own."""
 
-    def __init__(self, store: Store, name: str, epoch: UUID = EPOCH) -> None:
+    def __init__(self, store: Database, name: str, epoch: UUID = EPOCH) -> None:
         self.store, self.name, self.epoch, self.seq = store, name, epoch, 0
 
     async def say(
@@ -84,7 +84,7 @@ class Ledger:
             )
 
 
-async def sampled(store: Store, name: str, at: datetime, received: datetime | None = None) -> None:
+async def sampled(store: Database, name: str, at: datetime, received: datetime | None = None) -> None:
     async with store.transaction() as conn:
         await conn.execute(
             "INSERT INTO reading (sampled_at, received_at, locker_id, cpu_pct) VALUES (%s, %s, %s, 1)",
@@ -106,7 +106,7 @@ async def fleet(hub: Served, at: datetime) -> dict[str, Any]:
     return {one["id"]: one for one in (await asked(hub, "fleet", at))["lockers"]}
 
 
-async def test_the_past_is_what_the_live_fleet_showed(hub: Served, store: Store) -> None:
+async def test_the_past_is_what_the_live_fleet_showed(hub: Served, store: Database) -> None:
     draw = Random(4)
     live = Fleet(silent_after_ms=45_000)
     live.load(FLEET)
@@ -143,7 +143,7 @@ async def test_the_past_is_what_the_live_fleet_showed(hub: Served, store: Store)
     assert (await fleet(hub, moment))["quiet-03"]["state"] == "never_seen"
 
 
-async def test_what_came_later_was_not_known_to_be_there(hub: Served, store: Store) -> None:
+async def test_what_came_later_was_not_known_to_be_there(hub: Served, store: Database) -> None:
     ledger = Ledger(store, "berlin-01")
     await ledger.say(BASE, "door.closed", 1)
     # A night without a link: the events are of then, and the hub had them in the morning.
@@ -158,7 +158,7 @@ async def test_what_came_later_was_not_known_to_be_there(hub: Served, store: Sto
     assert (one["doors"][0]["state"], one["doors"][0]["last_known"]) == ("unknown", "open")
 
 
-async def test_telemetry_keeps_a_locker_online_and_a_farewell_ends_it(hub: Served, store: Store) -> None:
+async def test_telemetry_keeps_a_locker_online_and_a_farewell_ends_it(hub: Served, store: Database) -> None:
     ledger = Ledger(store, "berlin-01")
     await ledger.say(BASE, "snapshot", None, {"doors": [[1, "closed", True], [2, "open", False]]})
     await sampled(store, "berlin-01", BASE + timedelta(hours=2))
@@ -175,7 +175,7 @@ async def test_telemetry_keeps_a_locker_online_and_a_farewell_ends_it(hub: Serve
     assert datetime.fromisoformat(later["known_since"]) == BASE + timedelta(days=9) - timedelta(hours=7)
 
 
-async def test_a_locker_has_its_events_and_commands_of_then(hub: Served, store: Store) -> None:
+async def test_a_locker_has_its_events_and_commands_of_then(hub: Served, store: Database) -> None:
     ledger = Ledger(store, "berlin-01")
     for minute in range(60):
         await ledger.say(BASE + timedelta(minutes=minute), "door.opened", 1)
@@ -184,7 +184,7 @@ async def test_a_locker_has_its_events_and_commands_of_then(hub: Served, store: 
     assert body["locker"]["commands"] == []
 
 
-async def test_alarms_and_maintenance_are_those_of_then(hub: Served, store: Store) -> None:
+async def test_alarms_and_maintenance_are_those_of_then(hub: Served, store: Database) -> None:
     ledger = Ledger(store, "berlin-01")
     await ledger.say(BASE, "door.closed", 1)
     minute = timedelta(minutes=1)
@@ -227,7 +227,7 @@ async def test_alarms_and_maintenance_are_those_of_then(hub: Served, store: Stor
         await conn.execute("TRUNCATE alarm, maintenance CASCADE")
 
 
-async def test_a_locker_that_came_later_was_not_there(hub: Served, store: Store) -> None:
+async def test_a_locker_that_came_later_was_not_there(hub: Served, store: Database) -> None:
     await Ledger(store, "berlin-01").say(BASE, "door.opened", 1)
     async with store.transaction() as conn:
         await conn.execute("UPDATE locker SET created_at = %s WHERE id <> 'berlin-01'", (BASE + timedelta(days=1),))
@@ -235,7 +235,7 @@ async def test_a_locker_that_came_later_was_not_there(hub: Served, store: Store)
     assert set(await fleet(hub, BASE + timedelta(days=1))) == {"berlin-01", "paris-02", "quiet-03"}
 
 
-async def test_moments_that_make_no_sense_are_refused_with_a_sentence(hub: Served, store: Store) -> None:
+async def test_moments_that_make_no_sense_are_refused_with_a_sentence(hub: Served, store: Database) -> None:
     async def why(at: object) -> str:
         said = await asked(hub, "fleet", at, 400)
         assert said["code"] == "bad_request"

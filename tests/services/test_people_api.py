@@ -23,12 +23,12 @@ from hub.api.auth import Auth
 from hub.api.barred import refusing_barred
 from hub.api.routes import Route, answer
 from hub.api.server import application
-from hub.config.settings import Http
+from hub.config.settings import HttpSettings
 from hub.errors import PeopleError
 from hub.metrics import Metrics
 from hub.people.watch import PeopleWatch
-from hub.store.database import Store
-from hub.store.people import People
+from hub.store.database import Database
+from hub.store.people import AccountStore
 from hub.store.tenants import TenantChange, set_tenant
 from hub.store.transactions import Transactions
 from tests.hub.api.serving import Served, locker, served
@@ -59,8 +59,8 @@ def dsn(module_dsn: str) -> str:
 
 
 @pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    async with Store(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as store:
+async def store(dsn: str) -> AsyncIterator[Database]:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as store:
         yield store
 
 
@@ -99,7 +99,7 @@ class Api:
 @asynccontextmanager
 async def api(dsn: str, folder: Path) -> AsyncIterator[Api]:
     (folder / "tokens").write_text(TOKENS)
-    http = Http(token_file=str(folder / "tokens"))
+    http = HttpSettings(token_file=str(folder / "tokens"))
     async with served(folder, http=http, dsn=dsn, lockers=[locker("berlin-01")]) as hub:
         yield Api(hub, await Contract.of(hub.http))
 
@@ -171,7 +171,7 @@ async def test_machines_do_not_look_at_people(dsn: str, tmp_path: Path) -> None:
             assert (status, problem["code"]) == (403, "person_needed")
 
 
-async def test_what_the_customer_has_not_asked_for_is_not_taken(store: Store, dsn: str, tmp_path: Path) -> None:
+async def test_what_the_customer_has_not_asked_for_is_not_taken(store: Database, dsn: str, tmp_path: Path) -> None:
     async with api(dsn, tmp_path) as hub:
         berta = (await hub.post(ACCOUNTS, email=EMAIL))[1]["id"]
         wanted = {"account": berta, "kind": "repair", "locker": "berlin-01"}
@@ -190,7 +190,7 @@ async def test_what_the_customer_has_not_asked_for_is_not_taken(store: Store, ds
 
 
 async def test_a_code_lives_no_longer_than_its_transaction(
-    store: Store, dsn: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    store: Database, dsn: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     await switch_on(store)
@@ -230,7 +230,7 @@ async def test_a_code_lives_no_longer_than_its_transaction(
     assert not any(code in caplog.text for code in codes)
 
 
-async def test_a_restricted_person_is_kept_and_not_used(store: Store, dsn: str, tmp_path: Path) -> None:
+async def test_a_restricted_person_is_kept_and_not_used(store: Database, dsn: str, tmp_path: Path) -> None:
     await switch_on(store)
     async with api(dsn, tmp_path) as hub:
         berta = await person(store)
@@ -261,8 +261,8 @@ async def test_no_command_carries_the_name_of_somebody_who_is_barred() -> None:
     routes = refusing_barred(
         [Route("POST", path, "", serve) for path in (command, other)], lambda one: one == barred
     )
-    auth = Auth(Http())
-    app = application(routes, auth, Metrics("0"), Http())
+    auth = Auth(HttpSettings())
+    app = application(routes, auth, Metrics("0"), HttpSettings())
     async with TestServer(app, host="127.0.0.1") as server, aiohttp.ClientSession(str(server.make_url(""))) as http:
 
         async def post(path: str, text: str) -> int:
@@ -285,10 +285,12 @@ async def verified(hub: Api, account: UUID, kind: str) -> str:
     return str(request["id"])
 
 
-async def test_a_copy_for_the_person_has_everything_and_no_secret(store: Store, dsn: str, tmp_path: Path) -> None:
+async def test_a_copy_for_the_person_has_everything_and_no_secret(
+    store: Database, dsn: str, tmp_path: Path
+) -> None:
     await switch_on(store)
     berta = await person(store)
-    await People(store).rectify(berta.account, email=None, name='=HYPERLINK("x")', by=BY)
+    await AccountStore(store).rectify(berta.account, email=None, name='=HYPERLINK("x")', by=BY)
     add_events(dsn, "berlin-01", [berta.actor, None] * 2)
     async with api(dsn, tmp_path) as hub:
         request = (await hub.post("/api/v1/rights", account=str(berta.account), kind="access"))[1]["id"]
@@ -327,7 +329,7 @@ async def test_a_copy_for_the_person_has_everything_and_no_secret(store: Store, 
         assert row["name"] == '\'=HYPERLINK("x")'
 
 
-async def test_an_agent_needs_a_permission_and_an_identity(store: Store, dsn: str, tmp_path: Path) -> None:
+async def test_an_agent_needs_a_permission_and_an_identity(store: Database, dsn: str, tmp_path: Path) -> None:
     await switch_on(store)
     berta = await person(store)
     async with api(dsn, tmp_path) as hub:
@@ -347,7 +349,7 @@ async def test_an_agent_needs_a_permission_and_an_identity(store: Store, dsn: st
         assert (status, problem["code"]) == (422, "check_unfit")
 
 
-async def test_each_right_is_carried_out_and_answered(store: Store, dsn: str, tmp_path: Path) -> None:
+async def test_each_right_is_carried_out_and_answered(store: Database, dsn: str, tmp_path: Path) -> None:
     await switch_on(store)
     berta = await person(store)
     async with api(dsn, tmp_path) as hub:
@@ -371,7 +373,7 @@ async def test_each_right_is_carried_out_and_answered(store: Store, dsn: str, tm
         assert (status, erased["partly"]) == (200, False)
 
 
-async def test_what_is_overdue_shows(store: Store, dsn: str, tmp_path: Path) -> None:
+async def test_what_is_overdue_shows(store: Database, dsn: str, tmp_path: Path) -> None:
     async with api(dsn, tmp_path) as hub:
         berta = (await hub.post(ACCOUNTS, email=EMAIL))[1]["id"]
         body = {"account": berta, "kind": "access", "received_at": "2026-01-31T12:00:00Z"}
@@ -409,7 +411,7 @@ async def test_notices_stay_and_are_accepted(dsn: str, tmp_path: Path) -> None:
     assert rows(dsn, "SELECT version FROM notice_acceptance") == [(2,)]
 
 
-async def test_a_feature_goes_off_with_what_is_stored_of_it(store: Store, dsn: str) -> None:
+async def test_a_feature_goes_off_with_what_is_stored_of_it(store: Database, dsn: str) -> None:
     await switch_on(store)
     await person(store)
     with pytest.raises(PeopleError, match="2 transactions are stored"):
@@ -420,7 +422,7 @@ async def test_a_feature_goes_off_with_what_is_stored_of_it(store: Store, dsn: s
     assert rows(dsn, "SELECT count(*) FROM rating") == [(0,)]
 
 
-async def test_a_feature_that_goes_off_waits_for_a_hold_that_is_being_placed(store: Store, dsn: str) -> None:
+async def test_a_feature_that_goes_off_waits_for_a_hold_that_is_being_placed(store: Database, dsn: str) -> None:
     await switch_on(store)
     berta = await person(store)
     waits = "SELECT 1 FROM pg_locks WHERE relation = 'legal_hold'::regclass AND NOT granted"

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from hub.cli.main import app
 from hub.core.people.erasing import Cause
 from hub.errors import PeopleError
-from hub.store.database import Store
+from hub.store.database import Database
 from tests.hub.people.persons import EMAIL, NOW, Person, add_events, eraser_of, found_in, person, switch_on
 from tests.hub.scene import fresh_database, register, rows
 from tests.services.conftest import Cluster
@@ -40,15 +40,15 @@ def hub(*words: object, status: int = 0) -> Any:  # noqa: ANN401 - JSON, or text
     return json.loads(result.stdout) if "--json" in words else result.stdout
 
 
-def on(dsn: str, use: Callable[[Store], Awaitable[Any]]) -> Any:  # noqa: ANN401 - what `use` returns
+def on(dsn: str, use: Callable[[Database], Awaitable[Any]]) -> Any:  # noqa: ANN401 - what `use` returns
     async def run() -> Any:  # noqa: ANN401
-        async with Store(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as store:
+        async with Database(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as store:
             return await use(store)
 
     return asyncio.run(run())
 
 
-async def made(store: Store) -> Person:
+async def made(store: Database) -> Person:
     await switch_on(store)
     return await person(store)
 

@@ -13,7 +13,7 @@ from hub.cli.main import app
 from hub.core.fleet import LockerSpec
 from hub.errors import StoreRejected
 from hub.ingest.registry_sync import grid
-from hub.store.database import Store
+from hub.store.database import Database
 from tests.hub.contract import Contract
 from tests.hub.scene import Scene, fresh_database, online, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker
@@ -134,7 +134,7 @@ async def test_what_leaves_the_registry_meanwhile_is_unknown(
 
 
 async def test_the_database_holds_the_bounds_too(dsn: str) -> None:
-    async with Store(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as store:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as store:
         front = grid(1)
         for wrong in (
             LockerSpec("a", "default", "a", "", front, "x" * 201),

@@ -18,15 +18,14 @@ from hub.api.auth import Auth
 from hub.api.retention import retention_routes
 from hub.api.server import application
 from hub.cli.main import app
-from hub.config.settings import Config, Database, Http
-from hub.config.settings import Retention as RetentionConfig
+from hub.config.settings import Config, DatabaseSettings, HttpSettings, RetentionSettings
 from hub.errors import ConfigError, HubError
 from hub.masking import Secret
 from hub.metrics import Metrics
 from hub.retention.build import build_service
 from hub.retention.service import RetentionService
-from hub.store.database import Store
-from hub.store.upkeep import alone
+from hub.store.database import Database
+from hub.store.upkeep import advisory_lock
 from tests.hub.scene import eventually, fresh_database, rows
 from tests.services.conftest import Cluster
 
@@ -73,15 +72,15 @@ class Api:
 @asynccontextmanager
 async def api(dsn: str, folder: Path, *, trusted: Sequence[str] = ()) -> AsyncIterator[Api]:
     (folder / "tokens").write_text(TOKENS)
-    http = Http(token_file=str(folder / "tokens"))
+    http = HttpSettings(token_file=str(folder / "tokens"))
     config = Config(
-        http=http, database=Database(dsn=Secret(dsn)),
-        retention=RetentionConfig(
+        http=http, database=DatabaseSettings(dsn=Secret(dsn)),
+        retention=RetentionSettings(
             directory=str(folder / "retention"), key_file=str(folder / "key.pem"), trusted_key_files=list(trusted)
         ),
     )  # fmt: skip
     metrics = Metrics("0")
-    async with Store(dsn, connections_max=4, statement_timeout_ms=20_000, connect_timeout_s=5) as store:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=20_000, connect_timeout_s=5) as store:
         service = build_service(config, store, "hub", metrics)
         routes = retention_routes(service, store)
         task = asyncio.create_task(service.run(), name="retention")
@@ -165,8 +164,8 @@ async def test_a_key_that_was_replaced_still_counts_where_it_is_named(dsn: str, 
 
 async def test_of_two_runs_the_second_is_refused(dsn: str, tmp_path: Path) -> None:
     async with api(dsn, tmp_path) as hub, api(dsn, tmp_path) as other:
-        store = Store(dsn, connections_max=2, statement_timeout_ms=9000, connect_timeout_s=5)
-        async with store, alone(store, "retention") as got:
+        store = Database(dsn, connections_max=2, statement_timeout_ms=9000, connect_timeout_s=5)
+        async with store, advisory_lock(store, "retention") as got:
             assert got
             assert (await hub.get("retention"))[1]["running"] is True
             assert (await other.post("retention/run"))[1]["code"] == "retention_running"
@@ -278,8 +277,8 @@ def test_the_command_line_plans_runs_verifies_and_shows(dsn: str, tmp_path: Path
 
 async def test_the_command_line_waits_for_no_run_of_another(dsn: str, tmp_path: Path) -> None:
     async with (
-        Store(dsn, connections_max=2, statement_timeout_ms=9000, connect_timeout_s=5) as store,
-        alone(store, "retention") as got,
+        Database(dsn, connections_max=2, statement_timeout_ms=9000, connect_timeout_s=5) as store,
+        advisory_lock(store, "retention") as got,
     ):
         assert got
         done = await asyncio.to_thread(hub_command, dsn, tmp_path, "retention", "run")

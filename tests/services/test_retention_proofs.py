@@ -10,12 +10,12 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from hub.config.settings import Retention as RetentionConfig
+from hub.config.settings import RetentionSettings
 from hub.core.retention.proof import canonical
 from hub.errors import HubError, StoreRejected
-from hub.retention.run import Retention
-from hub.store.database import Store
-from hub.store.upkeep import alone
+from hub.retention.run import RetentionRun
+from hub.store.database import Database
+from hub.store.upkeep import advisory_lock
 from tests.hub.scene import fresh_database, rows
 from tests.services.conftest import Cluster
 from tests.services.retention_scene import (
@@ -52,13 +52,13 @@ def dsn(cluster: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    async with Store(dsn, connections_max=4, statement_timeout_ms=20_000, connect_timeout_s=5) as opened:
+async def store(dsn: str) -> AsyncIterator[Database]:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=20_000, connect_timeout_s=5) as opened:
         yield opened
 
 
 @pytest.fixture
-def retention(store: Store, tmp_path: Path) -> Retention:
+def retention(store: Database, tmp_path: Path) -> RetentionRun:
     return build(store, tmp_path)
 
 
@@ -66,7 +66,7 @@ def retention(store: Store, tmp_path: Path) -> Retention:
 async def test_a_run_that_is_killed_anywhere_is_gone_on_with(cluster: Cluster, tmp_path: Path) -> None:
     with fresh_database(cluster) as dsn:
         rows(dsn, "SELECT make_partitions('event', '2026-03-01', 1)")
-        async with Store(dsn, connections_max=4, statement_timeout_ms=20_000, connect_timeout_s=5) as store:
+        async with Database(dsn, connections_max=4, statement_timeout_ms=20_000, connect_timeout_s=5) as store:
             retention = build(store, tmp_path)
             kills = 0
             first = 1
@@ -101,7 +101,7 @@ async def test_a_run_that_is_killed_anywhere_is_gone_on_with(cluster: Cluster, t
 
 
 async def test_a_kill_between_the_file_and_its_row_looks_like_nothing(
-    store: Store, dsn: str, retention: Retention
+    store: Database, dsn: str, retention: RetentionRun
 ) -> None:
     events(dsn, OLD)
     await retention.run(NOW)
@@ -116,7 +116,9 @@ async def test_a_kill_between_the_file_and_its_row_looks_like_nothing(
     await clean(store, retention)
 
 
-async def test_a_database_from_a_backup_gets_its_proofs_back(store: Store, dsn: str, retention: Retention) -> None:
+async def test_a_database_from_a_backup_gets_its_proofs_back(
+    store: Database, dsn: str, retention: RetentionRun
+) -> None:
     for day in range(3):
         await retention.run(NOW + timedelta(days=day))
     rows(dsn, "DELETE FROM retention_run WHERE number > 1")
@@ -132,7 +134,7 @@ async def test_a_database_from_a_backup_gets_its_proofs_back(store: Store, dsn: 
 
 @BOTH
 @pytest.mark.parametrize("at", [OLD, CUT - TICK], ids=["of a chunk that was dropped", "of the boundary's chunk"])
-async def test_one_row_put_back_is_found(store: Store, dsn: str, retention: Retention, at: datetime) -> None:
+async def test_one_row_put_back_is_found(store: Database, dsn: str, retention: RetentionRun, at: datetime) -> None:
     events(dsn, at, CUT + TICK)
     compress(dsn)
     await retention.run(NOW)
@@ -150,7 +152,7 @@ async def test_one_row_put_back_is_found(store: Store, dsn: str, retention: Rete
 
 
 async def test_what_comes_late_is_told_apart_and_goes_with_the_next_run(
-    store: Store, dsn: str, retention: Retention
+    store: Database, dsn: str, retention: RetentionRun
 ) -> None:
     events(dsn, CUT + TICK)
     await retention.run(NOW)
@@ -166,7 +168,7 @@ async def test_what_comes_late_is_told_apart_and_goes_with_the_next_run(
 
 @BOTH
 @pytest.mark.parametrize("table", ["reading_hour", "reading_day"])
-async def test_a_roll_up_put_back_is_found(store: Store, dsn: str, retention: Retention, table: str) -> None:
+async def test_a_roll_up_put_back_is_found(store: Database, dsn: str, retention: RetentionRun, table: str) -> None:
     put = (
         f"INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, (SELECT jsonb_object_agg(column_name, 1)"
         " FROM information_schema.columns WHERE table_name = 'reading_day' AND data_type = 'integer')"
@@ -180,7 +182,9 @@ async def test_a_roll_up_put_back_is_found(store: Store, dsn: str, retention: Re
     assert finding.startswith(f"{table}: 1 rows lie below the cut-off of run 1")
 
 
-async def test_a_proof_that_is_altered_or_missing_is_found(store: Store, dsn: str, retention: Retention) -> None:
+async def test_a_proof_that_is_altered_or_missing_is_found(
+    store: Database, dsn: str, retention: RetentionRun
+) -> None:
     for day in range(3):
         await retention.run(NOW + timedelta(days=day))
     file = retention.files.path(2)
@@ -203,8 +207,8 @@ async def test_a_proof_that_is_altered_or_missing_is_found(store: Store, dsn: st
     assert "the audit knows proof 4, and it is not there" in findings
 
 
-async def test_two_runs_at_once_are_one_too_many(store: Store, retention: Retention) -> None:
-    async with alone(store, "retention") as first, alone(store, "retention") as second:
+async def test_two_runs_at_once_are_one_too_many(store: Database, retention: RetentionRun) -> None:
+    async with advisory_lock(store, "retention") as first, advisory_lock(store, "retention") as second:
         assert (first, second) == (True, False)
     # And if somebody gets round the lock, the database has one open run.
     async with aclosing(retention.steps(NOW)) as steps:
@@ -215,13 +219,13 @@ async def test_two_runs_at_once_are_one_too_many(store: Store, retention: Retent
             await retention.proofs.begin(NOW, {})
 
 
-async def test_a_category_that_fails_does_not_keep_the_others(store: Store, dsn: str, tmp_path: Path) -> None:
+async def test_a_category_that_fails_does_not_keep_the_others(store: Database, dsn: str, tmp_path: Path) -> None:
     async def broken(_: datetime) -> int:
         raise HubError("Anna's codes cannot be swept")
 
     retention = build(store, tmp_path)
-    failing = Retention(
-        store, RetentionConfig(directory=str(tmp_path / "retention"), key_file=str(tmp_path / "key.pem")),
+    failing = RetentionRun(
+        store, RetentionSettings(directory=str(tmp_path / "retention"), key_file=str(tmp_path / "key.pem")),
         {"id": "hub", "version": "0"}, sweep=broken,
     )  # fmt: skip
     events(dsn, OLD)
@@ -237,7 +241,7 @@ async def test_a_category_that_fails_does_not_keep_the_others(store: Store, dsn:
 
 
 async def test_a_proof_has_nothing_of_a_person_and_its_file_is_what_was_signed(
-    dsn: str, retention: Retention
+    dsn: str, retention: RetentionRun
 ) -> None:
     actor = uuid4()
     events(dsn, OLD, actor=actor)

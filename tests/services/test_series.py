@@ -10,7 +10,7 @@ import pytest
 
 from hub.errors import StoreRejected
 from hub.scheduler import series
-from hub.store.database import Store
+from hub.store.database import Database
 from tests.hub.scene import eventually, fresh_database, rows
 from tests.services.conftest import Cluster
 
@@ -41,12 +41,12 @@ def hypertables(timescaledb: Cluster) -> Iterator[str]:
         yield dsn
 
 
-def connected(dsn: str) -> Store:
-    return Store(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5)
+def connected(dsn: str) -> Database:
+    return Database(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5)
 
 
 @pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
+async def store(dsn: str) -> AsyncIterator[Database]:
     async with connected(dsn) as store:
         yield store
 
@@ -197,7 +197,7 @@ async def test_a_chunk_in_use_is_left_for_later(hypertables: str) -> None:
         assert (await series.compress(store))["compressed"] == 1
 
 
-async def test_what_was_deleted_leaves_the_files(store: Store, dsn: str) -> None:
+async def test_what_was_deleted_leaves_the_files(store: Database, dsn: str) -> None:
     for seq in range(1, 4):
         event_at(dsn, datetime.now(UTC), seq)
     rows(dsn, "DELETE FROM event WHERE seq <= 2")
@@ -224,7 +224,7 @@ async def rolled(dsn: str, table: str, **where: object) -> list[Any]:
     return await ask(dsn, query, where.get("locker", "berlin-01"))
 
 
-async def test_samples_are_rolled_up_by_hour_and_day(store: Store, dsn: str) -> None:
+async def test_samples_are_rolled_up_by_hour_and_day(store: Database, dsn: str) -> None:
     rows(dsn, "TRUNCATE reading, reading_hour, reading_day")
     day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=2)
     sample(dsn, day, temperature_c=10, disk_free_mb=500, outbox_events=1, dropped=3)
@@ -259,7 +259,7 @@ async def test_samples_are_rolled_up_by_hour_and_day(store: Store, dsn: str) -> 
     assert await rolled(dsn, "reading_hour") == once
 
 
-async def test_a_roll_up_outlives_its_samples(store: Store, dsn: str) -> None:
+async def test_a_roll_up_outlives_its_samples(store: Database, dsn: str) -> None:
     rows(dsn, "TRUNCATE reading, reading_hour, reading_day")
     at = datetime.now(UTC) - timedelta(days=3)
     sample(dsn, at, temperature_c=10)
@@ -274,7 +274,7 @@ async def test_a_roll_up_outlives_its_samples(store: Store, dsn: str) -> None:
     assert (await rolled(dsn, "reading_hour"), await rolled(dsn, "reading_day")) == before
 
 
-async def test_samples_of_before_are_rolled_up_day_by_day(store: Store, dsn: str) -> None:
+async def test_samples_of_before_are_rolled_up_day_by_day(store: Database, dsn: str) -> None:
     rows(dsn, "TRUNCATE reading, reading_hour, reading_day")
     for age in (200, 199, 197):
         sample(dsn, datetime.now(UTC) - timedelta(days=age), temperature_c=age)
@@ -291,7 +291,7 @@ async def test_samples_of_before_are_rolled_up_day_by_day(store: Store, dsn: str
     assert await ask(dsn, "SELECT fill_next FROM reading_rollup") == [(None,)]
 
 
-async def test_a_sample_whose_transaction_ended_late_is_rolled_up(store: Store, dsn: str) -> None:
+async def test_a_sample_whose_transaction_ended_late_is_rolled_up(store: Database, dsn: str) -> None:
     """Its stamp is of when the transaction began: of before the last step, which could not see it."""
     rows(dsn, "TRUNCATE reading, reading_hour, reading_day")
     await series.roll_up(store)
@@ -300,7 +300,7 @@ async def test_a_sample_whose_transaction_ended_late_is_rolled_up(store: Store, 
     assert (await series.roll_up(store))["hours"] == 1
 
 
-async def test_a_hub_that_was_away_catches_up_hour_by_hour(store: Store, dsn: str) -> None:
+async def test_a_hub_that_was_away_catches_up_hour_by_hour(store: Database, dsn: str) -> None:
     rows(dsn, "TRUNCATE reading, reading_hour, reading_day")
     sample(dsn, datetime.now(UTC) - timedelta(days=1), temperature_c=1)
     rows(dsn, "UPDATE reading_rollup SET followed_to = now() - interval '5 hours 30 minutes'")

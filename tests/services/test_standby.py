@@ -14,10 +14,10 @@ import aiomqtt
 import pytest
 
 from hub.app import run
-from hub.config.settings import Config, Database, Mqtt, Service, load
+from hub.config.settings import Config, DatabaseSettings, MqttSettings, ServiceSettings, load
 from hub.core.lease import Loss
 from hub.errors import StepDown
-from hub.lifecycle.lease import Lease
+from hub.lifecycle.lease import HubLease
 from hub.masking import Secret
 from hub.metrics import Metrics
 from hub.tasks import end
@@ -44,15 +44,17 @@ def broker() -> Iterator[MosquittoBroker]:
 # The lease alone.
 
 
-def lease(dsn: str, hub: UUID, *, ingest: str = "hub-ingest", lease_s: float = 600.0) -> Lease:
+def lease(dsn: str, hub: UUID, *, ingest: str = "hub-ingest", lease_s: float = 600.0) -> HubLease:
     config = Config(
-        mqtt=Mqtt(ingest_username=ingest), database=Database(dsn=Secret(dsn)), service=Service(lease_s=lease_s)
+        mqtt=MqttSettings(ingest_username=ingest),
+        database=DatabaseSettings(dsn=Secret(dsn)),
+        service=ServiceSettings(lease_s=lease_s),
     )
-    return Lease(config, hub, Metrics("0"))
+    return HubLease(config, hub, Metrics("0"))
 
 
 @asynccontextmanager
-async def waiting(one: Lease) -> AsyncIterator["asyncio.Task[bool]"]:
+async def waiting(one: HubLease) -> AsyncIterator["asyncio.Task[bool]"]:
     task = asyncio.create_task(one.acquire(asyncio.Event()), name="standby")
     try:
         yield task
@@ -63,7 +65,7 @@ async def waiting(one: Lease) -> AsyncIterator["asyncio.Task[bool]"]:
 
 
 @asynccontextmanager
-async def held(one: Lease) -> AsyncIterator["asyncio.Task[None]"]:
+async def held(one: HubLease) -> AsyncIterator["asyncio.Task[None]"]:
     assert await one.acquire(asyncio.Event())
     task = asyncio.create_task(one.keep(), name="holder")
     try:
@@ -73,7 +75,7 @@ async def held(one: Lease) -> AsyncIterator["asyncio.Task[None]"]:
         await one.close()
 
 
-async def says(one: Lease, words: str) -> None:
+async def says(one: HubLease, words: str) -> None:
     async def said() -> bool:
         try:
             await one.check_standby()

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from hub.core.statistics import COLLECT_BOUNDS_S, HOUR, LOOK_BACK, hour_of
 from hub.metrics import Metrics
-from hub.scheduler.statistics import Statistics
-from hub.store.database import Store
+from hub.scheduler.statistics import StatisticsTask
+from hub.store.database import Database
 from hub.store.statistics import StatisticsStore, mark_due, recount
 from tests.hub.scene import eventually, fresh_database
 from tests.services.conftest import Cluster
@@ -81,14 +81,14 @@ def change(row: Row, event: Told, last: Told | None) -> None:
     row["occupied_after"] = event.occupied
 
 
-async def erase(store: Store, events: Sequence[Told]) -> None:
+async def erase(store: Database, events: Sequence[Told]) -> None:
     """Delete events, and count again what they were counted in, as an erasure does."""
     async with store.transaction() as conn:
         await conn.execute("DELETE FROM event WHERE seq = ANY (%s)", ([event.seq for event in events],))
         await recount(conn, [(event.locker, event.at) for event in events])
 
 
-async def counted(store: Store) -> dict[Key, Row]:
+async def counted(store: Database) -> dict[Key, Row]:
     """Return the rows that count something."""
     async with store.transaction() as conn:
         rows = await (await conn.execute("SELECT * FROM door_hour")).fetchall()
@@ -102,15 +102,15 @@ async def counted(store: Store) -> dict[Key, Row]:
     return found
 
 
-async def waiting_for_lock(store: Store) -> bool:
+async def waiting_for_lock(store: Database) -> bool:
     async with store.transaction() as conn:
         asked = await conn.execute("SELECT FROM pg_locks WHERE NOT granted")
         return asked.rowcount > 0
 
 
 @pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    async with Store(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as made:
+async def store(dsn: str) -> AsyncIterator[Database]:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5) as made:
         await clear(made)
         yield made
 
@@ -119,7 +119,7 @@ def item(seq: int, at: datetime, *, occupied: bool) -> Told:
     return Told(seq, "a-1", 1, "occupancy.changed", at, occupied)
 
 
-async def test_a_stay_follows_its_beginning_wherever_that_goes(store: Store) -> None:
+async def test_a_stay_follows_its_beginning_wherever_that_goes(store: Database) -> None:
     put, taken = item(1, BASE, occupied=True), item(2, BASE + timedelta(hours=30), occupied=False)
     await write(store, [taken])
     await count_all(store)
@@ -136,7 +136,7 @@ async def test_a_stay_follows_its_beginning_wherever_that_goes(store: Store) -> 
     assert (found[key]["collected"], found[key]["collect_timed"], found[key]["collect_seconds"]) == (1, 0, 0)
 
 
-async def test_what_commits_while_it_is_counted_is_counted_the_next_time(store: Store) -> None:
+async def test_what_commits_while_it_is_counted_is_counted_the_next_time(store: Database) -> None:
     early, late = item(1, BASE, occupied=True), item(2, BASE + timedelta(minutes=5), occupied=False)
     await write(store, [early])
     async with store.transaction() as conn:
@@ -150,7 +150,7 @@ async def test_what_commits_while_it_is_counted_is_counted_the_next_time(store: 
     assert await counted(store) == expected([early, late])
 
 
-async def test_what_commits_between_the_look_and_the_end_of_a_count_stays_marked(store: Store) -> None:
+async def test_what_commits_between_the_look_and_the_end_of_a_count_stays_marked(store: Database) -> None:
     events = [Told(n, "a-1", 1, "door.opened", BASE + timedelta(minutes=n)) for n in range(3)]
     await write(store, events[:1])
     await count_all(store)
@@ -167,7 +167,7 @@ async def test_what_commits_between_the_look_and_the_end_of_a_count_stays_marked
     assert await counted(store) == expected(events)
 
 
-async def test_an_erasure_and_a_count_wait_for_each_other(store: Store) -> None:
+async def test_an_erasure_and_a_count_wait_for_each_other(store: Database) -> None:
     put, taken = item(1, BASE, occupied=True), item(2, BASE + timedelta(minutes=5), occupied=False)
     await write(store, [put, taken])
     async with store.transaction() as conn:
@@ -180,7 +180,7 @@ async def test_an_erasure_and_a_count_wait_for_each_other(store: Store) -> None:
     assert await counted(store) == expected([taken])
 
 
-async def test_a_row_is_stamped_only_when_it_becomes_another_one(store: Store) -> None:
+async def test_a_row_is_stamped_only_when_it_becomes_another_one(store: Database) -> None:
     async def stamps() -> dict[Key, datetime]:
         async with store.transaction() as conn:
             rows = await (await conn.execute("SELECT hour, locker_id, door, updated_at FROM door_hour")).fetchall()
@@ -204,9 +204,9 @@ async def test_a_row_is_stamped_only_when_it_becomes_another_one(store: Store) -
     assert (await stamps()).keys() == {(BASE, "a-1", 2)}
 
 
-async def test_the_job_counts_what_is_marked_and_says_what_it_did(store: Store) -> None:
+async def test_the_job_counts_what_is_marked_and_says_what_it_did(store: Database) -> None:
     metrics = Metrics("0")
-    statistics = Statistics(StatisticsStore(store), metrics)
+    statistics = StatisticsTask(StatisticsStore(store), metrics)
     due = metrics.registry.get_sample_value
     events = [
         Told(n, "a-1", 1, "door.opened", BASE + timedelta(hours=n // 2, days=n % 2)) for n in range(6)
@@ -217,7 +217,7 @@ async def test_the_job_counts_what_is_marked_and_says_what_it_did(store: Store) 
     assert await counted(store) == expected(events)
     # What was counted just now rests; the next hub, or the next run, counts it.
     await write(store, [Told(7, "a-1", 2, "door.opened", BASE)])
-    assert (await Statistics(StatisticsStore(store), metrics).run())["rows"] == 1
+    assert (await StatisticsTask(StatisticsStore(store), metrics).run())["rows"] == 1
     assert await statistics.run() == {"hours": 0, "rows": 0, "left": 0}
     assert await statistics.sweep() == {"rows": 0}
 
@@ -265,7 +265,7 @@ too_long_ago: list[tuple[str, Any]] = [
 
 
 def test_any_order_of_writing_counting_and_erasing_comes_to_the_same(dsn: str) -> None:
-    async def go_through(store: Store, taken: list[tuple[str, Any]]) -> None:
+    async def go_through(store: Database, taken: list[tuple[str, Any]]) -> None:
         await clear(store)
         there: list[Told] = []
         seq = 0
@@ -285,7 +285,7 @@ def test_any_order_of_writing_counting_and_erasing_comes_to_the_same(dsn: str) -
         assert await counted(store) == comparable(expected(there))
 
     with asyncio.Runner() as runner:
-        store = Store(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5)
+        store = Database(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5)
         runner.run(store.__aenter__())
 
         @given(steps)
@@ -329,7 +329,7 @@ def occupied_s(toggles: list[tuple[int, int, bool]], door: int, since: datetime,
 
 
 def test_how_full_doors_were_is_what_adding_up_each_stay_gives(dsn: str) -> None:
-    async def compare(store: Store, toggles: list[tuple[int, int, bool]], first: int, hours: int) -> None:
+    async def compare(store: Database, toggles: list[tuple[int, int, bool]], first: int, hours: int) -> None:
         await clear(store)
         await write(
             store,
@@ -350,7 +350,7 @@ def test_how_full_doors_were_is_what_adding_up_each_stay_gives(dsn: str) -> None
         assert found["S"]["known_s"] == ((until - max(since, min(known))).total_seconds() if known else 0)
 
     with asyncio.Runner() as runner:
-        store = Store(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5)
+        store = Database(dsn, connections_max=4, statement_timeout_ms=5000, connect_timeout_s=5)
         runner.run(store.__aenter__())
         runner.run(with_doors(store))
 
@@ -365,7 +365,7 @@ def test_how_full_doors_were_is_what_adding_up_each_stay_gives(dsn: str) -> None
             runner.run(store.__aexit__())
 
 
-async def with_doors(store: Store) -> None:
+async def with_doors(store: Database) -> None:
     async with store.transaction() as conn:
         await conn.execute("DELETE FROM locker")
         await conn.execute("INSERT INTO locker (id, name) VALUES ('a-1', 'A')")
@@ -375,7 +375,7 @@ async def with_doors(store: Store) -> None:
         )
 
 
-async def test_a_long_span_is_the_sum_of_its_months(store: Store) -> None:
+async def test_a_long_span_is_the_sum_of_its_months(store: Database) -> None:
     await with_doors(store)
     month = timedelta(days=30)
     await write(store, [item(n, BASE + n * month, occupied=n % 2 == 0) for n in range(5)])

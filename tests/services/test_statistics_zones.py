@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from hub.core.statistics import HOUR
-from hub.store.database import Store
+from hub.store.database import Database
 from hub.store.statistics import StatisticsStore
 from tests.hub.scene import fresh_database
 from tests.services.conftest import Cluster
@@ -51,7 +51,7 @@ def dsn(plain_postgres: Cluster) -> Iterator[str]:
 
 @pytest.fixture
 async def statistics(dsn: str) -> AsyncIterator[StatisticsStore]:
-    async with Store(dsn, connections_max=4, statement_timeout_ms=60_000, connect_timeout_s=60) as store:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=60_000, connect_timeout_s=60) as store:
         yield StatisticsStore(store)
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from hub.errors import StoreRejected, StoreUnavailable
 from hub.metrics import Metrics
-from hub.scheduler.scheduler import Chore, Upkeep
-from hub.store.database import Store
-from hub.store.upkeep import alone
+from hub.scheduler.scheduler import PeriodicTask, Scheduler
+from hub.store.database import Database
+from hub.store.upkeep import advisory_lock
 from hub.tasks import Supervisor
 from tests.hub.scene import eventually, fresh_database, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker
@@ -29,9 +29,9 @@ def dsn(plain_postgres: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
+async def store(dsn: str) -> AsyncIterator[Database]:
     rows(dsn, "DELETE FROM upkeep")
-    async with Store(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as store:
+    async with Database(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as store:
         yield store
 
 
@@ -43,7 +43,7 @@ class Work:
         self.fails: Exception | None = None
         self.began, self.may_end = asyncio.Event(), asyncio.Event()
         self.may_end.set()
-        self.chore = Chore(name, every_s, self.run)
+        self.chore = PeriodicTask(name, every_s, self.run)
 
     async def run(self) -> dict[str, Any]:
         self.runs += 1
@@ -58,9 +58,9 @@ def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(f"lockerhub_upkeep_{name}", {"task": "work", **labels})
 
 
-async def test_what_was_done_is_done_again_after_its_period_only_whoever_asks(store: Store, dsn: str) -> None:
+async def test_what_was_done_is_done_again_after_its_period_only_whoever_asks(store: Database, dsn: str) -> None:
     work, metrics = Work(), Metrics("0")
-    one, other = Upkeep(store, metrics, [work.chore]), Upkeep(store, Metrics("0"), [work.chore])
+    one, other = Scheduler(store, metrics, [work.chore]), Scheduler(store, Metrics("0"), [work.chore])
     assert HOUR - 60 < await one.turn(work.chore) <= HOUR
     assert HOUR - 60 < await other.turn(work.chore) <= HOUR
     assert work.runs == 1
@@ -78,28 +78,28 @@ async def test_what_was_done_is_done_again_after_its_period_only_whoever_asks(st
     assert work.runs == 2
 
 
-async def test_one_at_a_time_however_many_hubs_there_are(store: Store) -> None:
+async def test_one_at_a_time_however_many_hubs_there_are(store: Database) -> None:
     work = Work()
     work.may_end.clear()
-    one, other = (Upkeep(store, Metrics("0"), [work.chore]) for _ in range(2))
+    one, other = (Scheduler(store, Metrics("0"), [work.chore]) for _ in range(2))
     first = asyncio.create_task(one.turn(work.chore), name="first")
     await work.began.wait()
-    async with alone(store, "work") as got:
+    async with advisory_lock(store, "work") as got:
         assert not got
     assert await other.turn(work.chore) > 0
     assert work.runs == 1
-    async with alone(store, "something_else") as got:
+    async with advisory_lock(store, "something_else") as got:
         assert got
     work.may_end.set()
     await first
-    async with alone(store, "work") as got:
+    async with advisory_lock(store, "work") as got:
         assert got
 
 
 async def test_the_lock_is_held_without_a_transaction_that_keeps_vacuum_from_its_work(
-    store: Store, dsn: str
+    store: Database, dsn: str
 ) -> None:
-    async with alone(store, "work"):
+    async with advisory_lock(store, "work"):
         query = "SELECT state, xact_start FROM pg_stat_activity WHERE application_name = 'lockerhub work'"
         assert await asyncio.to_thread(rows, dsn, query) == [("idle", None)]
 
@@ -113,10 +113,10 @@ async def test_the_lock_is_held_without_a_transaction_that_keeps_vacuum_from_its
     ],
 )
 async def test_a_failure_is_told_and_tried_again_soon(
-    store: Store, dsn: str, error: Exception, told: str, caplog: pytest.LogCaptureFixture
+    store: Database, dsn: str, error: Exception, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     work, metrics = Work(), Metrics("0")
-    upkeep = Upkeep(store, metrics, [work.chore])
+    upkeep = Scheduler(store, metrics, [work.chore])
     work.fails = error
     assert 200 < await upkeep.turn(work.chore) <= 300
     assert rows(dsn, "SELECT error, succeeded_at, did FROM upkeep") == [(told, None, None)]
@@ -133,10 +133,10 @@ async def test_a_failure_is_told_and_tried_again_soon(
     assert rows(dsn, "SELECT error, did FROM upkeep") == [(None, {"runs": 2})]
 
 
-async def test_a_run_that_was_cut_off_is_tried_again(store: Store, dsn: str) -> None:
+async def test_a_run_that_was_cut_off_is_tried_again(store: Database, dsn: str) -> None:
     work = Work()
     work.may_end.clear()
-    upkeep = Upkeep(store, Metrics("0"), [work.chore])
+    upkeep = Scheduler(store, Metrics("0"), [work.chore])
     run = asyncio.create_task(upkeep.turn(work.chore), name="run")
     await work.began.wait()
     run.cancel()
@@ -145,11 +145,11 @@ async def test_a_run_that_was_cut_off_is_tried_again(store: Store, dsn: str) -> 
     assert 200 < await upkeep.turn(work.chore) <= 300
 
 
-async def test_a_long_chore_does_not_delay_the_others(store: Store) -> None:
+async def test_a_long_chore_does_not_delay_the_others(store: Database) -> None:
     slow, quick = Work("slow"), Work("quick")
     slow.may_end.clear()
     metrics = Metrics("0")
-    upkeep = Upkeep(store, metrics, [slow.chore, quick.chore])
+    upkeep = Scheduler(store, metrics, [slow.chore, quick.chore])
     async with asyncio.timeout(15), Supervisor(metrics).running(upkeep.tasks(), endless=True):
         await slow.began.wait()
         await quick.began.wait()
@@ -178,20 +178,20 @@ async def test_a_running_hub_gets_every_task_done(
 
 
 async def test_a_database_that_is_away_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
-    away = Store(
+    away = Database(
         "postgresql://nobody@127.0.0.1:1/nothing", connections_max=4, statement_timeout_ms=500, connect_timeout_s=1
     )
     work = Work()
     async with away:
         with pytest.raises(StoreUnavailable):
-            async with alone(away, "work"):
+            async with advisory_lock(away, "work"):
                 pass
         metrics = Metrics("0")
 
         async def told() -> bool:
             return "Upkeep waits for the database" in caplog.messages
 
-        upkeep = Upkeep(away, metrics, [work.chore])
+        upkeep = Scheduler(away, metrics, [work.chore])
         async with Supervisor(metrics).running(upkeep.tasks(), endless=True):
             await eventually(told, "the warning")
         assert set(metrics.samples(metrics.task_restarts).values()) == {0}

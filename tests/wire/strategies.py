@@ -12,8 +12,8 @@ from wire.messages import (
     Command,
     CommandState,
     Event,
+    EventBatch,
     EventKind,
-    Events,
     HubState,
     Message,
     Presence,
@@ -21,7 +21,7 @@ from wire.messages import (
     Reply,
     Sample,
     Stages,
-    Telemetry,
+    TelemetryBatch,
 )
 
 AT_MS_MAX = 253_402_300_799_999
@@ -88,7 +88,7 @@ events = st.builds(
 seqs = st.integers(1, 2**63 - 1 - 500)
 chains = st.from_regex(r"[0-9a-f]{16}", fullmatch=True)
 batches = st.builds(
-    Events,
+    EventBatch,
     **_up,
     epoch=uuids,
     first=seqs,
@@ -121,7 +121,7 @@ samples = st.builds(
     dropped=_maybe(counts),
     extra=_maybe(st.dictionaries(_keys, st.floats(allow_nan=False, allow_infinity=False), max_size=3)),
 )
-telemetries = st.builds(Telemetry, **_up, samples=st.lists(samples, min_size=1, max_size=3))
+telemetries = st.builds(TelemetryBatch, **_up, samples=st.lists(samples, min_size=1, max_size=3))
 stages = st.builds(
     Stages,
     received_t=boot_ms,

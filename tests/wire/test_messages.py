@@ -24,14 +24,14 @@ from wire.messages import (
     Command,
     CommandKind,
     Event,
+    EventBatch,
     EventKind,
-    Events,
     HubState,
     Message,
     Presence,
     Receipt,
     Reply,
-    Telemetry,
+    TelemetryBatch,
     data_bytes,
     decode_command,
     decode_events,
@@ -45,8 +45,8 @@ from wire.messages import (
 )
 
 DECODERS: dict[type[Message], Callable[[bytes], Message]] = {
-    Events: decode_events,
-    Telemetry: decode_telemetry,
+    EventBatch: decode_events,
+    TelemetryBatch: decode_telemetry,
     Reply: decode_reply,
     Presence: decode_presence,
     Command: decode_command,
@@ -60,7 +60,7 @@ def read(kind: type[Message], text: bytes) -> Message:
 
 
 def fits(message: Message) -> bool:
-    events = message.events if isinstance(message, Events) else []
+    events = message.events if isinstance(message, EventBatch) else []
     return all(event.data is None or len(encode_data(event.data)) <= DATA_BYTES_MAX for event in events)
 
 
@@ -103,7 +103,9 @@ def test_no_bytes_make_a_decoder_fail_in_another_way(text: bytes, kind: type[Mes
 
 def test_what_is_left_out_is_not_sent() -> None:
     event = Event(t=1, at=2, kind="door.opened", door=3)
-    batch = Events(v=1, boot=UUID(int=1), t=1, at=2, clock=Clock.SYNCED, epoch=UUID(int=2), first=1, events=[event])
+    batch = EventBatch(
+        v=1, boot=UUID(int=1), t=1, at=2, clock=Clock.SYNCED, epoch=UUID(int=2), first=1, events=[event]
+    )
     assert b"null" not in encode(batch)
     assert json.loads(encode(batch))["events"] == [{"t": 1, "at": 2, "kind": "door.opened", "door": 3}]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.wire.payloads import BAD_EVENTS, BAD_TELEMETRY, BOOT, EVENT, EVENTS, TELEMETRY, payload, without
 from tests.wire.strategies import batches, telemetries
 from wire.errors import Reason, WireError
-from wire.messages import DATA_BYTES_MAX, Events, Telemetry, decode_telemetry, encode
+from wire.messages import DATA_BYTES_MAX, EventBatch, TelemetryBatch, decode_telemetry, encode
 from wire.salvage import raw_samples, salvage_events, salvage_samples
 
 BAD: dict[str, Any] = {
@@ -50,12 +50,12 @@ def test_bytes_that_are_not_utf8_spoil_their_event_alone() -> None:
 
 
 @given(batches)
-def test_a_good_batch_is_salvaged_whole(batch: Events) -> None:
+def test_a_good_batch_is_salvaged_whole(batch: EventBatch) -> None:
     assert salvage_events(encode(batch)) == (batch, {})
 
 
 @given(batches, st.data())
-def test_any_event_may_be_the_bad_one(batch: Events, data: st.DataObject) -> None:
+def test_any_event_may_be_the_bad_one(batch: EventBatch, data: st.DataObject) -> None:
     bad = data.draw(st.integers(0, len(batch.events) - 1))
     told = json.loads(encode(batch))
     told["events"][bad]["t"] = "noon"
@@ -144,7 +144,7 @@ def test_a_bad_sample_costs_its_neighbours_nothing(name: str) -> None:
 
 
 @given(telemetries)
-def test_good_telemetry_is_salvaged_whole(message: Telemetry) -> None:
+def test_good_telemetry_is_salvaged_whole(message: TelemetryBatch) -> None:
     assert salvage_samples(encode(message)) == (message, {})
     assert len(raw_samples(encode(message))) == len(message.samples)
 

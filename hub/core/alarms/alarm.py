@@ -25,7 +25,7 @@ class Severity(StrEnum):
     LOW = "low"
 
 
-class State(StrEnum):
+class AlarmState(StrEnum):
     """Whether the condition holds, and whether somebody has acknowledged it. `normal`: neither is left; closed."""
 
     ACTIVE_UNACKED = "active_unacked"
@@ -95,7 +95,7 @@ class Alarm:
     door: int | None
     rule: str
     where: str
-    state: State
+    state: AlarmState
     opened_at: datetime
     """When it was raised first."""
     began_at: datetime
@@ -132,17 +132,17 @@ class Alarm:
     @property
     def active(self) -> bool:
         """Whether its condition holds."""
-        return self.state in {State.ACTIVE_UNACKED, State.ACTIVE_ACKED}
+        return self.state in {AlarmState.ACTIVE_UNACKED, AlarmState.ACTIVE_ACKED}
 
     @property
     def open(self) -> bool:
         """Whether anything is left to be done about it."""
-        return self.state is not State.NORMAL
+        return self.state is not AlarmState.NORMAL
 
     @property
     def unacked(self) -> bool:
         """Whether it waits for somebody to see it."""
-        return self.state in {State.ACTIVE_UNACKED, State.CLEARED_UNACKED}
+        return self.state in {AlarmState.ACTIVE_UNACKED, AlarmState.CLEARED_UNACKED}
 
     @property
     def suppressed(self) -> Suppression | None:
@@ -193,7 +193,7 @@ def fresh(alarm_id: UUID, seen: Occurrence, *, site: str | None, where: str, now
     kind, spot = seen.key
     return Alarm(
         id=alarm_id, type=kind, severity=seen.severity, tenant=spot.tenant, site=site, locker=spot.locker,
-        door=spot.door, rule=seen.rule, where=where, state=State.ACTIVE_UNACKED, opened_at=now,
+        door=spot.door, rule=seen.rule, where=where, state=AlarmState.ACTIVE_UNACKED, opened_at=now,
         began_at=min(seen.at, now), raised_at=now, last_at=now, value=seen.value, limit=seen.limit, unit=seen.unit,
         mark=seen.mark,
     )  # fmt: skip
@@ -214,17 +214,17 @@ def again(alarm: Alarm, seen: Occurrence, now: datetime) -> Alarm:
     if alarm.active:
         return told
     return replace(
-        told, state=State.ACTIVE_UNACKED, began_at=min(seen.at, now), raised_at=now, cleared_at=None,
+        told, state=AlarmState.ACTIVE_UNACKED, began_at=min(seen.at, now), raised_at=now, cleared_at=None,
         closed_at=None, acked_at=None, acked_by=None, ack_note=None,
     )  # fmt: skip
 
 
 def cleared(alarm: Alarm, now: datetime, mark: Mark | None = None) -> Alarm:
     """Return an active alarm whose condition is gone. Where it was acknowledged, it is closed."""
-    if alarm.state is State.ACTIVE_ACKED:
+    if alarm.state is AlarmState.ACTIVE_ACKED:
         return closed(replace(alarm, cleared_at=now, last_at=now, mark=mark or alarm.mark), now)
     return replace(
-        alarm, state=State.CLEARED_UNACKED, cleared_at=now, last_at=now, stale=False, mark=mark or alarm.mark
+        alarm, state=AlarmState.CLEARED_UNACKED, cleared_at=now, last_at=now, stale=False, mark=mark or alarm.mark
     )  # fmt: skip
 
 
@@ -236,7 +236,7 @@ def acknowledged(alarm: Alarm, by: str, note: str | None, now: datetime) -> Alar
         return Skip.ALREADY_ACKED
     seen = replace(alarm, acked_at=now, acked_by=by, ack_note=note)
     if alarm.active:
-        return replace(seen, state=State.ACTIVE_ACKED)
+        return replace(seen, state=AlarmState.ACTIVE_ACKED)
     return closed(seen, now)
 
 
@@ -246,7 +246,7 @@ def unacknowledged(alarm: Alarm) -> Alarm | Skip:
         return Skip.NOT_OPEN
     if alarm.unacked:
         return Skip.NOT_ACKED
-    return replace(alarm, state=State.ACTIVE_UNACKED, acked_at=None, acked_by=None, ack_note=None)
+    return replace(alarm, state=AlarmState.ACTIVE_UNACKED, acked_at=None, acked_by=None, ack_note=None)
 
 
 def put_away(alarm: Alarm, shelf: Shelf) -> Alarm | Skip:
@@ -265,4 +265,4 @@ def taken_back(alarm: Alarm) -> Alarm | Skip:
 
 def closed(alarm: Alarm, now: datetime) -> Alarm:
     """Return an alarm of which nothing is left."""
-    return replace(alarm, state=State.NORMAL, closed_at=now, shelved=None, chattering=False, stale=False)
+    return replace(alarm, state=AlarmState.NORMAL, closed_at=now, shelved=None, chattering=False, stale=False)

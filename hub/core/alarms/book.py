@@ -13,11 +13,11 @@ from uuid import UUID
 
 from hub.core.alarms.alarm import (
     Alarm,
+    AlarmState,
     Key,
     Mark,
     Occurrence,
     Severity,
-    State,
     Suppression,
     again,
     cleared,
@@ -38,7 +38,7 @@ _AGAIN_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class AlarmStep:
     """A line of an alarm's journal. `who` is None for the hub itself; `state` is the one afterwards."""
 
     id: UUID
@@ -47,7 +47,7 @@ class Step:
     who: str | None
     what: str
     note: str | None
-    state: State
+    state: AlarmState
 
 
 @dataclass(slots=True)
@@ -55,10 +55,10 @@ class Unwritten:
     """What the database does not know yet of an alarm."""
 
     alarm: Alarm
-    steps: list[Step] = field(default_factory=list)
+    steps: list[AlarmStep] = field(default_factory=list)
 
 
-class Book:
+class AlarmBook:
     """All open alarms.
 
     Args:
@@ -387,7 +387,7 @@ class Book:
         if len(steps) >= self._steps_max:
             self.dropped += 1
             return
-        steps.append(Step(self._new_id(), alarm.id, now, None, what, note, alarm.state))
+        steps.append(AlarmStep(self._new_id(), alarm.id, now, None, what, note, alarm.state))
 
     def _is_known(self, key: Key, mark: Mark | None) -> bool:
         known = self._marks.get(key)
@@ -405,13 +405,13 @@ def _merged(ours: Alarm, theirs: Alarm) -> Alarm:
     raised_since = ours.active and (theirs.acked_at is None or ours.raised_at > theirs.acked_at)
     acked = theirs.acked_at is not None and not raised_since
     if ours.active:
-        state = State.ACTIVE_ACKED if acked else State.ACTIVE_UNACKED
+        state = AlarmState.ACTIVE_ACKED if acked else AlarmState.ACTIVE_UNACKED
     else:
-        state = State.NORMAL if acked else State.CLEARED_UNACKED
+        state = AlarmState.NORMAL if acked else AlarmState.CLEARED_UNACKED
     return replace(
         ours, id=theirs.id, version=theirs.version, state=state, opened_at=min(ours.opened_at, theirs.opened_at),
         count=max(ours.count, theirs.count), shelved=theirs.shelved,
         acked_at=theirs.acked_at if acked else None, acked_by=theirs.acked_by if acked else None,
         ack_note=theirs.ack_note if acked else None,
-        closed_at=(theirs.closed_at or ours.last_at) if state is State.NORMAL else None,
+        closed_at=(theirs.closed_at or ours.last_at) if state is AlarmState.NORMAL else None,
     )  # fmt: skip

@@ -13,8 +13,8 @@ from typing import Final
 
 from hub.core.alarms.alarm import Alarm, Key, Mark, Occurrence, Spot
 from hub.core.alarms.repetitions import Repetitions
-from hub.core.alarms.rules import UNITS, Duration, Level, NoData, Repeating, Rule, Rules, Simple
-from hub.core.alarms.sightings import Seen, Where
+from hub.core.alarms.rules import UNITS, AlarmRule, AlarmRules, Duration, Level, NoData, Repeating, Simple
+from hub.core.alarms.sightings import Sighting, Where
 from hub.core.alarms.texts import DOOR_TYPES
 
 _SourceKey = tuple[Key, str]
@@ -35,7 +35,7 @@ WINDOWS_MAX: Final = 20_000
 
 @dataclass(slots=True)
 class _Source:
-    rule: Rule
+    rule: AlarmRule
     seen: Occurrence
     raised: bool = False
     on_timer: int = 0
@@ -69,7 +69,7 @@ class Detector:
 
     def __init__(
         self,
-        rules: Rules,
+        rules: AlarmRules,
         raise_: Callable[[Occurrence], None],
         clear: Callable[[Key, Mark | None], None],
         *,
@@ -124,7 +124,7 @@ class Detector:
         for slot in self._raised.pop(key, set()):
             self._forget((key, slot))
 
-    def occurred(self, where: Where, seen: Seen, *, now: datetime, now_ms: float) -> None:
+    def occurred(self, where: Where, seen: Sighting, *, now: datetime, now_ms: float) -> None:
         """Take an event."""
         for alarm_type, slot in self.rules.raising.get(seen.kind, ()):
             spot = _spot(alarm_type, slot, where)
@@ -132,7 +132,7 @@ class Detector:
                 self._may_raise((alarm_type, spot), slot, where, seen, now=now, now_ms=now_ms)
         self.contradicted(where, seen, now_ms=now_ms)
 
-    def contradicted(self, where: Where, seen: Seen, *, now_ms: float) -> None:
+    def contradicted(self, where: Where, seen: Sighting, *, now_ms: float) -> None:
         """Take a state that was found: it clears what an event of that kind would, and raises nothing."""
         if where.locker not in self._busy and None not in self._busy:
             return
@@ -146,7 +146,9 @@ class Detector:
                 if isinstance(condition, Simple | Duration | Repeating) and seen.kind in condition.off:
                     self._gone(name, source, at=seen.at, mark=seen.mark, now_ms=now_ms)
 
-    def _may_raise(self, key: Key, slot: str, where: Where, seen: Seen, *, now: datetime, now_ms: float) -> None:
+    def _may_raise(
+        self, key: Key, slot: str, where: Where, seen: Sighting, *, now: datetime, now_ms: float
+    ) -> None:
         rule = self.rules.at(key[0], slot, key[1], where.site)
         if rule is None or not _counts_for(rule, seen):
             return
@@ -272,7 +274,7 @@ class Detector:
         return window.add(at.timestamp(), within_s=condition.within_s, count=condition.count, of=of)
 
     def _holds(
-        self, name: _SourceKey, rule: Rule, seen: Occurrence, *, now: datetime, now_ms: float, repeats: bool,
+        self, name: _SourceKey, rule: AlarmRule, seen: Occurrence, *, now: datetime, now_ms: float, repeats: bool,
         at_tick: bool = False,
     ) -> None:  # fmt: skip
         source = self._sources.get(name)
@@ -359,7 +361,7 @@ class Detector:
         if window is not None and window.clearable:
             self._calm(name)
 
-    def _busies(self, name: _SourceKey, rule: Rule) -> None:
+    def _busies(self, name: _SourceKey, rule: AlarmRule) -> None:
         if not _ends_by_itself(rule):
             self._busy[name[0][1].locker] += 1
 
@@ -405,7 +407,7 @@ class Detector:
         )
 
 
-def _counts_for(rule: Rule, seen: Seen) -> bool:
+def _counts_for(rule: AlarmRule, seen: Sighting) -> bool:
     """Say whether an event raises by this rule; another one of its slot may have named the kind."""
     condition = rule.condition
     if isinstance(condition, Level | NoData) or seen.kind not in condition.on:
@@ -423,7 +425,7 @@ def _is_before(mark: Mark | None, other: Mark | None) -> bool:
     return mark is not None and other is not None and mark[0] == other[0] and mark[1] < other[1]
 
 
-def _ends_by_itself(rule: Rule) -> bool:
+def _ends_by_itself(rule: AlarmRule) -> bool:
     """Say whether neither an event nor a measure ends it: only that it is not seen again."""
     return isinstance(rule.condition, Repeating) and not rule.condition.off
 

@@ -42,7 +42,7 @@ class Past:
     count: int
 
 
-class Health:
+class AlarmFlood:
     """Counts what is raised."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from hub.core.alarms.alarm import Spot
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AlarmPlace:
     """A locker as the registry has it, as far as alarms need it. `doors`: whether each is in service."""
 
     tenant: str
@@ -16,7 +16,7 @@ class Place:
     doors: Mapping[int, bool] = field(default_factory=dict)
 
 
-def where_text(spot: Spot, place: Place | None) -> str:
+def where_text(spot: Spot, place: AlarmPlace | None) -> str:
     """Return a place in words: site, locker, door."""
     parts = [spot.site or "the whole fleet"] if place is None else [place.site, f"{place.name} ({spot.locker})"]
     if place is not None and place.name == spot.locker:

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from hub.core.alarms.watch import Watch
+from hub.core.alarms.watch import AlarmWatch
 
 
-class Seen(NamedTuple):
+class LockerSighting(NamedTuple):
     """What the fleet knows of one locker."""
 
     name: str
@@ -22,7 +22,7 @@ class Seen(NamedTuple):
     """Since when it is so."""
 
 
-class Reach:
+class ReachabilityTracker:
     """Tells a watch who can be reached.
 
     Args:
@@ -30,7 +30,7 @@ class Reach:
         reconnect_ms: the fair time for lockers to come back, after the hub's own link.
     """
 
-    def __init__(self, watch: Watch, reconnect_ms: float) -> None:
+    def __init__(self, watch: AlarmWatch, reconnect_ms: float) -> None:
         self._watch = watch
         self._reconnect_ms = reconnect_ms
         self._reached: dict[str, bool] = {}
@@ -44,7 +44,7 @@ class Reach:
         for name in gone:
             del self._reached[name]
 
-    def turn(self, lockers: Iterable[Seen], *, listening: bool, now: datetime, now_ms: float) -> None:
+    def turn(self, lockers: Iterable[LockerSighting], *, listening: bool, now: datetime, now_ms: float) -> None:
         """Look at all lockers, and let time pass for their alarms. Call it once a second or so.
 
         Args:
@@ -56,7 +56,7 @@ class Reach:
         if not listening:
             if self._deaf_since is None:
                 self._deaf_since = now
-                self._watch.sites.deaf()
+                self._watch.sites.ingest_stalled()
             self._sure_at_ms = now_ms + self._reconnect_ms
         elif self._deaf_since is not None:
             self._deaf_since, self._hears_since = None, now
@@ -67,7 +67,7 @@ class Reach:
         self._watch.broker(away_since=self._deaf_since, now=now, now_ms=now_ms)
         self._watch.tick(now=now, now_ms=now_ms, deaf=not listening)
 
-    def _look(self, one: Seen, now: datetime, now_ms: float, *, sure: bool) -> None:
+    def _look(self, one: LockerSighting, now: datetime, now_ms: float, *, sure: bool) -> None:
         before = self._reached.get(one.name)
         if one.reachable:
             if before is not True:

@@ -135,7 +135,7 @@ class NoData(_Condition, frozen=True, forbid_unknown_fields=True, tag="no_data",
 Condition = Simple | Duration | Repeating | Level | NoData
 
 
-class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class RuleScope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Where a rule counts; everywhere, if it names nothing."""
 
     tenant: Annotated[str, Meta(max_length=32)] | None = None
@@ -159,10 +159,10 @@ class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         )
 
 
-_EVERYWHERE: Final = Scope()
+_EVERYWHERE: Final = RuleScope()
 
 
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class AlarmRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One rule. The delays: how long its condition has to hold before it raises, and be gone before it clears."""
 
     id: Annotated[str, Meta(pattern=r"^[a-z0-9._-]{1,64}$(?!\n)")]
@@ -172,7 +172,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     on_delay_s: _Seconds = 0.0
     off_delay_s: _Seconds = 0.0
     deadband: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
-    scope: Scope = _EVERYWHERE
+    scope: RuleScope = _EVERYWHERE
     enabled: bool = True
 
     @property
@@ -183,17 +183,17 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Annotated[str, Meta(min_length=1, max_length=40)]
-    rule: Annotated[list[Rule], Meta(max_length=RULES_MAX)]
+    rule: Annotated[list[AlarmRule], Meta(max_length=RULES_MAX)]
 
 
-class Rules:
+class AlarmRules:
     """All rules, ready to be asked."""
 
-    def __init__(self, version: str, digest: str, every: Iterable[Rule]) -> None:
+    def __init__(self, version: str, digest: str, every: Iterable[AlarmRule]) -> None:
         self.version = version
         self.sha256 = digest
         self.every = tuple(every)
-        self._slots: dict[tuple[str, str], list[Rule]] = {}
+        self._slots: dict[tuple[str, str], list[AlarmRule]] = {}
         for rule in sorted(self.every, key=lambda one: -one.scope.rank):
             self._slots.setdefault((rule.type, rule.condition.slot), []).append(rule)
         self.by_id = {rule.id: rule for rule in self.every}
@@ -210,14 +210,14 @@ class Rules:
         self.timed = frozenset(kind for rule in timed for kind in _kinds_of(rule))
         """The kinds of events that delays and counts are of."""
 
-    def at(self, kind: str, slot: str, spot: Spot, site: str | None) -> Rule | None:
+    def at(self, kind: str, slot: str, spot: Spot, site: str | None) -> AlarmRule | None:
         """Return the rule of a type and a sort of condition that counts at a place; None: there is none."""
         for rule in self._slots.get((kind, slot), ()):
             if rule.scope is _EVERYWHERE or rule.scope.fits(spot, site):
                 return rule if rule.enabled else None
         return None
 
-    def _index(self, rule: Rule) -> None:
+    def _index(self, rule: AlarmRule) -> None:
         condition, place = rule.condition, (rule.type, rule.condition.slot)
         if isinstance(condition, Level):
             _add(self.measured, condition.of, place)
@@ -228,24 +228,24 @@ class Rules:
                 _add(self.clearing, kind, place)
 
 
-def parse_rules(data: bytes) -> Rules:
+def parse_rules(data: bytes) -> AlarmRules:
     """Read a file of rules. Raises RulesError: what is wrong, where, and what would be right."""
     tree = _toml(data)
     tables = tree.get("rule")
     if isinstance(tables, list):
         for number, table in enumerate(tables, 1):
             if isinstance(table, dict):
-                _known_keys(table, [field.name for field in msgspec.structs.fields(Rule)], f"rule {number}")
+                _known_keys(table, [field.name for field in msgspec.structs.fields(AlarmRule)], f"rule {number}")
     _known_keys(tree, ("version", "rule"), "at the top")
     try:
         file = msgspec.convert(tree, _File, strict=True)
     except msgspec.ValidationError as error:
         raise RulesError(_numbered(str(error))) from None
     _check(file.rule)
-    return Rules(file.version, sha256(data).hexdigest(), file.rule)
+    return AlarmRules(file.version, sha256(data).hexdigest(), file.rule)
 
 
-def _looks_back_s(rule: Rule) -> float:
+def _looks_back_s(rule: AlarmRule) -> float:
     """Return for how long an event may still make this rule come true."""
     condition = rule.condition
     if isinstance(condition, Level | NoData):
@@ -253,7 +253,7 @@ def _looks_back_s(rule: Rule) -> float:
     return rule.hold_s + (condition.within_s if isinstance(condition, Repeating) else 0.0)
 
 
-def _kinds_of(rule: Rule) -> list[str]:
+def _kinds_of(rule: AlarmRule) -> list[str]:
     condition = rule.condition
     return [] if isinstance(condition, Level | NoData) else [*condition.on, *condition.off]
 
@@ -276,8 +276,8 @@ def _numbered(text: str) -> str:
     return f"{before}$.rule[{number}]{path}, which is rule {int(number) + 1}"
 
 
-def _check(rules: list[Rule]) -> None:
-    taken: dict[tuple[str, str, Scope], str] = {}
+def _check(rules: list[AlarmRule]) -> None:
+    taken: dict[tuple[str, str, RuleScope], str] = {}
     ids: set[str] = set()
     levels = {rule.type for rule in rules if isinstance(rule.condition, Level)}
     for rule in rules:
@@ -300,7 +300,7 @@ def _check(rules: list[Rule]) -> None:
         _check_condition(rule, where, has_level=rule.type in levels)
 
 
-def _check_condition(rule: Rule, where: str, *, has_level: bool) -> None:
+def _check_condition(rule: AlarmRule, where: str, *, has_level: bool) -> None:
     condition = rule.condition
     if rule.deadband and not isinstance(condition, Level):
         raise RulesError(f"{where}: deadband is for conditions of the kind level")

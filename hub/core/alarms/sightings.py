@@ -28,7 +28,7 @@ class Reading(NamedTuple):
 
 
 @dataclass(slots=True)
-class Seen:
+class Sighting:
     """An event, as far as alarms need it."""
 
     kind: str

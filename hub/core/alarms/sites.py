@@ -6,10 +6,10 @@ from typing import Final
 from uuid import UUID
 
 from hub.core.alarms.alarm import Alarm, Key, Spot
-from hub.core.alarms.book import Book
+from hub.core.alarms.book import AlarmBook
 from hub.core.alarms.detect import Detector
 from hub.core.alarms.outages import Outages, Site, needed
-from hub.core.alarms.rules import NoData, Rules
+from hub.core.alarms.rules import AlarmRules, NoData
 
 LOCKER_OFFLINE: Final = "locker.offline"
 SITE_OFFLINE: Final = "site.offline"
@@ -18,7 +18,7 @@ SITE_OFFLINE: Final = "site.offline"
 class Sites:
     """Which sites miss so many of their lockers that it is one alarm."""
 
-    def __init__(self, rules: Rules, detector: Detector, book: Book) -> None:
+    def __init__(self, rules: AlarmRules, detector: Detector, book: AlarmBook) -> None:
         self.outages = Outages()
         self._rules = rules
         self._detector = detector
@@ -46,7 +46,7 @@ class Sites:
             # Until they are heard: else the outage of their site would seem to be over.
             self.outages.lost(site, alarm.locker, alarm.began_at)
 
-    def deaf(self) -> None:
+    def ingest_stalled(self) -> None:
         """Take that the hub hears no lockers: outages that were about to be raised are not, for now."""
         for tenant, name in list(self._dark):
             if self._detector.withdraw((SITE_OFFLINE, Spot(tenant, name))):

@@ -11,11 +11,11 @@ from typing import Final
 from uuid import UUID
 
 from hub.core.alarms.alarm import Alarm, Key, Mark, Occurrence, Spot, Suppression
-from hub.core.alarms.book import Book
+from hub.core.alarms.book import AlarmBook
 from hub.core.alarms.detect import Detector
-from hub.core.alarms.health import Health, Source
+from hub.core.alarms.health import AlarmFlood, Source
 from hub.core.alarms.maintenance import Window, Windows
-from hub.core.alarms.places import Place, where_text
+from hub.core.alarms.places import AlarmPlace, where_text
 from hub.core.alarms.rules import (
     BOARDS_COMPLETE,
     BOARDS_MISSING,
@@ -23,10 +23,10 @@ from hub.core.alarms.rules import (
     CLOCK_UNSET,
     EVENT_AGE,
     SAMPLED,
+    AlarmRules,
     Level,
-    Rules,
 )
-from hub.core.alarms.sightings import NO_DETAILS, Details, Seen, Where
+from hub.core.alarms.sightings import NO_DETAILS, Details, Sighting, Where
 from hub.core.alarms.sites import LOCKER_OFFLINE, SITE_OFFLINE, Sites
 from hub.core.alarms.transitions import Transition, What
 from wire.messages import EventKind, Sample
@@ -40,7 +40,7 @@ _SOURCES_EACH: Final = 4
 BOARDS_PER_LOCKER_MAX: Final = 64
 
 
-class Watch:
+class AlarmWatch:
     """All of it. Times: `now` is the wall clock, `now_ms` the monotonic one, for delays.
 
     Args:
@@ -51,10 +51,15 @@ class Watch:
     """
 
     def __init__(
-        self, rules: Rules, new_id: Callable[[], UUID], *, open_max: int, open_per_locker_max: int | None = None
+        self,
+        rules: AlarmRules,
+        new_id: Callable[[], UUID],
+        *,
+        open_max: int,
+        open_per_locker_max: int | None = None,
     ) -> None:
         of_locker_max = min(open_max, open_per_locker_max or open_max)
-        self.book = Book(new_id, self._tell, open_max=open_max, open_per_locker_max=of_locker_max)
+        self.book = AlarmBook(new_id, self._tell, open_max=open_max, open_per_locker_max=of_locker_max)
         self.detector = Detector(
             rules, self._raise, self._clear,
             sources_max=_SOURCES_EACH * open_max, sources_per_locker_max=_SOURCES_EACH * of_locker_max,
@@ -63,10 +68,10 @@ class Watch:
         """Events of doors that the registry does not have."""
         self.boards_unknown = 0
         """Boards whose silence is not followed, for their locker has named too many."""
-        self.health = Health()
+        self.health = AlarmFlood()
         self.rules = rules
         self.listeners: list[Callable[[Transition], None]] = []
-        self.places: dict[str, Place] = {}
+        self.places: dict[str, AlarmPlace] = {}
         self.sites = Sites(rules, self.detector, self.book)
         self._windows = Windows()
         self._boards: dict[str, dict[str, frozenset[int]]] = {}
@@ -106,7 +111,7 @@ class Watch:
                 self.sites.count(alarm.id)
         self._refresh(now)
 
-    def follow(self, places: Mapping[str, Place], now: datetime) -> None:
+    def follow(self, places: Mapping[str, AlarmPlace], now: datetime) -> None:
         """Follow the registry. Alarms of what is no longer there are cleared, with a note."""
         self._now = now
         before, self.places = self.places, dict(places)
@@ -199,7 +204,7 @@ class Watch:
                 return
             self._boards.pop(locker, None)
         where = Where(place.tenant, place.site, locker, door)
-        seen = Seen(kind, at, mark, closed_s, of_job, details.reading)
+        seen = Sighting(kind, at, mark, closed_s, of_job, details.reading)
         self.detector.occurred(where, seen, now=now, now_ms=now_ms)
 
     def snapshot(
@@ -218,7 +223,7 @@ class Watch:
         for door, is_open in doors.items():
             kind = EventKind.DOOR_OPENED if is_open else EventKind.DOOR_CLOSED
             where = Where(place.tenant, place.site, locker, door)
-            self.detector.contradicted(where, Seen(kind.value, at, mark), now_ms=now_ms)
+            self.detector.contradicted(where, Sighting(kind.value, at, mark), now_ms=now_ms)
         for board, its_doors in list(self._boards.get(locker, {}).items()):
             if not its_doors.isdisjoint(doors):
                 self.event(

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from hub.core.alarms.alarm import Alarm, State
+from hub.core.alarms.alarm import Alarm, AlarmState
 from hub.core.alarms.transitions import Transition
 
 Known = Literal["raised", "cleared", "acked"]
@@ -110,7 +110,7 @@ def notice_from(alarm: Alarm, what: Known, at: datetime) -> Notice:
         began_at=alarm.began_at,
         count=alarm.count,
         by=alarm.acked_by if what == "acked" else None,
-        acked=alarm.state is State.ACTIVE_ACKED,
+        acked=alarm.state is AlarmState.ACTIVE_ACKED,
     )
 
 

@@ -21,7 +21,7 @@ _RANKS: Final = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ChannelRules:
     """Of one channel. Empty `sites`: all of them."""
 
     severities: frozenset[str]
@@ -78,10 +78,10 @@ class _Gathering:
         )  # fmt: skip
 
 
-class Plan:
+class NotificationPlan:
     """Of one channel."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: ChannelRules) -> None:
         self._rules = rules
         self._told: OrderedDict[UUID, _Told] = OrderedDict()
         self._held: set[UUID] = set()

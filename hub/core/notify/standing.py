@@ -1,6 +1,6 @@
 """What a receiver has to be told of an alarm as it stands, given what it knows: its state, and no history."""
 
-from hub.core.alarms.alarm import Alarm, State
+from hub.core.alarms.alarm import Alarm, AlarmState
 from hub.core.notify.notices import Known
 
 
@@ -16,6 +16,6 @@ def news(alarm: Alarm | None, known: Known | None) -> Known | None:
         return "cleared" if known in {"raised", "acked"} else None
     if alarm.suppressed is not None:
         return None
-    if alarm.state is State.ACTIVE_ACKED:
+    if alarm.state is AlarmState.ACTIVE_ACKED:
         return "acked" if known == "raised" else None
     return "raised" if known in {None, "cleared"} else None

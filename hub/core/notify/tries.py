@@ -18,7 +18,7 @@ _SERVER_ERROR: Final = 500
 _TEXT_CHARACTERS_MAX: Final = 200
 
 
-class Verdict(StrEnum):
+class DeliveryVerdict(StrEnum):
     """What a try came to."""
 
     SENT = "sent"
@@ -28,32 +28,34 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DeliveryOutcome:
     """Of one try. `detail` is for people, and has no secret in it."""
 
-    verdict: Verdict
+    verdict: DeliveryVerdict
     detail: str
     retry_after: str | None = None
 
 
-def of_status(status: int, text: str, retry_after: str | None) -> Outcome:
+def of_status(status: int, text: str, retry_after: str | None) -> DeliveryOutcome:
     """Judge an answer of a webhook: 2xx is sent; 408, 429 and 5xx are tried again; the rest is refused."""
     said = " ".join(text.split())[:_TEXT_CHARACTERS_MAX]
     detail = f"{status}: {said}" if said else str(status)
     if 200 <= status < 300:  # noqa: PLR2004 - success, as HTTP has it
-        return Outcome(Verdict.SENT, detail)
+        return DeliveryOutcome(DeliveryVerdict.SENT, detail)
     if status in {_REQUEST_TIMEOUT, _TOO_MANY} or status >= _SERVER_ERROR:
-        return Outcome(Verdict.LATER, detail, retry_after)
+        return DeliveryOutcome(DeliveryVerdict.LATER, detail, retry_after)
     if 300 <= status < 400:  # noqa: PLR2004 - redirects, as HTTP has it
-        return Outcome(Verdict.FAILED, f"{status}: redirects are not followed; set the address itself")
-    return Outcome(Verdict.FAILED, detail)
+        return DeliveryOutcome(
+            DeliveryVerdict.FAILED, f"{status}: redirects are not followed; set the address itself"
+        )
+    return DeliveryOutcome(DeliveryVerdict.FAILED, detail)
 
 
-def of_replies(codes: Collection[int], detail: str) -> Outcome:
+def of_replies(codes: Collection[int], detail: str) -> DeliveryOutcome:
     """Judge the refusals of a mail server: any temporary one (4xx) makes a later try worth it."""
     temporary = any(400 <= code < 500 for code in codes)  # noqa: PLR2004 - as SMTP has it
     said = " ".join(detail.split())[:_TEXT_CHARACTERS_MAX]
-    return Outcome(Verdict.LATER if temporary else Verdict.FAILED, said)
+    return DeliveryOutcome(DeliveryVerdict.LATER if temporary else DeliveryVerdict.FAILED, said)
 
 
 def pause_s(failed: int, retry_after: str | None, now: datetime, jitter: float) -> float:

@@ -12,7 +12,7 @@ _SAID: Final = {"raised": "ALARM", "cleared": "over", "acked": "acknowledged"}
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Email:
     """A mail. The subject is one line of printable characters."""
 
     subject: str
@@ -25,7 +25,7 @@ def one_line(text: str) -> str:
     return " ".join(shown.split())
 
 
-def letter(message: Message, public_url: str | None) -> Letter:
+def render_email(message: Message, public_url: str | None) -> Email:
     """Return a message as a mail."""
     if message.notice is not None:
         notice = message.notice
@@ -45,10 +45,10 @@ def letter(message: Message, public_url: str | None) -> Letter:
     subject = one_line(head)
     if len(subject) > SUBJECT_CHARACTERS_MAX:
         subject = f"{subject[: SUBJECT_CHARACTERS_MAX - 1]}…"
-    return Letter(subject, "\n".join([*(one_line(line) for line in lines), ""]))
+    return Email(subject, "\n".join([*(one_line(line) for line in lines), ""]))
 
 
-def payload(message: Message, public_url: str | None) -> dict[str, Any]:
+def render_webhook(message: Message, public_url: str | None) -> dict[str, Any]:
     """Return a message as the JSON of a webhook: `type` is alarm.raised, alarm.digest, test and so on."""
     transition = message.transition
     body: dict[str, Any] = {

@@ -24,7 +24,7 @@ Sign = Callable[[bytes], bytes]
 Verify = Callable[[bytes, bytes], bool]
 
 
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class JournalEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An erasure that was decided. `audit_id` and `audit_sha256` are where the audit stood."""
 
     number: int
@@ -41,7 +41,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    entry: Entry
+    entry: JournalEntry
     previous: str
     signature: str
 
@@ -50,7 +50,7 @@ class JournalBroken(ValueError):  # noqa: N818 - what it is
     """A line is not what was written. The text says which, and what is wrong with it."""
 
 
-def line_of(entry: Entry, previous: str, sign: Sign) -> bytes:
+def line_of(entry: JournalEntry, previous: str, sign: Sign) -> bytes:
     """Return the line of an entry behind the line with the digest `previous`, without its end."""
     signature = sign(_signed(entry, previous)).hex()
     return msgspec.json.encode(_Line(entry, previous, signature), order="sorted")
@@ -61,9 +61,9 @@ def digest_of(line: bytes) -> str:
     return sha256(line).hexdigest()
 
 
-def read_lines(lines: list[bytes], verify: Verify) -> list[Entry]:
+def read_lines(lines: list[bytes], verify: Verify) -> list[JournalEntry]:
     """Return the entries of all lines. Raises JournalBroken at the first that is not what was written."""
-    entries: list[Entry] = []
+    entries: list[JournalEntry] = []
     previous = ORIGIN
     for number, line in enumerate(lines, 1):
         try:
@@ -80,7 +80,7 @@ def read_lines(lines: list[bytes], verify: Verify) -> list[Entry]:
     return entries
 
 
-def _signed(entry: Entry, previous: str) -> bytes:
+def _signed(entry: JournalEntry, previous: str) -> bytes:
     text = json.dumps(
         {"entry": msgspec.to_builtins(entry), "previous": previous}, sort_keys=True, separators=(",", ":")
     )

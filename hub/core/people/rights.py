@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from hub.core.retention.periods import Period, Unit, lives_until
+from hub.core.retention.periods import Period, PeriodUnit, lives_until
 
-ANSWER_WITHIN: Final = Period(1, Unit.MONTH)
+ANSWER_WITHIN: Final = Period(1, PeriodUnit.MONTH)
 """From when a request was received (GDPR, article 12)."""
 SOON: Final = timedelta(days=7)
 
 
-class RightKind(StrEnum):
+class PrivacyRight(StrEnum):
     """What is asked for."""
 
     ACCESS = "access"

@@ -26,7 +26,7 @@ class HoldOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class HoldCoverage:
     """Which of the things that an order names there are; of what it does not name, whatever."""
 
     tenant: bool
@@ -35,7 +35,7 @@ class Found:
     transaction: bool
 
 
-def refuse_order(order: HoldOrder, found: Found, now: datetime) -> str | None:
+def refuse_order(order: HoldOrder, found: HoldCoverage, now: datetime) -> str | None:
     """Return why such a hold cannot be, in a sentence; None if it can."""
     return _shapeless(order) or refuse_reason(order.why) or _about_nothing(order, found) or _ended(order, now)
 
@@ -75,7 +75,7 @@ def _in_utc(time: datetime) -> bool:
     return True
 
 
-def _about_nothing(order: HoldOrder, found: Found) -> str | None:
+def _about_nothing(order: HoldOrder, found: HoldCoverage) -> str | None:
     if not found.tenant:
         return f"There is no tenant {order.tenant!r}."
     if order.locker is not None and not found.locker:

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from hub.core.retention.plan import Act
+from hub.core.retention.plan import RetentionAction
 from hub.core.retention.policy import Category, CutOffs, Policy
 from hub.core.retention.proof import FORMAT
 
 
-class Outcome(StrEnum):
+class CategoryOutcome(StrEnum):
     """How a run ended."""
 
     COMPLETE = "complete"
@@ -22,7 +22,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class LeftRows:
     """How a run found and left things, beside what it did."""
 
     oldest: Mapping[str, datetime | None]
@@ -56,7 +56,7 @@ def done(steps: Sequence[Mapping[str, Any]], rows: Mapping[tuple[str, str], int]
     """Return what a run did, from its steps: counts before and after are of rows whose time was over."""
     found = []
     for step in steps:
-        after = 0 if step["act"] == Act.CHUNK else rows.get((step["series"], step["chunk"]), 0)
+        after = 0 if step["act"] == RetentionAction.CHUNK else rows.get((step["series"], step["chunk"]), 0)
         found.append(
             {
                 "category": step["category"],
@@ -78,9 +78,9 @@ def manifest(
     previous: str,
     began: Mapping[str, Any],
     times: tuple[datetime, datetime],
-    outcome: Outcome,
+    outcome: CategoryOutcome,
     steps: Sequence[Mapping[str, Any]],
-    left: Left,
+    left: LeftRows,
 ) -> dict[str, Any]:
     """Return the manifest of a run that began and ended at `times`."""
     return {

@@ -18,7 +18,7 @@ _DAYS_A_YEAR: Final = 366
 _TEXT: Final = re.compile(r"([+-]?[0-9]{1,9}) (year|month|day)s?")
 
 
-class Unit(StrEnum):
+class PeriodUnit(StrEnum):
     """What a period is counted in."""
 
     YEAR = "year"
@@ -31,10 +31,10 @@ class Period:
     """So many calendar years, months or days, from 1 up to `YEARS_MAX` years. Raises ValueError beyond that."""
 
     count: int
-    unit: Unit
+    unit: PeriodUnit
 
     def __post_init__(self) -> None:
-        a_year = {Unit.YEAR: 1, Unit.MONTH: _MONTHS_A_YEAR, Unit.DAY: _DAYS_A_YEAR}[self.unit]
+        a_year = {PeriodUnit.YEAR: 1, PeriodUnit.MONTH: _MONTHS_A_YEAR, PeriodUnit.DAY: _DAYS_A_YEAR}[self.unit]
         if self.count == 0:
             raise ValueError('a period of zero keeps nothing; "at once" says so where it is meant')
         if self.count < 0:
@@ -51,7 +51,7 @@ def parse_period(text: str) -> Period:
     found = _TEXT.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is no period; a number and its unit is right: 7 years, 13 months, 30 days")
-    return Period(int(found[1]), Unit(found[2]))
+    return Period(int(found[1]), PeriodUnit(found[2]))
 
 
 def cut_off(now: datetime, period: Period) -> datetime:
@@ -73,9 +73,9 @@ def _shifted(at: datetime, period: Period, sign: int) -> datetime:
     if at.tzinfo is None:
         raise ValueError(f"{at} has no time zone, so nobody knows which instant it is")
     at = at.astimezone(UTC)
-    if period.unit is Unit.DAY:
+    if period.unit is PeriodUnit.DAY:
         return at + timedelta(days=sign * period.count)
-    months = period.count * (_MONTHS_A_YEAR if period.unit is Unit.YEAR else 1)
+    months = period.count * (_MONTHS_A_YEAR if period.unit is PeriodUnit.YEAR else 1)
     year, month = divmod(at.year * _MONTHS_A_YEAR + at.month - 1 + sign * months, _MONTHS_A_YEAR)
     try:
         return at.replace(year=year, month=month + 1)

@@ -9,7 +9,7 @@ from typing import Any
 from hub.core.retention.policy import Category, CutOffs
 
 
-class Act(StrEnum):
+class RetentionAction(StrEnum):
     """What is done to rows."""
 
     CHUNK = "chunk"
@@ -36,7 +36,7 @@ class Due:
     category: Category
     table: str
     chunk: str
-    act: Act
+    act: RetentionAction
     due: int
     held: int
     oldest: datetime | None
@@ -50,14 +50,14 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class RetentionReach:
     """The times that a hold names; None: without an end on that side."""
 
     since: datetime | None
     before: datetime | None
 
 
-def act_on(chunk: Chunk, cut_offs: CutOffs, *, held: int) -> Act | None:
+def act_on(chunk: Chunk, cut_offs: CutOffs, *, held: int) -> RetentionAction | None:
     """Say how the chunk is to be treated; None: nothing in it is due.
 
     Args:
@@ -68,11 +68,11 @@ def act_on(chunk: Chunk, cut_offs: CutOffs, *, held: int) -> Act | None:
     if chunk.lower is not None and chunk.lower >= cut_offs.latest:
         return None
     if chunk.upper is not None and chunk.upper <= cut_offs.earliest and not held:
-        return Act.CHUNK
-    return Act.ROWS
+        return RetentionAction.CHUNK
+    return RetentionAction.ROWS
 
 
-def may_be_held(chunk: Chunk, holds: Iterable[Reach]) -> bool:
+def may_be_held(chunk: Chunk, holds: Iterable[RetentionReach]) -> bool:
     """Say whether a hold's times meet the chunk's. Whether it keeps any row is for the rows to say."""
     return any(
         (hold.before is None or chunk.lower is None or hold.before > chunk.lower)

@@ -7,7 +7,7 @@ from hub.core.retention.policy import Category
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class TimeSeriesKind:
     """A table with a time and a `locker_id` in every row. Columns that it does not have are None."""
 
     category: Category
@@ -25,13 +25,13 @@ class Series:
 
 
 SERIES: Final = (
-    Series(
+    TimeSeriesKind(
         Category.EVENT, "event", "occurred_at", "received_at",
         tenant="tenant_id", actor="actor_id", transaction="transaction_id", ledger=True,
     ),
-    Series(Category.READING, "reading", "sampled_at", "stored_at"),
-    Series(Category.READING_ROLLUP, "reading_hour", "bucket"),
-    Series(Category.READING_ROLLUP, "reading_day", "bucket"),
-    Series(Category.READING_ROLLUP, "door_hour", "hour", "updated_at"),
-    Series(Category.COMMAND, "command", "accepted_at", "updated_at", actor="actor_id"),
+    TimeSeriesKind(Category.READING, "reading", "sampled_at", "stored_at"),
+    TimeSeriesKind(Category.READING_ROLLUP, "reading_hour", "bucket"),
+    TimeSeriesKind(Category.READING_ROLLUP, "reading_day", "bucket"),
+    TimeSeriesKind(Category.READING_ROLLUP, "door_hour", "hour", "updated_at"),
+    TimeSeriesKind(Category.COMMAND, "command", "accepted_at", "updated_at", actor="actor_id"),
 )  # fmt: skip

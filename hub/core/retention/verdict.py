@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hub.core.retention.manifest import Outcome, moment
+from hub.core.retention.manifest import CategoryOutcome, moment
 from hub.core.retention.periods import cut_off, parse_period
 from hub.core.retention.policy import Policy
 from hub.core.retention.proof import Proof, Verified, chain_faults, read_proof
 
 
 @dataclass(slots=True)
-class Verdict:
+class ProofVerdict:
     """Findings: what must not be, a sentence each. Notes: what can be explained, and should be known anyway."""
 
     proofs: int = 0
@@ -20,7 +20,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredProof:
     """A proof as the table has it."""
 
     number: int
@@ -29,7 +29,11 @@ class Kept:
 
 
 def judge_proofs(
-    rows: Sequence[Kept], files: Mapping[int, bytes], open_number: int | None, verified: Verified, verdict: Verdict
+    rows: Sequence[StoredProof],
+    files: Mapping[int, bytes],
+    open_number: int | None,
+    verified: Verified,
+    verdict: ProofVerdict,
 ) -> list[Proof]:
     """Hold the table's proofs against their signatures, their files and each other; return those that can be read.
 
@@ -61,10 +65,12 @@ def judge_proofs(
 
 def last_complete(proofs: Sequence[Proof]) -> Proof | None:
     """Return the newest proof of a run that went through."""
-    return next((proof for proof in reversed(proofs) if proof.manifest["outcome"] == Outcome.COMPLETE), None)
+    return next(
+        (proof for proof in reversed(proofs) if proof.manifest["outcome"] == CategoryOutcome.COMPLETE), None
+    )
 
 
-def judge_rules(proofs: Sequence[Proof], policy: Policy, verdict: Verdict) -> None:
+def judge_rules(proofs: Sequence[Proof], policy: Policy, verdict: ProofVerdict) -> None:
     """Compute every cut-off again, and compare the newest policy with the one that is in force."""
     for proof in proofs:
         now = moment(proof.manifest["now"])
@@ -83,7 +89,7 @@ def judge_rules(proofs: Sequence[Proof], policy: Policy, verdict: Verdict) -> No
             verdict.findings.append(f"proof {proofs[-1].number} names the policy by another version")
 
 
-def judge_audit(newest: Mapping[str, Any] | None, proofs: Sequence[Proof], verdict: Verdict) -> None:
+def judge_audit(newest: Mapping[str, Any] | None, proofs: Sequence[Proof], verdict: ProofVerdict) -> None:
     """Hold the newest proof against the newest that the audit knows: {number, sha256}."""
     if newest is None:
         return
@@ -95,7 +101,7 @@ def judge_audit(newest: Mapping[str, Any] | None, proofs: Sequence[Proof], verdi
 
 
 def _judge_file(
-    number: int, data: bytes, row: bytes | None, open_number: int | None, verified: Verified, verdict: Verdict
+    number: int, data: bytes, row: bytes | None, open_number: int | None, verified: Verified, verdict: ProofVerdict
 ) -> None:
     if data == row:
         return

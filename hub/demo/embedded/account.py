@@ -31,26 +31,26 @@ _OURS: Final = {"cluster", "cluster.new", "password", "lock", "log"}
 
 
 @dataclass(frozen=True)
-class Account:
+class SystemAccount:
     """Whom PostgreSQL runs as, where that is not ourselves."""
 
     uid: int
     gid: int
 
 
-def account_for(data_dir: Path) -> Account | None:
+def account_for(data_dir: Path) -> SystemAccount | None:
     """Return whom the PostgreSQL of `data_dir` runs as; None is whoever we are."""
     if os.geteuid() != 0:
         return None
     with suppress(FileNotFoundError):
         owner = data_dir.stat()
         if owner.st_uid != 0:
-            return Account(owner.st_uid, owner.st_gid)
+            return SystemAccount(owner.st_uid, owner.st_gid)
     nobody = pwd.getpwnam("nobody")
-    return Account(nobody.pw_uid, nobody.pw_gid)
+    return SystemAccount(nobody.pw_uid, nobody.pw_gid)
 
 
-def find_home(data_dir: Path, account: Account | None, public_dirs: tuple[Path, ...]) -> Path:
+def find_home(data_dir: Path, account: SystemAccount | None, public_dirs: tuple[Path, ...]) -> Path:
     """Return the directory that holds the data: `data_dir`, or what it is made a link to.
 
     Raises:
@@ -88,7 +88,7 @@ def find_home(data_dir: Path, account: Account | None, public_dirs: tuple[Path, 
     return home
 
 
-def find_binaries(account: Account | None, public_dirs: tuple[Path, ...]) -> Path:
+def find_binaries(account: SystemAccount | None, public_dirs: tuple[Path, ...]) -> Path:
     """Return the wheel's bin directory, or that of a copy where `account` cannot reach the wheel.
 
     The copy bears the wheel's version, so that an upgrade makes a new one.
@@ -113,31 +113,33 @@ def find_binaries(account: Account | None, public_dirs: tuple[Path, ...]) -> Pat
     return binaries
 
 
-def run_as(account: Account | None, command: list[str], stdin: str = "") -> "subprocess.CompletedProcess[str]":
+def run_as(
+    account: SystemAccount | None, command: list[str], stdin: str = ""
+) -> "subprocess.CompletedProcess[str]":
     """Run a command as `account` to its end. What it says, on either stream, is in `stdout`."""
     return subprocess.run(  # noqa: S603 - our own commands
         command, input=stdin, stdout=subprocess.PIPE, text=True, timeout=RUN_S_MAX, check=False, **_options(account)
     )
 
 
-def start_as(account: Account | None, command: list[str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
+def start_as(account: SystemAccount | None, command: list[str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
     """Start a command as `account` in a session of its own, so that Ctrl-C in a terminal does not reach it."""
     return subprocess.Popen(  # noqa: S603 - our own commands
         command, stdin=subprocess.DEVNULL, stdout=log, start_new_session=True, **_options(account)
     )
 
 
-def _can_write(account: Account | None, directory: Path) -> bool:
+def _can_write(account: SystemAccount | None, directory: Path) -> bool:
     return run_as(account, ["/bin/sh", "-c", 'test -w "$1"', "sh", str(directory)]).returncode == 0
 
 
-def _make_private(directory: Path, account: Account | None) -> None:
+def _make_private(directory: Path, account: SystemAccount | None) -> None:
     directory.mkdir(mode=0o700)
     if account is not None:
         os.chown(directory, account.uid, account.gid)
 
 
-def _public_dir(account: Account | None, parents: tuple[Path, ...]) -> Path:
+def _public_dir(account: SystemAccount | None, parents: tuple[Path, ...]) -> Path:
     """Return a directory of root's own that `account` can pass through."""
     tried = []
     for parent in parents:
@@ -158,7 +160,7 @@ def _public_dir(account: Account | None, parents: tuple[Path, ...]) -> Path:
     raise EmbeddedError(f"There is no place for PostgreSQL's data. Tried {'; '.join(tried)}.")
 
 
-def _problem(account: Account | None, binaries: Path) -> str:
+def _problem(account: SystemAccount | None, binaries: Path) -> str:
     """Try initdb, which also starts postgres and looks for its files, without making anything."""
     try:
         done = run_as(account, [str(binaries / "initdb"), "--show", "--pgdata=/nonexistent"])
@@ -193,7 +195,7 @@ def _rename_to_new(source: Path, target: Path) -> None:
         raise
 
 
-def _options(account: Account | None) -> dict[str, Any]:
+def _options(account: SystemAccount | None) -> dict[str, Any]:
     """Return what every child gets: a bare environment and no link to where we were started."""
     environment = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
     options: dict[str, Any] = {"stderr": subprocess.STDOUT, "cwd": "/", "env": environment}

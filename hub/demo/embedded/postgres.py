@@ -20,7 +20,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-from hub.demo.embedded.account import PUBLIC_DIRS, Account, account_for, find_binaries, find_home, run_as, start_as
+from hub.demo.embedded.account import (
+    PUBLIC_DIRS,
+    SystemAccount,
+    account_for,
+    find_binaries,
+    find_home,
+    run_as,
+    start_as,
+)
 from hub.errors import EmbeddedError
 
 HOST: Final = "127.0.0.1"
@@ -119,7 +127,7 @@ class _Tools:
     """The wheel's programs, run as `account`."""
 
     bin: Path
-    account: Account | None
+    account: SystemAccount | None
 
     def run(self, name: str, *args: str, stdin: str = "") -> None:
         done = run_as(self.account, [str(self.bin / name), *args], stdin=stdin)
@@ -127,7 +135,7 @@ class _Tools:
             raise EmbeddedError(f"{name} failed: {done.stdout.strip()[-2000:] or done.returncode}")
 
 
-def _lock(home: Path, account: Account | None) -> IO[bytes]:
+def _lock(home: Path, account: SystemAccount | None) -> IO[bytes]:
     lock = _write(home / "lock", account)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -247,7 +255,7 @@ def _free_port() -> int:
         return port
 
 
-def _write(path: Path, account: Account | None) -> IO[bytes]:
+def _write(path: Path, account: SystemAccount | None) -> IO[bytes]:
     """Open a file of ours, made empty, for `account` alone."""
     # The directory may be another user's than root's: follow no link in it.
     file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "r+b")

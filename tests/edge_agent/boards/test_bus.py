@@ -11,7 +11,7 @@ import pytest
 from edge_agent.boards import bus as buses
 from edge_agent.boards import kerong_cu16 as cu16
 from edge_agent.boards.bus import Bus, Listener, Timing
-from edge_agent.boards.link import Link, LinkError, MemoryLink, SerialLink
+from edge_agent.boards.link import BoardLink, BoardLinkError, MemoryLink, SerialLink
 from edge_agent.boards.simulated import SimulatedCu16
 from edge_agent.boards.terminal import BoardTerminal
 
@@ -49,7 +49,7 @@ class Cable:
 
     def __init__(self, *addresses: int) -> None:
         self.boards = {address: SimulatedCu16(address, 16, Random(address)) for address in addresses}
-        self.deaf: set[int] = set()
+        self.ingest_stalled: set[int] = set()
         self.asked: list[bytes] = []
         self.spoil: Callable[[bytes, bytes], bytes] = lambda _, answer: answer
 
@@ -57,7 +57,9 @@ class Cable:
         self.asked.append(data)
         now_ms = int(asyncio.get_running_loop().time() * 1000)
         answer = b"".join(
-            board.receive(data, now_ms) for address, board in self.boards.items() if address not in self.deaf
+            board.receive(data, now_ms)
+            for address, board in self.boards.items()
+            if address not in self.ingest_stalled
         )
         return self.spoil(data, answer)
 
@@ -133,7 +135,7 @@ async def test_orders_keep_their_order_and_each_is_written_once(
 async def test_an_unlock_waits_for_one_transaction_of_a_silent_neighbour_at_the_most(
     bus: Bus, told: Told, cable: Cable, until: "Until"
 ) -> None:
-    cable.deaf.add(0)
+    cable.ingest_stalled.add(0)
     await until(lambda: told.silences[0] >= 2)
     before = len(cable.asked)
     assert await bus.unlock(1, 2, lambda: True) is True
@@ -145,13 +147,13 @@ async def test_an_unlock_waits_for_one_transaction_of_a_silent_neighbour_at_the_
 async def test_a_silent_board_is_told_and_the_other_goes_on(
     bus: Bus, told: Told, cable: Cable, until: "Until"
 ) -> None:
-    cable.deaf.add(0)
+    cable.ingest_stalled.add(0)
     await until(lambda: told.silences[0] >= 3)
     answers = told.answers[1]
     bus.set_silent(0, silent=True)
     await until(lambda: told.answers[1] >= answers + 10)
     assert told.silences[1] < told.silences[0]
-    cable.deaf.clear()
+    cable.ingest_stalled.clear()
     bus.set_silent(0, silent=False)
     answers = told.answers[0]
     await until(lambda: told.answers[0] > answers)
@@ -196,7 +198,7 @@ async def test_a_port_that_vanishes_is_reopened(cable: Cable, told: Told, until:
     await until(lambda: told.answers[0])
     lines[0].close()
     await until(lambda: told.losses[0] >= 2)
-    with pytest.raises(LinkError, match="not open"):
+    with pytest.raises(BoardLinkError, match="not open"):
         await bus.unlock(0, 1, lambda: True)
     lines.append(BoardTerminal(cable.respond))
     link.name = lines[1].port
@@ -210,7 +212,7 @@ async def test_a_port_that_vanishes_is_reopened(cable: Cable, told: Told, until:
 async def test_one_port_has_one_owner(terminal: BoardTerminal, bus: Bus, told: Told, until: "Until") -> None:
     await until(lambda: told.answers[0])
     other = SerialLink(terminal.port, 19200)
-    with pytest.raises(LinkError, match="cannot be opened"):
+    with pytest.raises(BoardLinkError, match="cannot be opened"):
         other.open(lambda _: None, lambda _: None)
     assert bus.counters.losses == 0
 
@@ -220,7 +222,7 @@ class Brittle:
 
     name = "brittle"
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: BoardLink) -> None:
         self._link = link
         self.breaks = False
 
@@ -229,7 +231,7 @@ class Brittle:
 
     def write(self, data: bytes) -> None:
         if self.breaks:
-            raise LinkError("brittle broke")
+            raise BoardLinkError("brittle broke")
         self._link.write(data)
 
     def close(self) -> None:
@@ -242,7 +244,7 @@ async def test_an_order_that_cannot_be_written_fails(cable: Cable, told: Told, u
     bus = Bus(link, (0,), Timing(poll_ms=60_000, answer_timeout_ms=60, fast_for_ms=500), told)
     bus.start()
     link.breaks = True
-    with pytest.raises(LinkError, match="brittle broke"):
+    with pytest.raises(BoardLinkError, match="brittle broke"):
         await bus.unlock(0, 1, lambda: True)
     assert told.losses[0] == 1
     link.breaks = False
@@ -253,7 +255,7 @@ async def test_an_order_that_cannot_be_written_fails(cable: Cable, told: Told, u
 
 async def test_stopping_fails_what_waits(cable: Cable, told: Told) -> None:
     bus = Bus(MemoryLink("memory", cable.respond), (0,), TIMING, told)
-    with pytest.raises(LinkError, match="not open"):
+    with pytest.raises(BoardLinkError, match="not open"):
         await bus.unlock(0, 0, lambda: True)
     bus.start()
     orders = [asyncio.create_task(bus.unlock(0, lock, lambda: True)) for lock in range(3)]
@@ -262,7 +264,7 @@ async def test_stopping_fails_what_waits(cable: Cable, told: Told) -> None:
     bus.stop()
     results = await asyncio.gather(*orders, return_exceptions=True)
     assert results[0] is True
-    assert all(isinstance(result, LinkError) for result in results[1:])
+    assert all(isinstance(result, BoardLinkError) for result in results[1:])
 
 
 async def test_orders_that_wait_are_bounded(cable: Cable, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,5 +273,5 @@ async def test_orders_that_wait_are_bounded(cable: Cable, told: Told, monkeypatc
     bus.start()
     orders = [asyncio.create_task(bus.unlock(0, lock, lambda: True)) for lock in range(5)]
     results = await asyncio.gather(*orders, return_exceptions=True)
-    assert sum(isinstance(result, LinkError) for result in results) == 2
+    assert sum(isinstance(result, BoardLinkError) for result in results) == 2
     bus.stop()

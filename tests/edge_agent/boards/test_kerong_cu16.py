@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.boards import kerong_cu16 as cu16
-from edge_agent.boards.kerong_cu16 import Frame, Parser, Request, RequestParser
+from edge_agent.boards.kerong_cu16 import Parser, Request, RequestParser, StatusFrame
 
 REQUESTS = [
     ("02 00 30 03 35", cu16.status_request(0)),
@@ -15,12 +15,12 @@ REQUESTS = [
     ("02 00 37 00 64 03 A0", cu16.pulse_time_request(0, 1000)),
 ]
 ANSWERS = [
-    ("02 00 35 01 00 01 00 03 3C", Frame(0, cu16.STATUS_REPLY, bytes((1, 0, 1, 0)))),
-    ("02 00 36 00 03 01 00 03 3F", Frame(0, cu16.STATUS_OF_ALL_REPLY, bytes((0, 3, 1, 0)))),
-    ("02 10 36 01 00 00 08 03 54", Frame(1, cu16.STATUS_OF_ALL_REPLY, bytes((1, 0, 0, 8)))),
-    ("02 00 35 0F 00 01 00 03 4A", Frame(0, cu16.STATUS_REPLY, bytes((15, 0, 1, 0)))),
-    ("02 00 38 0F 00 00 37 03 83", Frame(0, cu16.PULSE_TIME_REPLY, bytes((15, 0, 0, 0x37)))),
-    ("02 00 38 00 00 00 64 03 A1", Frame(0, cu16.PULSE_TIME_REPLY, bytes((0, 0, 0, 0x64)))),
+    ("02 00 35 01 00 01 00 03 3C", StatusFrame(0, cu16.STATUS_REPLY, bytes((1, 0, 1, 0)))),
+    ("02 00 36 00 03 01 00 03 3F", StatusFrame(0, cu16.STATUS_OF_ALL_REPLY, bytes((0, 3, 1, 0)))),
+    ("02 10 36 01 00 00 08 03 54", StatusFrame(1, cu16.STATUS_OF_ALL_REPLY, bytes((1, 0, 0, 8)))),
+    ("02 00 35 0F 00 01 00 03 4A", StatusFrame(0, cu16.STATUS_REPLY, bytes((15, 0, 1, 0)))),
+    ("02 00 38 0F 00 00 37 03 83", StatusFrame(0, cu16.PULSE_TIME_REPLY, bytes((15, 0, 0, 0x37)))),
+    ("02 00 38 00 00 00 64 03 A1", StatusFrame(0, cu16.PULSE_TIME_REPLY, bytes((0, 0, 0, 0x64)))),
 ]
 boards = st.integers(0, 9)
 bits = st.integers(0, 0xFFFF)
@@ -42,7 +42,7 @@ def test_requests_are_those_of_the_specification(text: str, frame: bytes) -> Non
 
 
 @pytest.mark.parametrize(("text", "frame"), ANSWERS)
-def test_answers_are_read_as_the_specification_says(text: str, frame: Frame) -> None:
+def test_answers_are_read_as_the_specification_says(text: str, frame: StatusFrame) -> None:
     assert Parser().feed(bytes.fromhex(text)) == [frame]
 
 
@@ -138,7 +138,7 @@ def test_a_wrong_sum_is_counted() -> None:
 
 def test_a_byte_of_data_that_looks_like_a_frame_does_not_split_it() -> None:
     answer = cu16.status_reply(0, 0x3002, 0x3503)
-    assert Parser().feed(answer) == [Frame(0, cu16.STATUS_REPLY, bytes((0x02, 0x30, 0x03, 0x35)))]
+    assert Parser().feed(answer) == [StatusFrame(0, cu16.STATUS_REPLY, bytes((0x02, 0x30, 0x03, 0x35)))]
 
 
 def test_an_unfinished_frame_is_forgotten_on_reset() -> None:
@@ -155,7 +155,7 @@ def test_a_delayed_unlock_echo_is_told_from_its_answer() -> None:
     echo = body + bytes((sum(body) & 0xFF,))
     parser = Parser()
     assert parser.feed(echo) == []
-    assert parser.feed(cu16.status_reply(0, 1, 0)) == [Frame(0, cu16.STATUS_REPLY, bytes((1, 0, 0, 0)))]
+    assert parser.feed(cu16.status_reply(0, 1, 0)) == [StatusFrame(0, cu16.STATUS_REPLY, bytes((1, 0, 0, 0)))]
     assert parser.echoes == 1
 
 

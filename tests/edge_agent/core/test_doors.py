@@ -6,19 +6,19 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_agent.core.doors import WINDOWS_MAX, BoardDoors, DoorView, Note, Rules
+from edge_agent.core.doors import WINDOWS_MAX, BoardDoors, DoorRules, DoorStatus, Note
 from wire.messages import EventKind
 
 LOCKED = 0b1111
-RULES = Rules(debounce_reads=2, open_detect_ms=1500, left_open_ms=60_000, board_silent_polls=3)
+RULES = DoorRules(debounce_reads=2, open_detect_ms=1500, left_open_ms=60_000, board_silent_polls=3)
 COMMAND, ACTOR = UUID(int=1), UUID(int=2)
 
 
-def board(rules: Rules = RULES, *, item_sensor: bool = True) -> BoardDoors:
+def board(rules: DoorRules = RULES, *, item_sensor: bool = True) -> BoardDoors:
     return BoardDoors(11, 4, rules, item_sensor=item_sensor)
 
 
-def known(hooks: int = LOCKED, items: int = 0, rules: Rules = RULES) -> BoardDoors:
+def known(hooks: int = LOCKED, items: int = 0, rules: DoorRules = RULES) -> BoardDoors:
     doors = board(rules)
     for t in range(rules.debounce_reads):
         doors.observe(hooks, items, t)
@@ -33,7 +33,7 @@ def kinds(notes: list[Note]) -> list[tuple[EventKind, int | None]]:
 def test_the_first_readings_are_a_snapshot() -> None:
     doors = board()
     assert doors.observe(0b1101, 0b0001, 0) == []
-    assert doors.views()[0] == DoorView(11, None, None)
+    assert doors.views()[0] == DoorStatus(11, None, None)
     online, snapshot = doors.observe(0b1101, 0b0001, 50)
     assert online == Note(50, EventKind.BOARD_ONLINE, data={"board": 1, "doors": [11, 12, 13, 14]})
     assert snapshot.data == {
@@ -70,7 +70,7 @@ def test_a_bounce_is_no_edge() -> None:
 
 
 def test_one_reading_is_enough_where_it_is_said_so() -> None:
-    doors = known(rules=Rules(debounce_reads=1))
+    doors = known(rules=DoorRules(debounce_reads=1))
     assert kinds(doors.observe(0b1110, 0, 100)) == [(EventKind.DOOR_OPENED, 11), (EventKind.DOOR_FORCED, 11)]
 
 
@@ -244,7 +244,7 @@ def test_doors_are_found_by_number() -> None:
 class Model:
     """One door, the slow way: every reading since the board came is kept, and looked at again each time."""
 
-    rules: Rules
+    rules: DoorRules
     readings: list[tuple[int, bool]] = field(default_factory=list)
     level: bool | None = None
     pulses: list[tuple[int, UUID, bool]] = field(default_factory=list)
@@ -312,7 +312,7 @@ steps = st.lists(
 @settings(max_examples=400)
 @given(steps, st.integers(1, 4))
 def test_a_door_does_what_the_plain_model_does(script: list[tuple[int, bool | str]], debounce: int) -> None:
-    rules = Rules(debounce_reads=debounce, open_detect_ms=1500, left_open_ms=3000)
+    rules = DoorRules(debounce_reads=debounce, open_detect_ms=1500, left_open_ms=3000)
     doors = BoardDoors(1, 2, rules)
     model = Model(rules)
     t, pulses = 0, 0

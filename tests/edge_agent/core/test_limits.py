@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.core.doors import Note
-from edge_agent.core.limits import Bounds, Limits
+from edge_agent.core.limits import Bounds, LimitMonitor
 from wire.messages import EventKind
 
 HOT = EventKind.TEMPERATURE_HIGH
@@ -16,7 +16,7 @@ LOST, RESTORED = EventKind.POWER_LOST, EventKind.POWER_RESTORED
 
 
 def told(name: str, values: list[float]) -> list[tuple[int, EventKind]]:
-    limits = Limits(Bounds())
+    limits = LimitMonitor(Bounds())
     return [(t, note.kind) for t, value in enumerate(values) for note in limits.check({name: value}, t)]
 
 
@@ -36,7 +36,7 @@ def test_each_limit_is_told_once(name: str, values: list[float], expected: list[
 
 
 def test_what_was_measured_and_the_limit_are_in_the_event() -> None:
-    assert Limits(Bounds(temperature_c_max=40)).check({"temperature_c": 41.5, "battery_pct": 90}, 7) == [
+    assert LimitMonitor(Bounds(temperature_c_max=40)).check({"temperature_c": 41.5, "battery_pct": 90}, 7) == [
         Note(7, HOT, data={"value": 41.5, "limit": 40, "unit": "°C"})
     ]
 

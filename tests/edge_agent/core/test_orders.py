@@ -27,7 +27,7 @@ from edge_agent.core.orders import (
     too_late,
 )
 from wire.messages import DURABLE_KINDS, Clock, Command, CommandKind, CommandState, Reply
-from wire.refusals import Refusal
+from wire.refusals import AgentRefusal
 
 BOOT = UUID(int=5)
 SITUATION = Situation("berlin-01", BOOT, 1000, lambda door: door <= 16, lambda door: door != 9)
@@ -63,27 +63,30 @@ def test_a_good_command_is_obeyed() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"locker": "berlin-02"}, Refusal.WRONG_LOCKER),
-        ({"sig": b"bad"}, Refusal.BAD_SIGNATURE),
-        ({"boot": uuid4()}, Refusal.WRONG_BOOT),
-        ({"not_after": 999}, Refusal.EXPIRED),
-        ({"not_after": 1000 + AHEAD_MS_MAX + 1}, Refusal.TOO_FAR_AHEAD),
-        ({"kind": "restart", "not_after": 10**11}, Refusal.TOO_FAR_AHEAD),
-        ({"kind": "cancel", "args": {"command": str(UUID(int=2))}, "not_after": 10**11}, Refusal.TOO_FAR_AHEAD),
-        ({"kind": "explode"}, Refusal.UNKNOWN_KIND),
-        ({"kind": "locate"}, Refusal.NOT_EQUIPPED),
-        ({"kind": "locate", "door": 17}, Refusal.UNKNOWN_DOOR),
-        ({"door": 17}, Refusal.UNKNOWN_DOOR),
-        ({"door": None}, Refusal.UNKNOWN_DOOR),
-        ({"door": 9}, Refusal.BOARD_OFFLINE),
-        ({"kind": "configure"}, Refusal.BAD_SETTINGS),
-        ({"kind": "cancel"}, Refusal.BAD_ARGS),
-        ({"kind": "cancel", "args": {"command": "x"}}, Refusal.BAD_ARGS),
-        ({"kind": "cancel", "args": {"command": 5}}, Refusal.BAD_ARGS),
-        ({"kind": "cancel", "args": {"command": str(UUID(int=2))}, "not_after": 0}, Refusal.EXPIRED),
-        ({"kind": "restart", "boot": uuid4()}, Refusal.WRONG_BOOT),
+        ({"locker": "berlin-02"}, AgentRefusal.WRONG_LOCKER),
+        ({"sig": b"bad"}, AgentRefusal.BAD_SIGNATURE),
+        ({"boot": uuid4()}, AgentRefusal.WRONG_BOOT),
+        ({"not_after": 999}, AgentRefusal.EXPIRED),
+        ({"not_after": 1000 + AHEAD_MS_MAX + 1}, AgentRefusal.TOO_FAR_AHEAD),
+        ({"kind": "restart", "not_after": 10**11}, AgentRefusal.TOO_FAR_AHEAD),
+        (
+            {"kind": "cancel", "args": {"command": str(UUID(int=2))}, "not_after": 10**11},
+            AgentRefusal.TOO_FAR_AHEAD,
+        ),
+        ({"kind": "explode"}, AgentRefusal.UNKNOWN_KIND),
+        ({"kind": "locate"}, AgentRefusal.NOT_EQUIPPED),
+        ({"kind": "locate", "door": 17}, AgentRefusal.UNKNOWN_DOOR),
+        ({"door": 17}, AgentRefusal.UNKNOWN_DOOR),
+        ({"door": None}, AgentRefusal.UNKNOWN_DOOR),
+        ({"door": 9}, AgentRefusal.BOARD_OFFLINE),
+        ({"kind": "configure"}, AgentRefusal.BAD_SETTINGS),
+        ({"kind": "cancel"}, AgentRefusal.BAD_ARGS),
+        ({"kind": "cancel", "args": {"command": "x"}}, AgentRefusal.BAD_ARGS),
+        ({"kind": "cancel", "args": {"command": 5}}, AgentRefusal.BAD_ARGS),
+        ({"kind": "cancel", "args": {"command": str(UUID(int=2))}, "not_after": 0}, AgentRefusal.EXPIRED),
+        ({"kind": "restart", "boot": uuid4()}, AgentRefusal.WRONG_BOOT),
         *(
-            ({"kind": "forget", "args": args}, Refusal.BAD_ARGS)
+            ({"kind": "forget", "args": args}, AgentRefusal.BAD_ARGS)
             for args in (
                 None,
                 {},
@@ -97,27 +100,27 @@ def test_a_good_command_is_obeyed() -> None:
         ),
     ],
 )
-def test_a_bad_command_is_refused_with_its_reason(change: dict[str, Any], reason: Refusal) -> None:
+def test_a_bad_command_is_refused_with_its_reason(change: dict[str, Any], reason: AgentRefusal) -> None:
     assert verdict(structs.replace(GOOD, **change)) == Reject(reason)
 
 
 @pytest.mark.parametrize("door", [None, 3])
 def test_a_locker_with_a_beacon_is_located(door: int | None) -> None:
     assert verdict(structs.replace(GOOD, kind="locate", door=door), beacon=True) == Locate()
-    assert verdict(structs.replace(GOOD, kind="locate", not_after=0), beacon=True) == Reject(Refusal.EXPIRED)
+    assert verdict(structs.replace(GOOD, kind="locate", not_after=0), beacon=True) == Reject(AgentRefusal.EXPIRED)
 
 
 def test_a_retained_command_is_refused_however_good() -> None:
-    assert verdict(GOOD, retained=True) == Reject(Refusal.RETAINED)
+    assert verdict(GOOD, retained=True) == Reject(AgentRefusal.RETAINED)
 
 
-ORDER: list[tuple[dict[str, Any], Refusal]] = [
-    ({"locker": "berlin-02"}, Refusal.WRONG_LOCKER),
-    ({"sig": b"bad"}, Refusal.BAD_SIGNATURE),
-    ({"boot": UUID(int=6)}, Refusal.WRONG_BOOT),
-    ({"not_after": 0}, Refusal.EXPIRED),
-    ({"kind": "explode"}, Refusal.UNKNOWN_KIND),
-    ({"door": 9}, Refusal.BOARD_OFFLINE),
+ORDER: list[tuple[dict[str, Any], AgentRefusal]] = [
+    ({"locker": "berlin-02"}, AgentRefusal.WRONG_LOCKER),
+    ({"sig": b"bad"}, AgentRefusal.BAD_SIGNATURE),
+    ({"boot": UUID(int=6)}, AgentRefusal.WRONG_BOOT),
+    ({"not_after": 0}, AgentRefusal.EXPIRED),
+    ({"kind": "explode"}, AgentRefusal.UNKNOWN_KIND),
+    ({"door": 9}, AgentRefusal.BOARD_OFFLINE),
 ]
 
 
@@ -142,7 +145,7 @@ def test_a_repeated_id_gets_its_first_answer_whatever_has_changed(reply: Reply |
 @pytest.mark.parametrize("reply", [REPLY, None])
 def test_an_id_that_comes_with_another_order_is_refused(change: dict[str, Any], reply: Reply | None) -> None:
     earlier = Earlier(fingerprint(GOOD), reply)
-    assert verdict(structs.replace(GOOD, **change), earlier=earlier) == Reject(Refusal.ID_REUSED)
+    assert verdict(structs.replace(GOOD, **change), earlier=earlier) == Reject(AgentRefusal.ID_REUSED)
 
 
 def test_the_order_of_arguments_makes_no_other_order() -> None:
@@ -154,15 +157,15 @@ def test_durable_kinds_and_cancel_are_obeyed() -> None:
     configure = structs.replace(GOOD, kind="configure", door=None, args={"good": 5})
     assert verdict(configure) == Configure({"good": 5})
     wrong = structs.replace(configure, args={"good": 5, "a": 1, "b": 2})
-    assert verdict(wrong) == Reject(Refusal.BAD_SETTINGS, ("a", "b"))
+    assert verdict(wrong) == Reject(AgentRefusal.BAD_SETTINGS, ("a", "b"))
     assert verdict(structs.replace(GOOD, kind="restart", door=None)) == Restart()
     cancel = structs.replace(GOOD, kind="cancel", door=None, args={"command": str(UUID(int=2))})
     assert verdict(cancel) == Cancel(UUID(int=2))
 
 
 @pytest.mark.parametrize("kind", [*CommandKind, "explode"])
-@pytest.mark.parametrize("reason", Refusal)
-def test_only_what_is_final_leaves_a_trace(kind: str, reason: Refusal) -> None:
+@pytest.mark.parametrize("reason", AgentRefusal)
+def test_only_what_is_final_leaves_a_trace(kind: str, reason: AgentRefusal) -> None:
     forged = {"version", "retained", "wrong_locker", "bad_signature", "id_reused"}
     of_delivery = kind in DURABLE_KINDS and reason in {"expired", "too_far_ahead", "wrong_boot"}
     assert leaves_trace(structs.replace(GOOD, kind=kind), reason) is not (
@@ -172,7 +175,7 @@ def test_only_what_is_final_leaves_a_trace(kind: str, reason: Refusal) -> None:
 
 def test_a_forged_repetition_learns_nothing() -> None:
     forged = structs.replace(GOOD, sig=b"bad")
-    assert verdict(forged, earlier=Earlier(fingerprint(GOOD), REPLY)) == Reject(Refusal.BAD_SIGNATURE)
+    assert verdict(forged, earlier=Earlier(fingerprint(GOOD), REPLY)) == Reject(AgentRefusal.BAD_SIGNATURE)
 
 
 def test_the_deadline_itself_is_in_time() -> None:

@@ -5,16 +5,16 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from hub.config.settings import Http
+from hub.config.settings import HttpSettings
 from tests.hub.api.serving import Served, served
 
 TOKEN = "correct horse"
 
 
 @pytest.fixture
-def closed(tmp_path: Path) -> Http:
+def closed(tmp_path: Path) -> HttpSettings:
     (tmp_path / "token").write_text(f"{TOKEN}\n")
-    return Http(token_file=str(tmp_path / "token"))
+    return HttpSettings(token_file=str(tmp_path / "token"))
 
 
 async def code(request: aiohttp.client._RequestContextManager) -> tuple[int, str]:
@@ -50,7 +50,7 @@ async def test_without_a_token_this_machine_may(tmp_path: Path) -> None:
         "Bearer \u00e9",
     ],
 )
-async def test_with_a_token_others_may_not(tmp_path: Path, closed: Http, header: str | None) -> None:
+async def test_with_a_token_others_may_not(tmp_path: Path, closed: HttpSettings, header: str | None) -> None:
     async with served(tmp_path, http=closed) as hub:
         headers = {} if header is None else {"Authorization": header}
         for path in ("/api/v1/lockers", "/metrics", "/api/v1/commands/x", "/live", "/nothing"):
@@ -59,21 +59,21 @@ async def test_with_a_token_others_may_not(tmp_path: Path, closed: Http, header:
             assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
-async def test_the_token_opens(tmp_path: Path, closed: Http) -> None:
+async def test_the_token_opens(tmp_path: Path, closed: HttpSettings) -> None:
     async with served(tmp_path, http=closed) as hub:
         for scheme in ("Bearer", "bearer"):
             async with hub.http.get("/api/v1/lockers", headers={"Authorization": f"{scheme} {TOKEN}"}) as response:
                 assert response.status == 200
 
 
-async def test_what_everyone_may_see(tmp_path: Path, closed: Http) -> None:
+async def test_what_everyone_may_see(tmp_path: Path, closed: HttpSettings) -> None:
     async with served(tmp_path, http=closed) as hub:
         for path in ("/", "/healthz", "/openapi.json", "/api/v1/session", "/lockers/berlin-01"):
             async with hub.http.get(path) as response:
                 assert response.status == 200
 
 
-async def test_a_browser_signs_in_and_out(tmp_path: Path, closed: Http) -> None:
+async def test_a_browser_signs_in_and_out(tmp_path: Path, closed: HttpSettings) -> None:
     jar = aiohttp.CookieJar(unsafe=True)
     async with (
         served(tmp_path, http=closed) as hub,
@@ -111,7 +111,7 @@ async def test_a_browser_signs_in_and_out(tmp_path: Path, closed: Http) -> None:
         assert await code(hub.http.get("/api/v1/lockers", headers=stale)) == (401, "sign_in_needed")
 
 
-async def test_each_sign_in_is_a_session_of_its_own(tmp_path: Path, closed: Http) -> None:
+async def test_each_sign_in_is_a_session_of_its_own(tmp_path: Path, closed: HttpSettings) -> None:
     async with served(tmp_path, http=closed) as hub:
         seen = set()
         for _ in range(3):
@@ -122,7 +122,7 @@ async def test_each_sign_in_is_a_session_of_its_own(tmp_path: Path, closed: Http
 
 async def test_everyone_is_known_by_their_own_token(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"anna:{TOKEN}\nben:another horse\n")
-    async with served(tmp_path, http=Http(token_file=str(tmp_path / "token"))) as hub:
+    async with served(tmp_path, http=HttpSettings(token_file=str(tmp_path / "token"))) as hub:
         for token, name in ((TOKEN, "anna"), ("another horse", "ben")):
             async with hub.http.post("/api/v1/session", json={"token": token}) as response:
                 assert (await response.json())["operator"] == name
@@ -137,7 +137,7 @@ async def test_everyone_is_known_by_their_own_token(tmp_path: Path) -> None:
                     }
 
 
-async def test_attempts_are_limited(tmp_path: Path, closed: Http) -> None:
+async def test_attempts_are_limited(tmp_path: Path, closed: HttpSettings) -> None:
     async with served(tmp_path, http=closed) as hub:
         answers = [await code(hub.http.post("/api/v1/session", json={"token": str(n)})) for n in range(21)]
         assert answers == [(401, "token_wrong")] * 20 + [(429, "too_many_attempts")]
@@ -155,13 +155,13 @@ async def test_attempts_are_limited(tmp_path: Path, closed: Http) -> None:
         (b'{"token": "' + b"x" * 1_000_000 + b'"}', 413, "too_large"),
     ],
 )
-async def test_bad_sign_ins(tmp_path: Path, closed: Http, body: bytes, status: int, name: str) -> None:
+async def test_bad_sign_ins(tmp_path: Path, closed: HttpSettings, body: bytes, status: int, name: str) -> None:
     async with served(tmp_path, http=closed) as hub:
         headers = {"Content-Type": "application/json"}
         assert await code(hub.http.post("/api/v1/session", data=body, headers=headers)) == (status, name)
 
 
-async def test_a_form_is_not_json(tmp_path: Path, closed: Http) -> None:
+async def test_a_form_is_not_json(tmp_path: Path, closed: HttpSettings) -> None:
     async with served(tmp_path, http=closed) as hub:
         for kind in ("text/plain", "application/x-www-form-urlencoded", "application/jsonp"):
             headers = {"Content-Type": kind}
@@ -179,7 +179,7 @@ async def test_another_name_for_this_machine_is_refused(tmp_path: Path, host: st
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9", "127.0.0.1:1", "[::1]:8080", "hub.example.org"])
 async def test_known_names_are_let_in(tmp_path: Path, host: str) -> None:
     async with (
-        served(tmp_path, http=Http(allowed_hosts=["hub.example.org"])) as hub,
+        served(tmp_path, http=HttpSettings(allowed_hosts=["hub.example.org"])) as hub,
         hub.http.get("/api/v1/lockers", headers={"Host": host}) as response,
     ):
         assert response.status == 200

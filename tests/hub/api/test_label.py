@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import segno
 
-from hub.config.settings import Http, load
+from hub.config.settings import HttpSettings, load
 from hub.errors import ConfigError
 from tests.hub.api.serving import locker, served
 
@@ -42,7 +42,7 @@ def expected(address: str) -> set[tuple[int, int]]:
     ],
 )
 async def test_it_leads_to_the_lockers_page(tmp_path: Path, public_url: str | None, base: str) -> None:
-    async with served(tmp_path, http=Http(public_url=public_url), lockers=[locker("berlin-01")]) as hub:
+    async with served(tmp_path, http=HttpSettings(public_url=public_url), lockers=[locker("berlin-01")]) as hub:
         async with hub.http.get("/api/v1/lockers/berlin-01/label.svg") as response:
             assert (response.status, response.content_type) == (200, "image/svg+xml")
             assert response.headers["X-Content-Type-Options"] == "nosniff"
@@ -64,7 +64,7 @@ async def test_markup_in_a_name_stays_a_name(tmp_path: Path) -> None:
 
 async def test_a_host_that_is_no_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("a long enough token")
-    guarded = Http(host="0.0.0.0", token_file=str(tmp_path / "tokens"))
+    guarded = HttpSettings(host="0.0.0.0", token_file=str(tmp_path / "tokens"))
     async with served(tmp_path, http=guarded, lockers=[locker("a")]) as hub:
         told = await hub.raw(
             b"GET /api/v1/lockers/a/label.svg HTTP/1.1\r\nHost: a/b?c\r\nConnection: close\r\n"

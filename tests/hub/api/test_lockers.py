@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hub.api.problems import TITLES
-from hub.core.commands import Refusal
+from hub.core.commands import CommandRefusal
 from tests.hub.api.serving import Served, locker, served
 
 FLEET = [locker("berlin-01", "Berlin"), locker("berlin-02", "Berlin"), locker("köln".replace("ö", "o"), "Köln")]
@@ -136,7 +136,7 @@ async def test_the_page_is_served_with_its_policy_and_validated_by_hash(tmp_path
 
 
 def test_every_refusal_of_a_command_has_an_answer() -> None:
-    for refusal in Refusal:
+    for refusal in CommandRefusal:
         status, title = TITLES[refusal]
         assert 400 <= status < 600
         assert title

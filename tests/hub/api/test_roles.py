@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from hub.api.page import VIEWS
-from hub.config.settings import Http
+from hub.config.settings import HttpSettings
 from hub.operators import Role
 from tests.hub.api.serving import locker, served
 from tests.hub.contract import Contract
@@ -94,10 +94,10 @@ async def test_the_document_says_the_role(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def guarded(tmp_path: Path) -> Http:
+def guarded(tmp_path: Path) -> HttpSettings:
     lines = [f"{role[0]}:{role}:{token}" for role, token in TOKENS.items()]
     (tmp_path / "tokens").write_text("\n".join(lines))
-    return Http(token_file=str(tmp_path / "tokens"))
+    return HttpSettings(token_file=str(tmp_path / "tokens"))
 
 
 async def answered(http: aiohttp.ClientSession, role: Role, method: str, path: str) -> tuple[int, str]:
@@ -123,7 +123,7 @@ async def answered(http: aiohttp.ClientSession, role: Role, method: str, path: s
     ],
 )
 async def test_a_role_that_is_too_low_is_told_so(
-    tmp_path: Path, guarded: Http, role: Role, method: str, path: str, *, may: bool
+    tmp_path: Path, guarded: HttpSettings, role: Role, method: str, path: str, *, may: bool
 ) -> None:
     async with served(tmp_path, http=guarded, lockers=[locker("berlin-01")]) as hub:
         status, code = await answered(hub.http, role, method, path)
@@ -131,7 +131,9 @@ async def test_a_role_that_is_too_low_is_told_so(
     assert may or status == 403
 
 
-async def test_a_refusal_names_the_role_that_is_needed_and_the_one_there_is(tmp_path: Path, guarded: Http) -> None:
+async def test_a_refusal_names_the_role_that_is_needed_and_the_one_there_is(
+    tmp_path: Path, guarded: HttpSettings
+) -> None:
     async with served(tmp_path, http=guarded) as hub:
         headers = {"Authorization": f"Bearer {TOKENS[Role.VIEWER]}"}
         async with hub.http.post("/api/v1/jobs", headers=headers, json={}) as response:
@@ -140,7 +142,7 @@ async def test_a_refusal_names_the_role_that_is_needed_and_the_one_there_is(tmp_
 
 
 @pytest.mark.parametrize("role", list(Role))
-async def test_a_session_tells_its_role_and_keeps_it(tmp_path: Path, guarded: Http, role: Role) -> None:
+async def test_a_session_tells_its_role_and_keeps_it(tmp_path: Path, guarded: HttpSettings, role: Role) -> None:
     async with served(tmp_path, http=guarded) as hub:
         async with hub.http.post("/api/v1/session", json={"token": TOKENS[role]}) as response:
             assert (await response.json())["role"] == role

@@ -6,7 +6,7 @@ import threading
 import pytest
 from aiohttp import web
 
-from hub.api.service import Service
+from hub.api.service import ServiceRoutes
 from hub.metrics import Metrics
 
 
@@ -28,7 +28,7 @@ class Maker:
 
 async def test_the_document_is_made_once_and_beside_the_loop() -> None:
     maker = Maker()
-    routes = {route.path: route.serve for route in Service(Metrics("0.0.0"), {}, maker, "0.0.0").routes()}
+    routes = {route.path: route.serve for route in ServiceRoutes(Metrics("0.0.0"), {}, maker, "0.0.0").routes()}
 
     async def ask() -> bytes:
         request: web.Request = object()  # type: ignore[assignment] # nothing of it is looked at

@@ -4,7 +4,7 @@ import pytest
 
 from hub.core.broker_terms import (
     RECEIVE_MAXIMUM_SAFE,
-    Terms,
+    BrokerTerms,
     faults,
     reason,
     receive_maximum,
@@ -17,7 +17,7 @@ FILTERS = ["lh/v1/+/+/events", "lh/v1/+/+/presence"]
 
 
 def test_without_properties_the_defaults_of_mqtt_hold() -> None:
-    assert terms_of({}, session_present=True, keepalive_s=10) == Terms(session_present=True, keepalive_s=10)
+    assert terms_of({}, session_present=True, keepalive_s=10) == BrokerTerms(session_present=True, keepalive_s=10)
 
 
 @pytest.mark.parametrize(("server_s", "kept_s"), [(4, 4), (10, 10), (600, 10), (0, 10)])
@@ -31,7 +31,7 @@ def test_every_property_counts() -> None:
         "maximum_packet_size": [4096], "receive_maximum": [1], "session_expiry_interval": [60],
         "assigned_client_identifier": ["other"], "topic_alias_maximum": [10],
     }  # fmt: skip
-    assert terms_of(granted, session_present=False, keepalive_s=10) == Terms(
+    assert terms_of(granted, session_present=False, keepalive_s=10) == BrokerTerms(
         keepalive_s=10, qos_max=1, retain_available=False, wildcards_available=False, packet_bytes_max=4096,
         receive_max=1, session_s=60, client_id="other",
     )  # fmt: skip
@@ -40,21 +40,21 @@ def test_every_property_counts() -> None:
 @pytest.mark.parametrize(
     ("terms", "words"),
     [
-        (Terms(), None),
-        (Terms(qos_max=1), None),
-        (Terms(qos_max=0), "QoS 0 only"),
-        (Terms(retain_available=False), "no retained messages"),
-        (Terms(wildcards_available=False), "no wildcard subscriptions"),
-        (Terms(session_present=True), "went on with a session"),
+        (BrokerTerms(), None),
+        (BrokerTerms(qos_max=1), None),
+        (BrokerTerms(qos_max=0), "QoS 0 only"),
+        (BrokerTerms(retain_available=False), "no retained messages"),
+        (BrokerTerms(wildcards_available=False), "no wildcard subscriptions"),
+        (BrokerTerms(session_present=True), "went on with a session"),
     ],
 )
-def test_a_broker_that_a_hub_cannot_work_with_is_told_why(terms: Terms, words: str | None) -> None:
+def test_a_broker_that_a_hub_cannot_work_with_is_told_why(terms: BrokerTerms, words: str | None) -> None:
     said = unfit(terms, FILTERS, clean=True, retains=True)
     assert said is None if words is None else words in str(said)
 
 
 def test_what_a_link_does_not_need_it_does_not_miss() -> None:
-    terms = Terms(retain_available=False, wildcards_available=False, session_present=True)
+    terms = BrokerTerms(retain_available=False, wildcards_available=False, session_present=True)
     assert unfit(terms, ["lh/v1/hub/state"], clean=False, retains=False) is None
 
 

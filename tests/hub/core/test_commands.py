@@ -9,7 +9,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hub.core.commands import CommandBook, Entry, Order, Outcome, Refusal, State, Word
+from hub.core.commands import (
+    CommandRecord,
+    CommandRefusal,
+    CommandReply,
+    CommandStatus,
+    CommandTracker,
+    DoorOutcome,
+    Order,
+)
 from wire.messages import CommandState, Stages
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
@@ -18,8 +26,8 @@ ORDERS = st.builds(Order, LOCKERS, st.just("open"), st.sampled_from([None, 1, 2]
 DEADLINE_MS, GRACE_MS, IN_FLIGHT_MAX = 100.0, 50.0, 3
 
 
-def word(state: CommandState, stages: Stages | None = None) -> Word:
-    return Word.of(state, None, stages)
+def word(state: CommandState, stages: Stages | None = None) -> CommandReply:
+    return CommandReply.of(state, None, stages)
 
 
 UNSETTLED = {"sent", "accepted", "timed_out"}
@@ -51,8 +59,8 @@ class BookMachine(RuleBasedStateMachine):
         self.plain: dict[UUID, Plain] = {}
         self.now = 0.0
 
-    def new_book(self) -> CommandBook:
-        return CommandBook(in_flight_max=IN_FLIGHT_MAX, remembered_max=1000, grace_ms=GRACE_MS)
+    def new_book(self) -> CommandTracker:
+        return CommandTracker(in_flight_max=IN_FLIGHT_MAX, remembered_max=1000, grace_ms=GRACE_MS)
 
     def in_flight(self) -> list[Plain]:
         return [plain for plain in self.plain.values() if plain.in_flight]
@@ -67,11 +75,11 @@ class BookMachine(RuleBasedStateMachine):
         result = self.book.submit(command, order, at=AT, now_ms=self.now, deadline_ms=DEADLINE_MS)
         busy = any((one.order.locker, one.order.door) == (order.locker, order.door) for one in self.in_flight())
         if len(self.in_flight()) >= IN_FLIGHT_MAX:
-            assert result is Refusal.HUB_BUSY
+            assert result is CommandRefusal.HUB_BUSY
         elif order.door is not None and busy:
-            assert result is Refusal.DOOR_BUSY
+            assert result is CommandRefusal.DOOR_BUSY
         else:
-            assert isinstance(result, Entry)
+            assert isinstance(result, CommandRecord)
             assert result.id == command
             self.plain[command] = Plain(order, self.now)
 
@@ -91,10 +99,10 @@ class BookMachine(RuleBasedStateMachine):
         if plain is None or plain.state == "withdrawn":
             assert result is None
         elif plain.order == order:
-            assert isinstance(result, Entry)
+            assert isinstance(result, CommandRecord)
             assert result.id == command
         else:
-            assert result is Refusal.IDEMPOTENCY_KEY_REUSED
+            assert result is CommandRefusal.IDEMPOTENCY_KEY_REUSED
 
     @rule(
         data=st.data(),
@@ -105,7 +113,7 @@ class BookMachine(RuleBasedStateMachine):
     def locker_says(self, data: st.DataObject, state: CommandState, reason: str | None, locker: str) -> None:
         command = self.known(data)
         plain = self.plain.get(command)
-        changed = self.book.hear(command, locker, Word.of(state, reason, None), self.now)
+        changed = self.book.hear(command, locker, CommandReply.of(state, reason, None), self.now)
         if state is CommandState.REJECTED and reason in {"retained", "bad_signature"}:
             assert changed is None
             if plain is not None and plain.state != "withdrawn" and plain.order.locker == locker:
@@ -126,8 +134,8 @@ class BookMachine(RuleBasedStateMachine):
         plain.state = told
         plain.detail = reason
 
-    @rule(data=st.data(), outcome=st.sampled_from(Outcome), locker=LOCKERS)
-    def saw(self, data: st.DataObject, outcome: Outcome, locker: str) -> None:
+    @rule(data=st.data(), outcome=st.sampled_from(DoorOutcome), locker=LOCKERS)
+    def saw(self, data: st.DataObject, outcome: DoorOutcome, locker: str) -> None:
         command = self.known(data)
         plain = self.plain.get(command)
         changed = self.book.saw(command, locker, outcome, self.now)
@@ -187,26 +195,28 @@ TestCommandBook = BookMachine.TestCase
 
 
 def test_a_command_goes_forward_only() -> None:
-    unsettled = [State.QUEUED, State.SENT, State.ACCEPTED, State.TIMED_OUT]
-    for before in State:
-        for after in State:
-            entry = Entry(UUID(int=1), Order("berlin-01", "open"), AT, 0.0, DEADLINE_MS, state=before, detail="old")
+    unsettled = [CommandStatus.QUEUED, CommandStatus.SENT, CommandStatus.ACCEPTED, CommandStatus.TIMED_OUT]
+    for before in CommandStatus:
+        for after in CommandStatus:
+            entry = CommandRecord(
+                UUID(int=1), Order("berlin-01", "open"), AT, 0.0, DEADLINE_MS, state=before, detail="old"
+            )
             forward = before in unsettled and (
                 after not in unsettled or unsettled.index(after) > unsettled.index(before)
             )
             assert entry.advance(after, "new") is forward
             assert (entry.state, entry.detail) == ((after, "new") if forward else (before, "old"))
-            assert entry.late is (forward and before is State.TIMED_OUT)
+            assert entry.late is (forward and before is CommandStatus.TIMED_OUT)
 
 
-def book(remembered_max: int = 10) -> CommandBook:
-    return CommandBook(in_flight_max=10, remembered_max=remembered_max, grace_ms=GRACE_MS)
+def book(remembered_max: int = 10) -> CommandTracker:
+    return CommandTracker(in_flight_max=10, remembered_max=remembered_max, grace_ms=GRACE_MS)
 
 
-def submit(to: CommandBook, number: int, door: int | None = None, now_ms: float = 0.0) -> Entry:
+def submit(to: CommandTracker, number: int, door: int | None = None, now_ms: float = 0.0) -> CommandRecord:
     order = Order("berlin-01", "open", door)
     entry = to.submit(UUID(int=number), order, at=AT, now_ms=now_ms, deadline_ms=DEADLINE_MS)
-    assert isinstance(entry, Entry)
+    assert isinstance(entry, CommandRecord)
     return entry
 
 
@@ -241,7 +251,7 @@ def test_a_late_reply_does_not_free_the_door_of_the_next_command() -> None:
     again = commands.submit(
         UUID(int=3), Order("berlin-01", "open", 1), at=AT, now_ms=1002.0, deadline_ms=DEADLINE_MS
     )
-    assert again is Refusal.DOOR_BUSY
+    assert again is CommandRefusal.DOOR_BUSY
 
 
 def test_a_door_is_free_again_only_when_its_command_can_no_longer_act() -> None:
@@ -252,7 +262,7 @@ def test_a_door_is_free_again_only_when_its_command_can_no_longer_act() -> None:
     for now_ms in (0.0, DEADLINE_MS, DEADLINE_MS + GRACE_MS - 0.1):
         assert commands.due(now_ms) == []
         again = commands.submit(UUID(int=2), order, at=AT, now_ms=now_ms, deadline_ms=DEADLINE_MS)
-        assert again is Refusal.DOOR_BUSY
+        assert again is CommandRefusal.DOOR_BUSY
     assert [one.id for one in commands.due(DEADLINE_MS + GRACE_MS)] == [UUID(int=1)]
     submit(commands, 2, door=1, now_ms=DEADLINE_MS + GRACE_MS)
 
@@ -262,7 +272,7 @@ def test_a_restored_command_in_flight_keeps_its_door_until_its_deadline_is_over(
     after.restore(submit(before, 1, door=1))
     order = Order("berlin-01", "open", 1)
     busy = after.submit(UUID(int=2), order, at=AT, now_ms=1.0, deadline_ms=DEADLINE_MS)
-    assert busy is Refusal.DOOR_BUSY
+    assert busy is CommandRefusal.DOOR_BUSY
     assert len(after.due(DEADLINE_MS + GRACE_MS)) == 1
     submit(after, 2, door=1, now_ms=200.0)
 
@@ -304,4 +314,4 @@ def test_stages_are_placed_inside_the_round_trip(stages: Stages | None, expected
     commands.published(entry.id, 101.0)
     assert commands.hear(entry.id, "berlin-01", word(CommandState.SUCCEEDED, stages), 115.0) is entry
     assert entry.stages_ms == pytest.approx(expected)
-    assert entry.state is State.SUCCEEDED
+    assert entry.state is CommandStatus.SUCCEEDED

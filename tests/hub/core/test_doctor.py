@@ -10,21 +10,21 @@ import pytest
 from hub.core.doctor import (
     Facts,
     Finding,
-    HubLease,
-    Job,
-    Retention,
-    Schema,
-    Series,
-    Server,
-    Standby,
-    Task,
+    HubLeaseFacts,
+    JobFacts,
+    RetentionFacts,
+    SchemaFacts,
+    SeriesFacts,
+    ServerFacts,
+    StandbyFacts,
+    TaskFacts,
     judge,
     size,
 )
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
-WELL = Server(
+WELL = ServerFacts(
     version="15.20",
     role="lockerhub",
     superuser=False,
@@ -41,16 +41,16 @@ WELL = Server(
     wal_kept_bytes=0,
     invalid_indexes=(),
 )  # fmt: skip
-SCHEMA = Schema(
+SCHEMA = SchemaFacts(
     form="timescaledb", at=13, missing=0, extension="2.28.3", extension_offered="2.28.3", extension_enough=True
 )
-EVENT = Series("event", 10, 3, None, NOW - DAY, NOW)
-TASK = Task("rollup", 300, NOW - 90 * DAY, NOW, NOW, NOW - timedelta(minutes=4), None, {"hours": 1})
-LEASE = HubLease(
+EVENT = SeriesFacts("event", 10, 3, None, NOW - DAY, NOW)
+TASK = TaskFacts("rollup", 300, NOW - 90 * DAY, NOW, NOW, NOW - timedelta(minutes=4), None, {"hours": 1})
+LEASE = HubLeaseFacts(
     "broker:1883 hub", UUID(int=7), "rack-1, process 9", NOW - DAY, 2.0, 8.0, "mosquitto version 2.0.22"
 )
 EXPIRED = replace(LEASE, renewed_ago_s=310.0, expires_in_s=-300.0)
-FACTS = Facts(NOW, WELL, SCHEMA, (EVENT,), {"command": 5}, (TASK,), (), Retention(NOW - DAY, None, 0))
+FACTS = Facts(NOW, WELL, SCHEMA, (EVENT,), {"command": 5}, (TASK,), (), RetentionFacts(NOW - DAY, None, 0))
 
 
 def found(facts: Facts, *, pool: int = 8, ahead_s: float = 0, mqtt: str = "auto") -> list[Finding]:
@@ -58,18 +58,21 @@ def found(facts: Facts, *, pool: int = 8, ahead_s: float = 0, mqtt: str = "auto"
 
 
 def of(**changed: Any) -> Facts:  # noqa: ANN401 - any fact
-    server = {key: value for key, value in changed.items() if key in Server.__dataclass_fields__}
-    schema = {key: value for key, value in changed.items() if key in Schema.__dataclass_fields__}
+    server = {key: value for key, value in changed.items() if key in ServerFacts.__dataclass_fields__}
+    schema = {key: value for key, value in changed.items() if key in SchemaFacts.__dataclass_fields__}
     return replace(FACTS, server=replace(WELL, **server), schema=replace(SCHEMA, **schema))
 
 
 def test_a_database_that_is_well_has_no_findings() -> None:
     assert found(FACTS) == []
     assert found(replace(FACTS, retention=None)) == []
-    assert found(replace(FACTS, retention=Retention(None, None, 3))) == []
-    assert found(replace(FACTS, retention=Retention(NOW - 9 * DAY, NOW - timedelta(hours=1), 0))) == []
+    assert found(replace(FACTS, retention=RetentionFacts(None, None, 3))) == []
+    assert found(replace(FACTS, retention=RetentionFacts(NOW - 9 * DAY, NOW - timedelta(hours=1), 0))) == []
     assert found(FACTS, ahead_s=-4.9) == []
-    assert found(replace(FACTS, leases=(LEASE,), standbys=(Standby("10.0.0.2", NOW), Standby(None, None)))) == []
+    assert (
+        found(replace(FACTS, leases=(LEASE,), standbys=(StandbyFacts("10.0.0.2", NOW), StandbyFacts(None, None))))
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,13 +106,16 @@ def test_a_database_that_is_well_has_no_findings() -> None:
             replace(FACTS, upkeep=(replace(TASK, succeeded_at=None, known_at=NOW - DAY),)),
             "task rollup has never succeeded; no error is known: is a hub running?",
         ),
-        (replace(FACTS, jobs=(Job(1001, "policy_retention", "event"),)), "job 1001 (policy_retention) on event"),
         (
-            replace(FACTS, retention=Retention(NOW - 4 * DAY, None, 0)),
+            replace(FACTS, jobs=(JobFacts(1001, "policy_retention", "event"),)),
+            "job 1001 (policy_retention) on event",
+        ),
+        (
+            replace(FACTS, retention=RetentionFacts(NOW - 4 * DAY, None, 0)),
             "retention last ran 4 days ago, and should every day",
         ),
         (
-            replace(FACTS, retention=Retention(NOW - 4 * DAY, NOW - 2 * DAY, 0)),
+            replace(FACTS, retention=RetentionFacts(NOW - 4 * DAY, NOW - 2 * DAY, 0)),
             "a retention run that began 2 days ago has not been sealed",
         ),
         (
@@ -136,14 +142,14 @@ def test_each_trouble_is_one_sentence(facts: Facts, words: str) -> None:
         (of(superuser=True), "the role lockerhub is a superuser"),
         (replace(FACTS, upkeep=()), "no hub has done any upkeep"),
         (replace(FACTS, upkeep=(replace(TASK, error="busy"),)), "failed and is tried again; its error: busy"),
-        (replace(FACTS, jobs=(Job(1000, "policy_compression", "event"),)), "SELECT delete_job(1000)"),
-        (replace(FACTS, jobs=(Job(1000, "my_own", None),)), "job 1000 (my_own) to TimescaleDB: see that it"),
+        (replace(FACTS, jobs=(JobFacts(1000, "policy_compression", "event"),)), "SELECT delete_job(1000)"),
+        (replace(FACTS, jobs=(JobFacts(1000, "my_own", None),)), "job 1000 (my_own) to TimescaleDB: see that it"),
         (
             replace(FACTS, leases=(replace(LEASE, holder=None, expires_in_s=0.0),)),
             "no hub is active by the lease broker:1883 hub; the last one (rack-1, process 9) has stopped: start",
         ),
         (
-            replace(FACTS, leases=(HubLease("new", None, None, None, 3.0, 0.0, None),)),
+            replace(FACTS, leases=(HubLeaseFacts("new", None, None, None, 3.0, 0.0, None),)),
             "by the lease new: start one",
         ),
         (
@@ -219,7 +225,7 @@ def test_upkeep_of_a_schema_that_is_not_there_yet_is_not_missed() -> None:
 
 
 def test_trouble_comes_first() -> None:
-    facts = replace(of(superuser=True, settings={"fsync": "off"}), jobs=(Job(1000, "policy_retention", None),))
+    facts = replace(of(superuser=True, settings={"fsync": "off"}), jobs=(JobFacts(1000, "policy_retention", None),))
     assert [one.trouble for one in found(facts)] == [True, True, False]
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from hub.core.commands import CommandClass, Order, State, Word
+from hub.core.commands import CommandClass, CommandReply, CommandStatus, Order
 from hub.core.finished import read_finished
 from wire.messages import Event, Stages
 
@@ -30,23 +30,23 @@ def test_the_whole_command_and_its_end() -> None:
     assert told is not None
     assert (told.id, told.command_class, told.undelivered) == (ID, CommandClass.INSTANT, False)
     assert told.order == Order("berlin-01", "open", 3, UUID(int=4), "hand-over")
-    assert told.word == Word(State.SUCCEEDED, None, Stages(received_t=5, pulsed_us=900))
+    assert told.word == CommandReply(CommandStatus.SUCCEEDED, None, Stages(received_t=5, pulsed_us=900))
 
 
 @pytest.mark.parametrize(
     ("kind", "state", "reason", "expected", "undelivered"),
     [
-        ("configure", "rejected", "cancelled", State.CANCELLED, False),
-        ("configure", "rejected", "expired", State.REJECTED, True),
-        ("restart", "rejected", "wrong_boot", State.REJECTED, True),
-        ("restart", "rejected", "busy", State.REJECTED, False),
-        ("restart", "unknown", "restarted", State.UNKNOWN, False),
-        ("open", "rejected", "expired", State.REJECTED, False),
-        ("open", "failed", "cancelled", State.FAILED, False),
-        ("sing", "rejected", "unknown_kind", State.REJECTED, False),
+        ("configure", "rejected", "cancelled", CommandStatus.CANCELLED, False),
+        ("configure", "rejected", "expired", CommandStatus.REJECTED, True),
+        ("restart", "rejected", "wrong_boot", CommandStatus.REJECTED, True),
+        ("restart", "rejected", "busy", CommandStatus.REJECTED, False),
+        ("restart", "unknown", "restarted", CommandStatus.UNKNOWN, False),
+        ("open", "rejected", "expired", CommandStatus.REJECTED, False),
+        ("open", "failed", "cancelled", CommandStatus.FAILED, False),
+        ("sing", "rejected", "unknown_kind", CommandStatus.REJECTED, False),
     ],
 )
-def test_every_end(kind: str, state: str, reason: str, expected: State, undelivered: bool) -> None:  # noqa: FBT001
+def test_every_end(kind: str, state: str, reason: str, expected: CommandStatus, undelivered: bool) -> None:  # noqa: FBT001
     args = {"args": {"doors.left_open_s": 60}}
     data = {"command": {**COMMAND, **args, "kind": kind}, "state": state, "reason": reason}
     told = read_finished("berlin-01", finished(data))

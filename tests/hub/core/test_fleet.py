@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from hub.core.fleet import Changes, Door, DoorSpec, DoorState, Fleet, Locker, LockerSpec, LockerState
+from hub.core.fleet import Door, DoorSpec, DoorState, Fleet, FleetChanges, Locker, LockerSpec, LockerState
 from wire.messages import Clock, Event, EventKind, Presence
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
@@ -374,7 +374,7 @@ def test_a_locker_that_goes_and_comes_back_is_not_both(fleet: Fleet) -> None:
     fleet.take_changes()
     fleet.load([])
     fleet.load([spec("berlin-01")])
-    assert fleet.take_changes() == Changes(lockers={"berlin-01"}, doors={"berlin-01": {1, 2}})
+    assert fleet.take_changes() == FleetChanges(lockers={"berlin-01"}, doors={"berlin-01": {1, 2}})
 
 
 def test_counts_name_doors_out_of_service() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.gaps import KIND, ToldGap, disjoint, told_gap
+from hub.core.gaps import KIND, DeclaredGap, declared_gap, disjoint
 from wire.messages import Event
 
 json_values = st.recursive(
@@ -22,13 +22,15 @@ def gap(data: dict[str, Any] | None) -> Event:
 
 
 def test_a_range_before_the_event_itself_is_taken() -> None:
-    assert told_gap(gap({"from": 3, "to": 9, "reason": "outbox_full"}), 10) == ToldGap(3, 9, "outbox_full")
-    assert told_gap(gap({"from": 3, "to": 3, "reason": "x" * 300, "more": 1}), 4) == ToldGap(3, 3, "x" * 200)
+    assert declared_gap(gap({"from": 3, "to": 9, "reason": "outbox_full"}), 10) == DeclaredGap(3, 9, "outbox_full")
+    assert declared_gap(gap({"from": 3, "to": 3, "reason": "x" * 300, "more": 1}), 4) == DeclaredGap(
+        3, 3, "x" * 200
+    )
 
 
 @pytest.mark.parametrize("reason", [None, "", 7, ["x"]])
 def test_a_reason_that_is_none_is_unknown(reason: object) -> None:
-    assert told_gap(gap({"from": 1, "to": 1, "reason": reason}), 5) == ToldGap(1, 1, "unknown")
+    assert declared_gap(gap({"from": 1, "to": 1, "reason": reason}), 5) == DeclaredGap(1, 1, "unknown")
 
 
 @pytest.mark.parametrize(
@@ -40,25 +42,25 @@ def test_a_reason_that_is_none_is_unknown(reason: object) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_such_range_says_nothing(data: dict[str, Any] | None) -> None:
-    assert told_gap(gap(data), 10) is None
+    assert declared_gap(gap(data), 10) is None
 
 
 @given(st.dictionaries(st.sampled_from(["from", "to", "reason", "events"]), json_values), st.integers(1, 2**62))
 def test_whatever_is_said_the_answer_can_be_stored(data: dict[str, Any], seq: int) -> None:
-    told = told_gap(gap(data), seq)
+    told = declared_gap(gap(data), seq)
     if told is not None:
         assert 1 <= told.from_seq <= told.to_seq < seq
         assert 1 <= len(told.reason) <= 200
 
 
 ranges = st.builds(
-    lambda first, length, reason: ToldGap(first, first + length, reason),
+    lambda first, length, reason: DeclaredGap(first, first + length, reason),
     st.integers(1, 40), st.integers(0, 20), st.sampled_from(["a", "b", "unknown"]),
 )  # fmt: skip
 
 
 @given(st.lists(ranges, max_size=12))
-def test_of_words_that_overlap_the_first_counts_for_each_number(told: list[ToldGap]) -> None:
+def test_of_words_that_overlap_the_first_counts_for_each_number(told: list[DeclaredGap]) -> None:
     plain: dict[int, str] = {}
     for one in told:
         for seq in range(one.from_seq, one.to_seq + 1):
@@ -71,7 +73,8 @@ def test_of_words_that_overlap_the_first_counts_for_each_number(told: list[ToldG
 
 
 def test_what_is_said_of_very_long_gaps_is_as_little_work() -> None:
-    told = [ToldGap(1, 2**60 + place, f"{place}") for place in range(500)]
+    told = [DeclaredGap(1, 2**60 + place, f"{place}") for place in range(500)]
     assert disjoint(told) == [
-        ToldGap(1, 2**60, "0"), *(ToldGap(2**60 + place, 2**60 + place, f"{place}") for place in range(1, 500))
-    ]  # fmt: skip
+        DeclaredGap(1, 2**60, "0"),
+        *(DeclaredGap(2**60 + place, 2**60 + place, f"{place}") for place in range(1, 500)),
+    ]

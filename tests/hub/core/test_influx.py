@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.influx import Answer, Slice, Verdict, door_hour_line, judge, pause_s, reading_line
+from hub.core.influx import Slice, WriteResponse, WriteVerdict, door_hour_line, judge, pause_s, reading_line
 
 NOW = datetime(2026, 11, 21, 7, 0, 0, tzinfo=UTC)
 
@@ -15,37 +15,49 @@ NOW = datetime(2026, 11, 21, 7, 0, 0, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("answer", "verdict", "left_out"),
     [
-        (Answer(204), Verdict.TAKEN, 0),
-        (Answer(200), Verdict.TAKEN, 0),
-        (Answer(400, '{"code":"invalid","message":"unable to parse \'x\'"}'), Verdict.SPLIT, 0),
-        (Answer(422, "partial write: field type conflict: … dropped=3"), Verdict.TAKEN, 3),
-        (Answer(422, "partial write: points beyond retention policy dropped=12 for"), Verdict.TAKEN, 12),
-        (Answer(400, '{"error":"partial write of line protocol","data":[{"line_number":2},{}]}'), Verdict.TAKEN, 2),
-        (Answer(400, '{"error":"partial write of line protocol occurred","data":[{"line_nu'), Verdict.SPLIT, 0),
-        (Answer(400, '{"error":"partial write","data":7}'), Verdict.SPLIT, 0),
-        (Answer(400, '["partial write"]'), Verdict.SPLIT, 0),
-        (Answer(422, "unprocessable"), Verdict.SPLIT, 0),
-        (Answer(413), Verdict.HALVE, 0),
-        (Answer(0, "refused"), Verdict.LATER, 0),
-        (Answer(408), Verdict.LATER, 0),
-        (Answer(429), Verdict.LATER, 0),
-        (Answer(500), Verdict.LATER, 0),
-        (Answer(503), Verdict.LATER, 0),
-        (Answer(302), Verdict.REFUSED, 0),
-        (Answer(401), Verdict.REFUSED, 0),
-        (Answer(403), Verdict.REFUSED, 0),
-        (Answer(404), Verdict.REFUSED, 0),
-        (Answer(405), Verdict.REFUSED, 0),
+        (WriteResponse(204), WriteVerdict.TAKEN, 0),
+        (WriteResponse(200), WriteVerdict.TAKEN, 0),
+        (WriteResponse(400, '{"code":"invalid","message":"unable to parse \'x\'"}'), WriteVerdict.SPLIT, 0),
+        (WriteResponse(422, "partial write: field type conflict: … dropped=3"), WriteVerdict.TAKEN, 3),
+        (
+            WriteResponse(422, "partial write: points beyond retention policy dropped=12 for"),
+            WriteVerdict.TAKEN,
+            12,
+        ),
+        (
+            WriteResponse(400, '{"error":"partial write of line protocol","data":[{"line_number":2},{}]}'),
+            WriteVerdict.TAKEN,
+            2,
+        ),
+        (
+            WriteResponse(400, '{"error":"partial write of line protocol occurred","data":[{"line_nu'),
+            WriteVerdict.SPLIT,
+            0,
+        ),
+        (WriteResponse(400, '{"error":"partial write","data":7}'), WriteVerdict.SPLIT, 0),
+        (WriteResponse(400, '["partial write"]'), WriteVerdict.SPLIT, 0),
+        (WriteResponse(422, "unprocessable"), WriteVerdict.SPLIT, 0),
+        (WriteResponse(413), WriteVerdict.HALVE, 0),
+        (WriteResponse(0, "refused"), WriteVerdict.LATER, 0),
+        (WriteResponse(408), WriteVerdict.LATER, 0),
+        (WriteResponse(429), WriteVerdict.LATER, 0),
+        (WriteResponse(500), WriteVerdict.LATER, 0),
+        (WriteResponse(503), WriteVerdict.LATER, 0),
+        (WriteResponse(302), WriteVerdict.REFUSED, 0),
+        (WriteResponse(401), WriteVerdict.REFUSED, 0),
+        (WriteResponse(403), WriteVerdict.REFUSED, 0),
+        (WriteResponse(404), WriteVerdict.REFUSED, 0),
+        (WriteResponse(405), WriteVerdict.REFUSED, 0),
     ],
-)  # fmt: skip
-def test_what_an_answer_means(answer: Answer, verdict: Verdict, left_out: int) -> None:
+)
+def test_what_an_answer_means(answer: WriteResponse, verdict: WriteVerdict, left_out: int) -> None:
     assert judge(answer) == (verdict, left_out)
 
 
 def test_an_answer_is_told_in_one_short_line() -> None:
-    assert Answer(401, "no\n  such   token").sentence() == "401: no such token"
-    assert Answer(0, "connection refused").sentence() == "connection refused"
-    assert len(Answer(500, "x" * 10_000).sentence()) == 305
+    assert WriteResponse(401, "no\n  such   token").sentence() == "401: no such token"
+    assert WriteResponse(0, "connection refused").sentence() == "connection refused"
+    assert len(WriteResponse(500, "x" * 10_000).sentence()) == 305
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,13 @@ from hub.core.jobs import (
     ACTIVE,
     FAILURES,
     Job,
+    JobLimits,
     JobState,
-    Limits,
+    JobStep,
+    JobTerms,
     Objection,
-    Step,
     TargetState,
-    Terms,
-    Verdict,
+    TargetVerdict,
     after,
     needs_approval,
 )
@@ -43,8 +43,8 @@ class JobMachine(RuleBasedStateMachine):
     def make(
         self, size: int, canaries: int, share: float, least: int, flights: int, *, waits: bool, ends: bool
     ) -> None:
-        self.terms = Terms(canaries, share, least, flights)
-        self.limits = Limits(
+        self.terms = JobTerms(canaries, share, least, flights)
+        self.limits = JobLimits(
             AT + timedelta(seconds=10) if waits else None, AT + timedelta(minutes=1) if ends else None
         )
         self.state = JobState.WAITING_APPROVAL if waits else JobState.RUNNING
@@ -112,8 +112,8 @@ class JobMachine(RuleBasedStateMachine):
         self.job.skip(place)
         self.plain[place] = TargetState.SKIPPED
 
-    @rule(step=st.sampled_from(Step), by=st.sampled_from(["anna", "ben"]))
-    def a_person_steps_in(self, step: Step, by: str) -> None:
+    @rule(step=st.sampled_from(JobStep), by=st.sampled_from(["anna", "ben"]))
+    def a_person_steps_in(self, step: JobStep, by: str) -> None:
         then = after(step, self.state, by=by, created_by="anna")
         if isinstance(then, Objection):
             return
@@ -173,12 +173,12 @@ TestJob = JobMachine.TestCase
 TestJob.settings = settings(max_examples=200, stateful_step_count=40)
 
 
-def job(terms: Terms, *states: TargetState, state: JobState = JobState.RUNNING) -> Job:
+def job(terms: JobTerms, *states: TargetState, state: JobState = JobState.RUNNING) -> Job:
     return Job(terms, state, states)
 
 
 def test_targets_go_in_their_order() -> None:
-    one = job(Terms(0, 0.5, 1, 2), *[TargetState.PENDING] * 5)
+    one = job(JobTerms(0, 0.5, 1, 2), *[TargetState.PENDING] * 5)
     assert one.next(one.room()) == [0, 1]
     one.send(0)
     one.send(1)
@@ -188,7 +188,7 @@ def test_targets_go_in_their_order() -> None:
 
 
 def test_a_canary_that_fails_stops_the_job_before_anything_else_is_sent() -> None:
-    one = job(Terms(2, 0.5, 10, 9), *[TargetState.PENDING] * 5)
+    one = job(JobTerms(2, 0.5, 10, 9), *[TargetState.PENDING] * 5)
     assert one.room() == 2
     one.send(0)
     one.send(1)
@@ -196,12 +196,12 @@ def test_a_canary_that_fails_stops_the_job_before_anything_else_is_sent() -> Non
     assert one.room() == 0
     one.settle(1, TargetState.TIMED_OUT)
     assert one.room() == 0
-    assert one.verdict(Limits(None, None), AT) == Verdict(JobState.ABORTED, "1 of 2 canaries failed.")
+    assert one.verdict(JobLimits(None, None), AT) == TargetVerdict(JobState.ABORTED, "1 of 2 canaries failed.")
     assert one.end(JobState.ABORTED) == 3
 
 
 def test_a_skipped_canary_proves_nothing() -> None:
-    one = job(Terms(1, 0.5, 10, 9), *[TargetState.PENDING] * 3)
+    one = job(JobTerms(1, 0.5, 10, 9), *[TargetState.PENDING] * 3)
     one.skip(0)
     assert one.next(one.room()) == [1]
     one.send(1)
@@ -212,34 +212,34 @@ def test_a_skipped_canary_proves_nothing() -> None:
 
 def test_a_few_failures_among_many_do_not_stop_it() -> None:
     many = [TargetState.SUCCEEDED] * 30 + [TargetState.FAILED] * 4 + [TargetState.PENDING]
-    assert job(Terms(2, 0.2, 3, 9), *many).verdict(Limits(None, None), AT) is None
+    assert job(JobTerms(2, 0.2, 3, 9), *many).verdict(JobLimits(None, None), AT) is None
     more = [*many, *[TargetState.UNKNOWN] * 4]
-    assert job(Terms(2, 0.2, 3, 9), *more).verdict(Limits(None, None), AT) == Verdict(
+    assert job(JobTerms(2, 0.2, 3, 9), *more).verdict(JobLimits(None, None), AT) == TargetVerdict(
         JobState.ABORTED, "8 of 38 settled targets failed."
     )
 
 
 def test_what_was_left_out_does_not_count_as_settled() -> None:
     states = [TargetState.SKIPPED] * 100 + [TargetState.REJECTED] * 3 + [TargetState.PENDING]
-    verdict = job(Terms(0, 0.5, 3, 9), *states).verdict(Limits(None, None), AT)
+    verdict = job(JobTerms(0, 0.5, 3, 9), *states).verdict(JobLimits(None, None), AT)
     assert verdict is not None
     assert verdict.state is JobState.ABORTED
 
 
-@pytest.mark.parametrize(("step", "state"), list(product(Step, JobState)))
-def test_every_step_in_every_state(step: Step, state: JobState) -> None:
+@pytest.mark.parametrize(("step", "state"), list(product(JobStep, JobState)))
+def test_every_step_in_every_state(step: JobStep, state: JobState) -> None:
     allowed = {
-        (Step.APPROVE, JobState.WAITING_APPROVAL): JobState.RUNNING,
-        (Step.REJECT, JobState.WAITING_APPROVAL): JobState.REJECTED,
-        (Step.PAUSE, JobState.RUNNING): JobState.PAUSED,
-        (Step.RESUME, JobState.PAUSED): JobState.RUNNING,
-        (Step.CANCEL, JobState.WAITING_APPROVAL): JobState.CANCELLED,
-        (Step.CANCEL, JobState.RUNNING): JobState.CANCELLED,
-        (Step.CANCEL, JobState.PAUSED): JobState.CANCELLED,
+        (JobStep.APPROVE, JobState.WAITING_APPROVAL): JobState.RUNNING,
+        (JobStep.REJECT, JobState.WAITING_APPROVAL): JobState.REJECTED,
+        (JobStep.PAUSE, JobState.RUNNING): JobState.PAUSED,
+        (JobStep.RESUME, JobState.PAUSED): JobState.RUNNING,
+        (JobStep.CANCEL, JobState.WAITING_APPROVAL): JobState.CANCELLED,
+        (JobStep.CANCEL, JobState.RUNNING): JobState.CANCELLED,
+        (JobStep.CANCEL, JobState.PAUSED): JobState.CANCELLED,
     }
     assert after(step, state, by="ben", created_by="anna") == allowed.get((step, state), Objection.JOB_STATE)
     mine = after(step, state, by="anna", created_by="anna")
-    if (step, state) == (Step.APPROVE, JobState.WAITING_APPROVAL):
+    if (step, state) == (JobStep.APPROVE, JobState.WAITING_APPROVAL):
         assert mine is Objection.SECOND_PERSON_NEEDED
     else:
         assert mine == allowed.get((step, state), Objection.JOB_STATE)

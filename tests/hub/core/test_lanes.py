@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hub.core.commands import CommandClass, Entry, Order, Refusal, State, Word
-from hub.core.lanes import EXPIRED, OVERDUE, Act, Lanes, Step
+from hub.core.commands import CommandClass, CommandRecord, CommandRefusal, CommandReply, CommandStatus, Order
+from hub.core.lanes import EXPIRED, OVERDUE, LaneAction, Lanes, LaneStep
 from wire.messages import CommandState
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
@@ -30,12 +30,20 @@ def new_lanes() -> Lanes:
     )
 
 
-def durable(number: int, locker: str = "berlin-01", *, after_s: float = 0.0, expires_s: float = 100.0) -> Entry:
+def durable(
+    number: int, locker: str = "berlin-01", *, after_s: float = 0.0, expires_s: float = 100.0
+) -> CommandRecord:
     at = AT + timedelta(seconds=after_s)
-    return Entry(
-        UUID(int=number), Order(locker, "configure", args={"n": number}), at, 0.0, 10_000.0, state=State.QUEUED,
-        command_class=CommandClass.DURABLE, expires_at=at + timedelta(seconds=expires_s),
-    )  # fmt: skip
+    return CommandRecord(
+        UUID(int=number),
+        Order(locker, "configure", args={"n": number}),
+        at,
+        0.0,
+        10_000.0,
+        state=CommandStatus.QUEUED,
+        command_class=CommandClass.DURABLE,
+        expires_at=at + timedelta(seconds=expires_s),
+    )
 
 
 @dataclass
@@ -52,13 +60,13 @@ class LanesMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.lanes = new_lanes()
-        self.rows: dict[UUID, Entry] = {}
+        self.rows: dict[UUID, CommandRecord] = {}
         """The database."""
         self.lockers = {name: Locker() for name in LOCKERS}
         self.now_s = 0.0
         self.sent: set[UUID] = set()
 
-    def under_way(self) -> list[Entry]:
+    def under_way(self) -> list[CommandRecord]:
         return [row for row in self.rows.values() if not row.settled]
 
     @rule(locker=st.sampled_from(LOCKERS), expires_s=st.sampled_from([5.0, 1000.0]))
@@ -66,9 +74,9 @@ class LanesMachine(RuleBasedStateMachine):
         mine = [row for row in self.under_way() if row.order.locker == locker]
         refusal = self.lanes.room(locker)
         if len(mine) >= PER_LOCKER_MAX:
-            assert refusal is Refusal.LOCKER_QUEUE_FULL
+            assert refusal is CommandRefusal.LOCKER_QUEUE_FULL
         elif len(self.under_way()) >= FLEET_MAX:
-            assert refusal is Refusal.HUB_BUSY
+            assert refusal is CommandRefusal.HUB_BUSY
         else:
             assert refusal is None
             self.now_s += 1e-6
@@ -82,8 +90,8 @@ class LanesMachine(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject) -> None:
         entry = data.draw(st.sampled_from(self.under_way()))
         entry.cancel_requested = True
-        if entry.state is State.QUEUED:
-            entry.advance(State.CANCELLED, None)
+        if entry.state is CommandStatus.QUEUED:
+            entry.advance(CommandStatus.CANCELLED, None)
             self.lanes.remove(entry.id)
         else:
             self.lanes.hurry(entry.id)
@@ -107,7 +115,7 @@ class LanesMachine(RuleBasedStateMachine):
         for step in self.visit(now, steps_max=steps_max, lanes_max=lanes_max):
             self.do(step, now)
 
-    def visit(self, now: datetime, *, steps_max: int, lanes_max: int) -> list[Step]:
+    def visit(self, now: datetime, *, steps_max: int, lanes_max: int) -> list[LaneStep]:
         visited: list[str] = []
 
         def session(name: str) -> int | None:
@@ -129,41 +137,41 @@ class LanesMachine(RuleBasedStateMachine):
         for name in LOCKERS:
             lane = [row for row in self.under_way() if row.order.locker == name]
             over = [row for row in lane if row.expires_at is not None and row.expires_at <= now]
-            due |= {(Act.EXPIRE, row.id) for row in over if row.state is State.QUEUED}
-            for head in [row for row in lane if row.state is not State.QUEUED][:1] or lane[:1]:
-                sent = head.state is not State.QUEUED
+            due |= {(LaneAction.EXPIRE, row.id) for row in over if row.state is CommandStatus.QUEUED}
+            for head in [row for row in lane if row.state is not CommandStatus.QUEUED][:1] or lane[:1]:
+                sent = head.state is not CommandStatus.QUEUED
                 if sent and head in over and head.detail != OVERDUE:
-                    due.add((Act.OVERDUE, head.id))
+                    due.add((LaneAction.OVERDUE, head.id))
                 ended = head in over or head.cancel_requested
                 if self.lockers[name].session is not None and (sent or not ended):
-                    due.add((Act.CANCEL if ended else Act.DELIVER, head.id))
+                    due.add((LaneAction.CANCEL if ended else LaneAction.DELIVER, head.id))
         calls = math.ceil(self.lanes.count / lanes_max)
         found = [step for _ in range(calls) for step in self.visit(now, steps_max=100, lanes_max=lanes_max)]
         assert sorted((step.act, step.entry.id) for step in found) == sorted(due)
 
-    def do(self, step: Step, now: datetime) -> None:
+    def do(self, step: LaneStep, now: datetime) -> None:
         entry, locker = step.entry, self.lockers[step.entry.order.locker]
         assert entry.expires_at is not None
         over = entry.expires_at <= now
         match step.act:
-            case Act.EXPIRE:
+            case LaneAction.EXPIRE:
                 assert over
                 assert entry.id not in self.sent, "what was sent may have acted"
-                entry.advance(State.EXPIRED, EXPIRED)
+                entry.advance(CommandStatus.EXPIRED, EXPIRED)
                 self.lanes.remove(entry.id)
-            case Act.OVERDUE:
+            case LaneAction.OVERDUE:
                 assert over
                 assert entry.id in self.sent
                 assert entry.detail != OVERDUE
                 entry.detail = OVERDUE
-            case Act.DELIVER:
+            case LaneAction.DELIVER:
                 assert not over
                 assert not entry.cancel_requested
-                entry.advance(State.SENT, None)
+                entry.advance(CommandStatus.SENT, None)
                 self.sent.add(entry.id)
                 locker.inbox.append(("do", entry.id))
                 self.lanes.tried(entry.id, locker.session, self.now_s * 1000, 1.0)
-            case Act.CANCEL:
+            case LaneAction.CANCEL:
                 assert over or entry.cancel_requested
                 assert entry.id in self.sent
                 locker.inbox.append(("cancel", entry.id))
@@ -195,7 +203,7 @@ class LanesMachine(RuleBasedStateMachine):
         )
 
     def word(self, locker: str, command: UUID, state: CommandState, reason: str | None) -> None:
-        told = self.lanes.hear(command, locker, Word.of(state, reason, None))
+        told = self.lanes.hear(command, locker, CommandReply.of(state, reason, None))
         row = self.rows[command]
         if told is None:
             assert row.settled or state is CommandState.ACCEPTED
@@ -219,44 +227,46 @@ class LanesMachine(RuleBasedStateMachine):
             acted = locker.acted.count(command)
             assert acted <= 1
             assert (self.lanes.find(command) is row) is (not row.settled)
-            if row.state in {State.QUEUED, State.EXPIRED, State.CANCELLED}:
+            if row.state in {CommandStatus.QUEUED, CommandStatus.EXPIRED, CommandStatus.CANCELLED}:
                 assert acted == 0
                 assert (
-                    row.state is State.QUEUED or command not in self.sent or locker.journal[command] == "cancelled"
+                    row.state is CommandStatus.QUEUED
+                    or command not in self.sent
+                    or locker.journal[command] == "cancelled"
                 )
-            if row.state in {State.SUCCEEDED, State.ACCEPTED}:
+            if row.state in {CommandStatus.SUCCEEDED, CommandStatus.ACCEPTED}:
                 assert acted == 1
-            if row.state is State.QUEUED:
+            if row.state is CommandStatus.QUEUED:
                 assert command not in self.sent
-            if row.state is State.CANCELLED:
+            if row.state is CommandStatus.CANCELLED:
                 assert row.cancel_requested
-            if row.state is State.EXPIRED:
+            if row.state is CommandStatus.EXPIRED:
                 assert not row.cancel_requested
 
     @invariant()
     def one_at_a_time_and_in_order(self) -> None:
         for name in LOCKERS:
             states = [row.state for row in self.under_way() if row.order.locker == name]
-            assert all(state is State.QUEUED for state in states[1:])
+            assert all(state is CommandStatus.QUEUED for state in states[1:])
 
 
 LanesMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
 TestLanes = LanesMachine.TestCase
 
 
-def acts(lanes: Lanes, at_s: float, session: int | None = 1) -> list[tuple[Act, int]]:
+def acts(lanes: Lanes, at_s: float, session: int | None = 1) -> list[tuple[LaneAction, int]]:
     return [(step.act, step.entry.id.int) for step in steps_at(lanes, at_s, session)]
 
 
 def steps_at(
     lanes: Lanes, at_s: float, session: int | None = 1, *, steps_max: int = 100, lanes_max: int = 100
-) -> list[Step]:
+) -> list[LaneStep]:
     at = AT + timedelta(seconds=at_s)
     return lanes.steps(lambda _: session, at, at_s * 1000, steps_max=steps_max, lanes_max=lanes_max)
 
 
-def deliver(lanes: Lanes, entry: Entry, at_s: float, session: int = 1) -> None:
-    entry.advance(State.SENT, None)
+def deliver(lanes: Lanes, entry: CommandRecord, at_s: float, session: int = 1) -> None:
+    entry.advance(CommandStatus.SENT, None)
     lanes.tried(entry.id, session, at_s * 1000, 1.0)
 
 
@@ -265,15 +275,15 @@ def test_pauses_double_up_to_the_longest_and_a_new_session_begins_again() -> Non
     lanes.add(entry)
     at_s = 0.0
     for pause_s in (1.0, 2.0, 4.0, 8.0, 8.0):
-        assert acts(lanes, at_s) == [(Act.DELIVER, 1)]
+        assert acts(lanes, at_s) == [(LaneAction.DELIVER, 1)]
         deliver(lanes, entry, at_s)
         assert acts(lanes, at_s + pause_s - 0.001) == []
         at_s += pause_s
     deliver(lanes, entry, at_s)
-    assert acts(lanes, at_s, session=2) == [(Act.DELIVER, 1)]
+    assert acts(lanes, at_s, session=2) == [(LaneAction.DELIVER, 1)]
     deliver(lanes, entry, at_s, session=2)
     assert acts(lanes, at_s + 0.999, session=2) == []
-    assert acts(lanes, at_s + 1.0, session=2) == [(Act.DELIVER, 1)]
+    assert acts(lanes, at_s + 1.0, session=2) == [(LaneAction.DELIVER, 1)]
     assert acts(lanes, at_s + 99.0, session=None) == []
 
 
@@ -283,10 +293,10 @@ def test_what_is_cancelled_after_it_was_sent_is_cancelled_at_the_locker_at_once(
     deliver(lanes, entry, 0.0)
     entry.cancel_requested = True
     lanes.hurry(entry.id)
-    assert acts(lanes, 0.0) == [(Act.CANCEL, 1)]
+    assert acts(lanes, 0.0) == [(LaneAction.CANCEL, 1)]
     lanes.tried(entry.id, 1, 0.0, 1.0)
     assert acts(lanes, 0.999) == []
-    assert acts(lanes, 1.0) == [(Act.CANCEL, 1)]
+    assert acts(lanes, 1.0) == [(LaneAction.CANCEL, 1)]
 
 
 def test_the_end_of_its_time_is_told_once_and_asked_about_until_it_is_answered() -> None:
@@ -294,17 +304,17 @@ def test_the_end_of_its_time_is_told_once_and_asked_about_until_it_is_answered()
     lanes.add(next_one)
     lanes.add(entry)
     deliver(lanes, entry, 0.0)
-    assert acts(lanes, 10.0, session=None) == [(Act.OVERDUE, 1)]
+    assert acts(lanes, 10.0, session=None) == [(LaneAction.OVERDUE, 1)]
     entry.detail = OVERDUE
     assert acts(lanes, 10.0, session=None) == []
-    assert acts(lanes, 10.0) == [(Act.CANCEL, 1)]
+    assert acts(lanes, 10.0) == [(LaneAction.CANCEL, 1)]
     # The one behind it never gets its turn, and it is known that it was never sent.
-    assert acts(lanes, 21.0, session=None) == [(Act.EXPIRE, 2)]
-    next_one.advance(State.EXPIRED, EXPIRED)
+    assert acts(lanes, 21.0, session=None) == [(LaneAction.EXPIRE, 2)]
+    next_one.advance(CommandStatus.EXPIRED, EXPIRED)
     lanes.remove(next_one.id)
-    told = lanes.hear(entry.id, "berlin-01", Word.of(CommandState.REJECTED, "cancelled", None))
+    told = lanes.hear(entry.id, "berlin-01", CommandReply.of(CommandState.REJECTED, "cancelled", None))
     assert told is not None
-    assert told.state is State.EXPIRED
+    assert told.state is CommandStatus.EXPIRED
 
 
 def test_one_that_is_under_way_goes_before_an_older_one_that_is_not() -> None:
@@ -312,7 +322,7 @@ def test_one_that_is_under_way_goes_before_an_older_one_that_is_not() -> None:
     lanes.add(newer)
     deliver(lanes, newer, 0.0)
     lanes.add(older)
-    assert acts(lanes, 5.0) == [(Act.DELIVER, 2)]
+    assert acts(lanes, 5.0) == [(LaneAction.DELIVER, 2)]
 
 
 def test_the_order_is_that_of_acceptance() -> None:
@@ -320,7 +330,7 @@ def test_the_order_is_that_of_acceptance() -> None:
     for entry in (third, first, second):
         lanes.add(entry)
     for entry in (first, second, third):
-        assert acts(lanes, 5.0) == [(Act.DELIVER, entry.id.int)]
+        assert acts(lanes, 5.0) == [(LaneAction.DELIVER, entry.id.int)]
         deliver(lanes, entry, 5.0)
         lanes.remove(entry.id)
 
@@ -328,8 +338,8 @@ def test_the_order_is_that_of_acceptance() -> None:
 def test_reserved_places_are_taken_places() -> None:
     lanes = new_lanes()
     assert lanes.room("berlin-01", reserved=PER_LOCKER_MAX - 1) is None
-    assert lanes.room("berlin-01", reserved=PER_LOCKER_MAX) is Refusal.LOCKER_QUEUE_FULL
-    assert lanes.room("berlin-01", reserved_all=FLEET_MAX) is Refusal.HUB_BUSY
+    assert lanes.room("berlin-01", reserved=PER_LOCKER_MAX) is CommandRefusal.LOCKER_QUEUE_FULL
+    assert lanes.room("berlin-01", reserved_all=FLEET_MAX) is CommandRefusal.HUB_BUSY
 
 
 @pytest.mark.parametrize("locker", ["paris-02", "berlin-01"])
@@ -337,7 +347,7 @@ def test_words_of_others_and_about_others_change_nothing(locker: str) -> None:
     lanes, entry = new_lanes(), durable(1)
     lanes.add(entry)
     command = entry.id if locker == "paris-02" else UUID(int=9)
-    assert lanes.hear(command, locker, Word.of(CommandState.SUCCEEDED, None, None)) is None
+    assert lanes.hear(command, locker, CommandReply.of(CommandState.SUCCEEDED, None, None)) is None
     for unknown in (lanes.remove, lanes.hurry):
         unknown(UUID(int=9))
     lanes.tried(UUID(int=9), 1, 0.0, 1.0)
@@ -351,7 +361,7 @@ def test_one_whose_cancellation_is_being_written_is_not_sent_meanwhile() -> None
     assert acts(lanes, 0.0) == []
 
 
-def forgetting(number: int, *, expires_s: float = 100.0) -> Entry:
+def forgetting(number: int, *, expires_s: float = 100.0) -> CommandRecord:
     entry = durable(number, after_s=number, expires_s=expires_s)
     return replace(entry, order=Order("berlin-01", "forget", args={"actor": str(UUID(int=number))}))
 
@@ -362,28 +372,28 @@ def test_orders_to_forget_take_no_room_and_hold_up_nothing() -> None:
     configure = lanes.add(durable(20, after_s=20))
     assert lanes.room("berlin-01") is None
     steps = steps_at(lanes, 0.0)
-    assert steps == [Step(Act.DELIVER, forgets[0]), Step(Act.DELIVER, configure)]
+    assert steps == [LaneStep(LaneAction.DELIVER, forgets[0]), LaneStep(LaneAction.DELIVER, configure)]
     # Each lane goes on by itself, in its order.
     lanes.remove(forgets[0].id)
     for number in (21, 22):
         lanes.add(durable(number, after_s=number))
-    assert lanes.room("berlin-01") is Refusal.LOCKER_QUEUE_FULL
-    assert Step(Act.DELIVER, forgets[1]) in steps_at(lanes, 0.0)
+    assert lanes.room("berlin-01") is CommandRefusal.LOCKER_QUEUE_FULL
+    assert LaneStep(LaneAction.DELIVER, forgets[1]) in steps_at(lanes, 0.0)
     for entry in forgets[1:]:
         lanes.remove(entry.id)
     assert len(lanes) == 3
     for locker in ("paris-02", "paris-02"):
         assert lanes.room(locker) is None
         lanes.add(durable(len(lanes) + 50, locker))
-    assert lanes.room("rome-03") is Refusal.HUB_BUSY
+    assert lanes.room("rome-03") is CommandRefusal.HUB_BUSY
 
 
-@pytest.mark.parametrize("state", [State.QUEUED, State.SENT, State.ACCEPTED])
-def test_an_order_to_forget_whose_time_is_over_ends_whatever_became_of_it(state: State) -> None:
+@pytest.mark.parametrize("state", [CommandStatus.QUEUED, CommandStatus.SENT, CommandStatus.ACCEPTED])
+def test_an_order_to_forget_whose_time_is_over_ends_whatever_became_of_it(state: CommandStatus) -> None:
     lanes = new_lanes()
     entry = lanes.add(forgetting(1))
     entry.state = state
-    assert steps_at(lanes, 102.0) == [Step(Act.EXPIRE, entry)]
+    assert steps_at(lanes, 102.0) == [LaneStep(LaneAction.EXPIRE, entry)]
 
 
 def test_a_lane_with_more_to_do_than_one_call_may_goes_on_before_the_others() -> None:
@@ -392,11 +402,11 @@ def test_a_lane_with_more_to_do_than_one_call_may_goes_on_before_the_others() ->
     lanes.add(durable(9, "paris-02"))
     while waiting:
         steps = steps_at(lanes, 20.0, None, steps_max=2)
-        assert [step.act for step in steps] == [Act.EXPIRE] * min(2, len(waiting))
+        assert [step.act for step in steps] == [LaneAction.EXPIRE] * min(2, len(waiting))
         for step in steps:
             waiting.remove(step.entry.id)
             lanes.remove(step.entry.id)
-    assert steps_at(lanes, 20.0, steps_max=2) == [Step(Act.DELIVER, durable(9, "paris-02"))]
+    assert steps_at(lanes, 20.0, steps_max=2) == [LaneStep(LaneAction.DELIVER, durable(9, "paris-02"))]
 
 
 def test_the_next_to_expire_is_found_when_the_one_before_it_has_left() -> None:
@@ -405,11 +415,11 @@ def test_the_next_to_expire_is_found_when_the_one_before_it_has_left() -> None:
         lanes.add(durable(number, expires_s=expires_s))
     lanes.remove(UUID(int=1))
     found = {at_s: acts(lanes, at_s, None) for at_s in (15.0, 19.9, 20.0, 29.9, 30.0)}
-    third = (Act.EXPIRE, 3)
-    assert found == {15.0: [], 19.9: [], 20.0: [third], 29.9: [third], 30.0: [(Act.EXPIRE, 2), third]}
+    third = (LaneAction.EXPIRE, 3)
+    assert found == {15.0: [], 19.9: [], 20.0: [third], 29.9: [third], 30.0: [(LaneAction.EXPIRE, 2), third]}
     # One that comes later may end sooner.
     lanes.add(durable(4, expires_s=5))
-    assert acts(lanes, 6.0, None) == [(Act.EXPIRE, 4)]
+    assert acts(lanes, 6.0, None) == [(LaneAction.EXPIRE, 4)]
 
 
 @given(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.lease import GONE_S, Standing, Verdict, Watch, lease_name
+from hub.core.lease import GONE_S, LeaseVerdict, LeaseWatch, Standing, lease_name
 
 ME, OTHER = uuid4(), uuid4()
 LEASE_S = 10.0
@@ -21,48 +21,48 @@ def changed(**changes: object) -> Standing:
 @pytest.mark.parametrize(
     ("standing", "verdict"),
     [
-        (STANDING, Verdict.WAIT),
-        (changed(holder=None), Verdict.TAKE),
-        (changed(holder=ME), Verdict.HOLD),
-        (changed(holder=ME, expires_in_s=-5.0), Verdict.HOLD),
-        (changed(expires_in_s=0.0), Verdict.TAKE),
-        (changed(expires_in_s=-3600.0), Verdict.TAKE),
-        (changed(session_gone=True), Verdict.WAIT),
-        (changed(renewed_ago_s=-3600.0, expires_in_s=3610.0), Verdict.WAIT),
-        (changed(renewed_ago_s=-3600.0, expires_in_s=-1.0), Verdict.WAIT),
+        (STANDING, LeaseVerdict.WAIT),
+        (changed(holder=None), LeaseVerdict.TAKE),
+        (changed(holder=ME), LeaseVerdict.HOLD),
+        (changed(holder=ME, expires_in_s=-5.0), LeaseVerdict.HOLD),
+        (changed(expires_in_s=0.0), LeaseVerdict.TAKE),
+        (changed(expires_in_s=-3600.0), LeaseVerdict.TAKE),
+        (changed(session_gone=True), LeaseVerdict.WAIT),
+        (changed(renewed_ago_s=-3600.0, expires_in_s=3610.0), LeaseVerdict.WAIT),
+        (changed(renewed_ago_s=-3600.0, expires_in_s=-1.0), LeaseVerdict.WAIT),
     ],
 )
-def test_at_first_sight(standing: Standing, verdict: Verdict) -> None:
-    assert Watch(ME, LEASE_S).judge(standing, 5_000.0) is verdict
+def test_at_first_sight(standing: Standing, verdict: LeaseVerdict) -> None:
+    assert LeaseWatch(ME, LEASE_S).judge(standing, 5_000.0) is verdict
 
 
 def test_a_holder_whose_process_died_is_followed_soon() -> None:
-    watch = Watch(ME, LEASE_S)
+    watch = LeaseWatch(ME, LEASE_S)
     gone = changed(session_gone=True)
-    assert watch.judge(gone, 0.0) is Verdict.WAIT
-    assert watch.judge(gone, GONE_S * 1000 - 1) is Verdict.WAIT
-    assert watch.judge(gone, GONE_S * 1000) is Verdict.TAKE
+    assert watch.judge(gone, 0.0) is LeaseVerdict.WAIT
+    assert watch.judge(gone, GONE_S * 1000 - 1) is LeaseVerdict.WAIT
+    assert watch.judge(gone, GONE_S * 1000) is LeaseVerdict.TAKE
 
 
 def test_a_holder_that_came_back_with_another_session_keeps_its_lease() -> None:
-    watch = Watch(ME, LEASE_S)
+    watch = LeaseWatch(ME, LEASE_S)
     for turn in range(20):
         at_ms = turn * 900.0
-        assert watch.judge(changed(session_gone=True, renewals=turn), at_ms) is Verdict.WAIT
-        assert watch.judge(changed(renewals=turn + 1), at_ms + 800.0) is Verdict.WAIT
+        assert watch.judge(changed(session_gone=True, renewals=turn), at_ms) is LeaseVerdict.WAIT
+        assert watch.judge(changed(renewals=turn + 1), at_ms + 800.0) is LeaseVerdict.WAIT
 
 
 def test_a_database_whose_clock_was_put_back_holds_no_lease_for_ever() -> None:
-    watch = Watch(ME, LEASE_S)
+    watch = LeaseWatch(ME, LEASE_S)
     ahead = changed(renewed_ago_s=-86_400.0, expires_in_s=86_410.0)
-    assert watch.judge(ahead, 0.0) is Verdict.WAIT
-    assert watch.judge(ahead, LEASE_S * 1000 - 1) is Verdict.WAIT
-    assert watch.judge(ahead, LEASE_S * 1000) is Verdict.TAKE
+    assert watch.judge(ahead, 0.0) is LeaseVerdict.WAIT
+    assert watch.judge(ahead, LEASE_S * 1000 - 1) is LeaseVerdict.WAIT
+    assert watch.judge(ahead, LEASE_S * 1000) is LeaseVerdict.TAKE
 
 
 @given(st.lists(st.tuples(st.floats(0, 3000), st.booleans()), max_size=50))
 def test_a_holder_that_renews_in_time_is_never_robbed(steps: list[tuple[float, bool]]) -> None:
-    watch = Watch(ME, LEASE_S)
+    watch = LeaseWatch(ME, LEASE_S)
     at_ms = renewed_ms = 0.0
     renewals = 0
     for later_ms, renews in steps:
@@ -71,7 +71,7 @@ def test_a_holder_that_renews_in_time_is_never_robbed(steps: list[tuple[float, b
             renewed_ms, renewals = at_ms, renewals + 1
         ago_s = (at_ms - renewed_ms) / 1000
         standing = Standing(OTHER, LEASE_S - ago_s, ago_s, session_gone=False, renewals=renewals)
-        assert watch.judge(standing, at_ms) is Verdict.WAIT
+        assert watch.judge(standing, at_ms) is LeaseVerdict.WAIT
 
 
 def test_hubs_that_share_accounts_at_one_broker_share_a_lease() -> None:

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from hub.core.ledger import Fork, Gap, Key, Ledger, Seen, Take, Unknown, Verdict, contradict
+from hub.core.ledger import AlreadyStored, Fork, Gap, Key, Ledger, Take, Unknown, Verdict, contradict
 from wire.messages import CHAIN_START
 
 EPOCH = UUID(int=1)
@@ -54,7 +54,7 @@ class LedgerMachine(RuleBasedStateMachine):
         new = numbers - plain.taken()
         verdict = self.ledger.take(key, first, count, first if from_oldest else 1)
         if not new:
-            assert isinstance(verdict, Seen)
+            assert isinstance(verdict, AlreadyStored)
             assert verdict.upto == plain.receipt()
         elif min(new) == plain.expected():
             assert verdict == Take(count - len(new))
@@ -105,7 +105,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for key, plain in self.plain.items():
             if plain.expected() > 1:
                 verdict = self.ledger.take(key, 1, plain.expected() - 1, None)
-                assert isinstance(verdict, Seen)
+                assert isinstance(verdict, AlreadyStored)
                 assert verdict.upto == plain.receipt()
 
 
@@ -116,7 +116,7 @@ TestLedger = LedgerMachine.TestCase
 def test_what_the_database_knows_is_taken_over() -> None:
     ledger = Ledger(cursors_max=10)
     ledger.load([(A, (5, C5)), (B, (1, CHAIN_START))])
-    assert ledger.take(A, 1, 4, None) == Seen(4, C5)
+    assert ledger.take(A, 1, 4, None) == AlreadyStored(4, C5)
     assert ledger.take(A, 4, 2, None) == Take(1)
     assert ledger.take(B, 2, 1, None) == Gap(1)
 
@@ -145,9 +145,9 @@ def test_the_least_recently_used_settled_cursor_is_forgotten() -> None:
     ledger = Ledger(cursors_max=2)
     fill(ledger, 1, commit=True)
     fill(ledger, 2, commit=True)
-    assert ledger.take(key_of(1), 1, 3, None) == Seen(3)
+    assert ledger.take(key_of(1), 1, 3, None) == AlreadyStored(3)
     fill(ledger, 3, commit=True)
-    assert ledger.take(key_of(1), 1, 3, None) == Seen(3)
+    assert ledger.take(key_of(1), 1, 3, None) == AlreadyStored(3)
     # Number 2 was forgotten: it begins at 1 again, and the database says that it does not.
     assert ledger.take(key_of(2), 4, 1, None) == Gap(1)
 
@@ -167,8 +167,8 @@ def test_a_cursor_ahead_of_its_commit_is_never_forgotten() -> None:
 def test_more_cursors_than_allowed_are_not_taken_over() -> None:
     ledger = Ledger(cursors_max=2)
     ledger.load([(key_of(number), (4, None)) for number in (1, 2, 3)])
-    assert ledger.take(key_of(2), 1, 3, None) == Seen(3)
-    assert ledger.take(key_of(3), 1, 3, None) == Seen(3)
+    assert ledger.take(key_of(2), 1, 3, None) == AlreadyStored(3)
+    assert ledger.take(key_of(3), 1, 3, None) == AlreadyStored(3)
     assert ledger.take(key_of(1), 4, 1, None) == Gap(1)
 
 
@@ -183,9 +183,9 @@ def test_what_follows_on_the_known_history_is_taken() -> None:
     assert ledger.take(A, 5, 2, None, C5, C7) == Take(0)
     assert ledger.take(A, 7, 1, None, C7, OTHER) == Take(0)
     # A receipt speaks of the history that is committed, and not of the one that is on its way.
-    assert ledger.take(A, 6, 1, None, OTHER, C7) == Seen(4, C5)
+    assert ledger.take(A, 6, 1, None, OTHER, C7) == AlreadyStored(4, C5)
     assert ledger.committed(A, 7, C7) == (6, C7)
-    assert ledger.take(A, 6, 1, None, OTHER, C7) == Seen(6, C7)
+    assert ledger.take(A, 6, 1, None, OTHER, C7) == AlreadyStored(6, C7)
     assert ledger.reset(A) == 7
     assert ledger.take(A, 7, 1, None, OTHER, C5) == Fork(6, C7, OTHER)
 
@@ -200,9 +200,9 @@ def test_a_batch_of_another_history_is_not_taken() -> None:
 
 def test_all_that_was_seen_is_said_again_with_the_chain() -> None:
     ledger = known()
-    assert ledger.take(A, 3, 2, None, OTHER, C5) == Seen(4, C5)
+    assert ledger.take(A, 3, 2, None, OTHER, C5) == AlreadyStored(4, C5)
     # What ends earlier cannot be held against anything; the locker sees by the receipt whose history it is.
-    assert ledger.take(A, 2, 2, None, OTHER, OTHER) == Seen(4, C5)
+    assert ledger.take(A, 2, 2, None, OTHER, OTHER) == AlreadyStored(4, C5)
 
 
 def test_a_batch_that_overlaps_is_asked_for_from_where_it_can_be_checked() -> None:
@@ -233,7 +233,7 @@ def test_behind_a_declared_gap_nothing_can_be_checked_and_the_chain_is_known_aga
 def test_a_batch_that_does_not_say_its_chain_makes_it_unknown(prev: str | None) -> None:
     ledger = known()
     assert ledger.take(A, 5, 1, None, prev) == Take(0)
-    assert ledger.take(A, 5, 1, None, None, OTHER) == Seen(4, C5)
+    assert ledger.take(A, 5, 1, None, None, OTHER) == AlreadyStored(4, C5)
     assert ledger.take(A, 6, 1, None, OTHER, C7) == Take(0)
     assert ledger.committed(A, 7, C7) == (6, C7)
 
@@ -342,7 +342,7 @@ class ForkMachine(RuleBasedStateMachine):
                 rows = [(writer.history[seq - 1], writer.chain(seq)) for seq in range(first, end)]
                 assert verdict == Take(0)
                 self.on_the_way.append((key, first, rows))
-            case Seen(upto, chain):
+            case AlreadyStored(upto, chain):
                 if upto:
                     self.receipt(writer, upto, chain)
             case Gap(expected):
@@ -419,7 +419,7 @@ def test_a_ledger_without_a_cursor_is_unknown_until_it_begins() -> None:
     ledger.begin(A)
     assert ledger.take(A, 1, 1, None) == Take(0)
     ledger.begin(B, (5, C5))
-    assert ledger.take(B, 1, 4, None) == Seen(4, C5)
+    assert ledger.take(B, 1, 4, None) == AlreadyStored(4, C5)
     assert ledger.complete
 
 

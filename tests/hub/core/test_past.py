@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.core.fleet import DoorSpec, DoorState, Fleet, Locker, LockerSpec, LockerState
-from hub.core.past import Edges, Signs, Told, door_counts_then, in_ledger_order, locker_then, stopped_at
+from hub.core.past import DoorReport, Edges, Signs, door_counts_then, in_ledger_order, locker_then, stopped_at
 from wire.messages import Event
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
@@ -49,19 +49,19 @@ def look(locker: Locker) -> tuple[object, ...]:
     )
 
 
-def ledger(given_steps: Iterable[tuple[int, tuple[str, int | None, Any]]]) -> list[Told]:
+def ledger(given_steps: Iterable[tuple[int, tuple[str, int | None, Any]]]) -> list[DoorReport]:
     now, told = START, []
     for seq, (seconds, (kind, door, data)) in enumerate(given_steps, start=1):
         now += timedelta(seconds=seconds)
-        told.append(Told(FIRST, seq, now, kind, door, data))
+        told.append(DoorReport(FIRST, seq, now, kind, door, data))
     return told
 
 
-def then(told: Iterable[Told], at: datetime, **signs: Any) -> Locker:  # noqa: ANN401 - fields of Signs
+def then(told: Iterable[DoorReport], at: datetime, **signs: Any) -> Locker:  # noqa: ANN401 - fields of Signs
     return locker_then(SPEC, told, Signs(**signs), at=at, silent_after=SILENT)
 
 
-def edges_of(told: Iterable[Told], epoch: UUID) -> list[Edges]:
+def edges_of(told: Iterable[DoorReport], epoch: UUID) -> list[Edges]:
     """Reduce events as the database does."""
     of_door: dict[int | None, dict[str, int]] = {}
     newest = {"seq": 0, "kind": "", "at": START}
@@ -85,7 +85,7 @@ def test_what_is_redrawn_is_what_was_shown(
 ) -> None:
     live = Fleet(silent_after_ms=SILENT.total_seconds() * 1000)
     live.load([SPEC])
-    told: list[Told] = []
+    told: list[DoorReport] = []
     for one in ledger(given_steps):
         now_ms = one.at.timestamp() * 1000
         live.sweep(now_ms=now_ms, at=one.at)
@@ -108,7 +108,7 @@ def test_the_last_edge_of_each_door_is_enough_for_the_counts(
     at = told[-1].at
     forked = [replace(one, epoch=SECOND, at=one.at + timedelta(hours=1)) for one in told[1::2]]
     for part in (told, [*told[::2], *forked]):
-        newest: dict[tuple[object, ...], Told] = {}
+        newest: dict[tuple[object, ...], DoorReport] = {}
         for one in part:
             if one.kind in {"snapshot", "board.offline"} and one.data is not None:
                 of = [told_of[0] if isinstance(told_of, list) else told_of for told_of in one.data["doors"]]
@@ -123,15 +123,15 @@ def test_the_last_edge_of_each_door_is_enough_for_the_counts(
 
 def test_the_ledger_and_not_the_time_says_what_came_last() -> None:
     # The first message was under way for so long that it seems to be of later.
-    opened = Told(FIRST, 10, START + timedelta(seconds=5), "door.opened", 1)
-    closed = Told(FIRST, 11, START + timedelta(seconds=3), "door.closed", 1)
+    opened = DoorReport(FIRST, 10, START + timedelta(seconds=5), "door.opened", 1)
+    closed = DoorReport(FIRST, 11, START + timedelta(seconds=3), "door.closed", 1)
     shown = then([opened, closed], START + timedelta(seconds=6), heard_at=START + timedelta(seconds=5))
     assert shown.door_state(shown.doors[1]) is DoorState.CLOSED
 
 
 def test_a_younger_epoch_speaks_last() -> None:
-    before = Told(FIRST, 900, START, "door.opened", 1)
-    after = Told(SECOND, 1, START + timedelta(seconds=1), "door.closed", 1)
+    before = DoorReport(FIRST, 900, START, "door.opened", 1)
+    after = DoorReport(SECOND, 1, START + timedelta(seconds=1), "door.closed", 1)
     assert in_ledger_order([after, before]) == [before, after]
 
 
@@ -156,7 +156,7 @@ def test_a_younger_epoch_speaks_last() -> None:
 def test_who_is_silent_is_offline_and_its_doors_are_unknown(
     signs: dict[str, Any], state: LockerState, since: datetime | None
 ) -> None:
-    shown = then([Told(FIRST, 1, START - SILENT, "door.closed", 1)], START, **signs)
+    shown = then([DoorReport(FIRST, 1, START - SILENT, "door.closed", 1)], START, **signs)
     assert (shown.state, shown.since) == (state, since)
     online = state is LockerState.ONLINE
     assert shown.door_state(shown.doors[1]) is (DoorState.CLOSED if online else DoorState.UNKNOWN)

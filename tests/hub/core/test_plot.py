@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.plot import Held, drawing, may_be_raw
+from hub.core.plot import RetainedHours, drawing, may_be_raw
 
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-ALL = Held(NOW - 800 * DAY, NOW - 3000 * DAY, NOW)
-PLAIN = Held(NOW - 800 * DAY, NOW - 800 * DAY, NOW)
+ALL = RetainedHours(NOW - 800 * DAY, NOW - 3000 * DAY, NOW)
+PLAIN = RetainedHours(NOW - 800 * DAY, NOW - 800 * DAY, NOW)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_buckets_fit_and_sources_follow_each_other(asked: tuple[int, int, int, i
     length_s, ago_s, points, rolled_ago_h = asked
     until = NOW - timedelta(seconds=ago_s)
     since = until - timedelta(seconds=length_s)
-    drawn = drawing((since, until), points, Held(ALL.raw_from, ALL.hours_from, NOW - rolled_ago_h * HOUR))
+    drawn = drawing((since, until), points, RetainedHours(ALL.raw_from, ALL.hours_from, NOW - rolled_ago_h * HOUR))
     assert drawn.since <= since < drawn.since + drawn.width
     assert drawn.until == until
     assert drawn.since <= drawn.days_to <= drawn.hours_to <= until or drawn.resolution == "minute"
@@ -62,18 +62,18 @@ def test_buckets_fit_and_sources_follow_each_other(asked: tuple[int, int, int, i
 @pytest.mark.parametrize(
     ("held", "raw", "finest"),
     [
-        (Held(None, None, NOW), True, "minute"),
-        (Held(NOW - DAY, None, NOW), True, "minute"),
-        (Held(NOW - DAY, NOW - DAY, NOW), True, "minute"),
+        (RetainedHours(None, None, NOW), True, "minute"),
+        (RetainedHours(NOW - DAY, None, NOW), True, "minute"),
+        (RetainedHours(NOW - DAY, NOW - DAY, NOW), True, "minute"),
         # A locker that began within the span has lost nothing: its first hour is that of its first sample.
-        (Held(NOW - HOUR / 4, NOW - HOUR / 2, NOW), True, "minute"),
-        (Held(NOW - HOUR / 4, NOW - DAY, NOW), False, "hour"),
-        (Held(None, NOW - DAY, NOW), False, "hour"),
+        (RetainedHours(NOW - HOUR / 4, NOW - HOUR / 2, NOW), True, "minute"),
+        (RetainedHours(NOW - HOUR / 4, NOW - DAY, NOW), False, "hour"),
+        (RetainedHours(None, NOW - DAY, NOW), False, "hour"),
         # The span is before everything that there is.
-        (Held(None, NOW + DAY, NOW), True, "minute"),
+        (RetainedHours(None, NOW + DAY, NOW), True, "minute"),
     ],
 )
-def test_no_finer_than_what_is_still_there(held: Held, raw: bool, finest: str) -> None:  # noqa: FBT001 - a table
+def test_no_finer_than_what_is_still_there(held: RetainedHours, raw: bool, finest: str) -> None:  # noqa: FBT001 - a table
     within = (NOW - HOUR / 2, NOW)
     assert may_be_raw(within, 100, held) is raw
     assert drawing(within, 100, held).resolution == finest

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.samples import RECENT_MAX, Identity, Seen, is_late, is_stamped_now, sampled_at, sent_at
+from hub.core.samples import RECENT_MAX, Identity, RecentSamples, is_late, is_stamped_now, sampled_at, sent_at
 from hub.core.timing import EARLIEST_MS, TimeSource
 from tests.wire.strategies import AT_MS_MAX, telemetries
-from wire.messages import Clock, Sample, Telemetry
+from wire.messages import Clock, Sample, TelemetryBatch
 
 BOOT, OTHER = UUID(int=1), UUID(int=2)
 AT = 1_790_000_000_000
@@ -18,8 +18,8 @@ DAY_MS = 86_400_000
 WALL, BY_BOOT, RECEIPT = TimeSource.WALL, TimeSource.BOOT, TimeSource.RECEIPT
 
 
-def message(clock: Clock = Clock.SYNCED, at: int = AT, t: int = 500_000, samples: int = 1) -> Telemetry:
-    return Telemetry(v=1, boot=BOOT, t=t, at=at, clock=clock, samples=[Sample(t=t)] * samples)
+def message(clock: Clock = Clock.SYNCED, at: int = AT, t: int = 500_000, samples: int = 1) -> TelemetryBatch:
+    return TelemetryBatch(v=1, boot=BOOT, t=t, at=at, clock=clock, samples=[Sample(t=t)] * samples)
 
 
 def test_a_synced_clock_is_believed_however_late_its_message_comes() -> None:
@@ -101,7 +101,7 @@ def test_a_samples_age_is_what_the_boot_clock_says() -> None:
     st.none() | st.tuples(st.sampled_from([BOOT, OTHER]), st.integers(0, 10**12)),
 )
 def test_it_is_never_after_the_receipt_and_never_older_than_what_is_possible(
-    one: Telemetry, received_ms: int, boot_clock: tuple[UUID, int] | None
+    one: TelemetryBatch, received_ms: int, boot_clock: tuple[UUID, int] | None
 ) -> None:
     sent = sent_at(one, received_ms, boot_clock)
     assert received_ms - 400 * DAY_MS - 120_000 <= sent[0] <= received_ms
@@ -115,14 +115,14 @@ def taken(*times: int, boot: UUID = BOOT, says: int = 0) -> list[Identity]:
     return [(boot.int, t, hash((boot.int, t, says))) for t in times]
 
 
-def verdicts(seen: Seen, samples: list[Identity], locker: str = "a") -> list[bool]:
+def verdicts(seen: RecentSamples, samples: list[Identity], locker: str = "a") -> list[bool]:
     return seen.take(locker, samples)[0]
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=12), st.data())
 def test_whatever_is_sent_again_is_taken_once(sizes: list[int], data: st.DataObject) -> None:
     """After any message, in any order of clocks, any earlier part of it all may come again."""
-    seen, kept, sent, number = Seen(10), [], [], 0
+    seen, kept, sent, number = RecentSamples(10), [], [], 0
     for size in sizes:
         batch = []
         for _ in range(size):
@@ -138,33 +138,33 @@ def test_whatever_is_sent_again_is_taken_once(sizes: list[int], data: st.DataObj
 
 
 def test_a_clock_that_once_leapt_ahead_makes_no_later_sample_a_repetition() -> None:
-    seen = Seen(10)
+    seen = RecentSamples(10)
     assert verdicts(seen, taken(2**40)) == [True]
     assert verdicts(seen, taken(5, 6, 7)) == [True] * 3
     assert verdicts(seen, taken(6, 7, 8)) == [False, False, True]
 
 
 def test_the_same_t_is_no_repetition_where_it_says_something_else() -> None:
-    seen = Seen(10)
+    seen = RecentSamples(10)
     assert verdicts(seen, [*taken(5), *taken(5, says=1), *taken(5)]) == [True, True, False]
     assert verdicts(seen, taken(5, says=1)) == [False]
 
 
 def test_the_order_within_a_message_does_not_matter() -> None:
-    seen = Seen(10)
+    seen = RecentSamples(10)
     assert verdicts(seen, taken(3, 1, 2)) == [True, True, True]
     assert verdicts(seen, taken(4, 3, 5)) == [True, False, True]
 
 
 def test_a_boot_begins_anew_and_the_one_before_is_not_forgotten() -> None:
-    seen = Seen(10)
+    seen = RecentSamples(10)
     assert verdicts(seen, taken(5)) == [True]
     assert verdicts(seen, [*taken(6), *taken(1, boot=OTHER)]) == [True, True]
     assert verdicts(seen, [*taken(6), *taken(1, boot=OTHER)]) == [False, False]
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    seen = Seen(2)
+    seen = RecentSamples(2)
     for number in range(10):
         assert all(verdicts(seen, taken(*range(400), boot=UUID(int=number))))
     (known,) = seen._lockers.values()  # noqa: SLF001 - what it costs is promised
@@ -174,7 +174,7 @@ def test_what_is_remembered_is_bounded() -> None:
 
 
 def test_only_a_lockers_first_samples_may_be_those_of_an_earlier_hub() -> None:
-    seen = Seen(2)
+    seen = RecentSamples(2)
     assert seen.take("a", []) == ([], False)
     assert seen.take("a", taken(1)) == ([True], True)
     assert seen.take("a", taken(2)) == ([True], False)
@@ -185,7 +185,7 @@ def test_only_a_lockers_first_samples_may_be_those_of_an_earlier_hub() -> None:
 
 
 def test_what_was_not_stored_may_come_again() -> None:
-    seen = Seen(2)
+    seen = RecentSamples(2)
     seen.forget("a", taken(1))
     verdicts(seen, taken(1, 2))
     seen.forget("a", taken(2))

@@ -11,7 +11,7 @@ from msgspec import structs
 from hub.core.stamps import Newest, Stamped, stamp
 from hub.core.timing import TimeSource
 from tests.wire.strategies import AT_MS_MAX, T_MS_MAX
-from wire.messages import Clock, Event, Events
+from wire.messages import Clock, Event, EventBatch
 
 NOW = 1_790_000_000_000
 EARLIEST = 1_577_836_800_000
@@ -21,8 +21,8 @@ KNOWN = (UUID(int=9), 1, NOW - 3_600_000)
 BY_BOOT, WALL, ORDER, RECEIPT = TimeSource.BOOT, TimeSource.WALL, TimeSource.ORDER, TimeSource.RECEIPT
 
 
-def batch(clock: Clock, *events: Event, t: int = 10_000) -> Events:
-    return Events(v=1, boot=BOOT, t=t, at=NOW, clock=clock, epoch=UUID(int=9), first=1, events=list(events))
+def batch(clock: Clock, *events: Event, t: int = 10_000) -> EventBatch:
+    return EventBatch(v=1, boot=BOOT, t=t, at=NOW, clock=clock, epoch=UUID(int=9), first=1, events=list(events))
 
 
 CASES: dict[str, tuple[Clock, Event, int, TimeSource | None]] = {
@@ -152,7 +152,7 @@ _arguments: dict[str, Any] = {
 
 @given(**_arguments)
 def test_it_is_always_possible_whatever_any_clock_says(
-    message: Events, received_ms: int, *, possible: bool, newest: Newest | None
+    message: EventBatch, received_ms: int, *, possible: bool, newest: Newest | None
 ) -> None:
     found = stamp(message, received_ms, possible=possible, newest=newest)
     assert len(found.occurred) == len(message.events)
@@ -162,7 +162,7 @@ def test_it_is_always_possible_whatever_any_clock_says(
 
 @given(**_arguments)
 def test_what_is_not_known_better_never_comes_after_what_follows_it(
-    message: Events, received_ms: int, *, possible: bool, newest: Newest | None
+    message: EventBatch, received_ms: int, *, possible: bool, newest: Newest | None
 ) -> None:
     found = stamp(message, received_ms, possible=possible, newest=newest)
     sources = found.sources or [BY_BOOT] * len(found.occurred)
@@ -173,7 +173,7 @@ def test_what_is_not_known_better_never_comes_after_what_follows_it(
 
 @given(**_arguments, said=st.data())
 def test_what_a_clock_says_that_was_not_synced_changes_nothing(
-    message: Events, received_ms: int, *, possible: bool, newest: Newest | None, said: st.DataObject
+    message: EventBatch, received_ms: int, *, possible: bool, newest: Newest | None, said: st.DataObject
 ) -> None:
     def otherwise(event: Event) -> Event:
         if (event.clock or message.clock) is Clock.SYNCED:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.core.commands import Refusal
+from hub.core.commands import CommandRefusal
 from hub.core.fleet import DoorSpec, Fleet, LockerSpec
 from hub.core.targets import Doors, Selection, Target, canaries_of, choose, why_not
 
@@ -49,17 +49,17 @@ def test_what_a_filter_takes(fleet: Fleet, selection: Selection, expected: list[
 @pytest.mark.parametrize(
     ("kind", "target", "why"),
     [
-        ("open", Target("nowhere", 1), Refusal.LOCKER_UNKNOWN),
-        ("open", Target("berlin-01", 9), Refusal.DOOR_UNKNOWN),
-        ("open", Target("berlin-01", 1), Refusal.DOOR_OUT_OF_SERVICE),
+        ("open", Target("nowhere", 1), CommandRefusal.LOCKER_UNKNOWN),
+        ("open", Target("berlin-01", 9), CommandRefusal.DOOR_UNKNOWN),
+        ("open", Target("berlin-01", 1), CommandRefusal.DOOR_OUT_OF_SERVICE),
         ("locate", Target("berlin-01", 1), None),
         ("open", Target("berlin-01", 2), None),
-        ("open", Target("paris-02", 2), Refusal.LOCKER_OFFLINE),
-        ("locate", Target("paris-02"), Refusal.LOCKER_OFFLINE),
+        ("open", Target("paris-02", 2), CommandRefusal.LOCKER_OFFLINE),
+        ("locate", Target("paris-02"), CommandRefusal.LOCKER_OFFLINE),
         ("restart", Target("paris-02"), None),
     ],
 )
-def test_what_is_left_out(fleet: Fleet, kind: str, target: Target, why: Refusal | None) -> None:
+def test_what_is_left_out(fleet: Fleet, kind: str, target: Target, why: CommandRefusal | None) -> None:
     assert why_not(fleet.lockers, kind, target) is why
 
 

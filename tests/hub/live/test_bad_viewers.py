@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.config.settings import Http
-from hub.config.settings import Live as LiveConfig
+from hub.config.settings import HttpSettings, LiveSettings
 from tests.hub.api.serving import Served, locker, served
 from tests.hub.live.raw import (
     BINARY,
@@ -101,10 +100,10 @@ async def test_only_the_hubs_own_pages_may_connect(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def signed(tmp_path: Path) -> Http:
+def signed(tmp_path: Path) -> HttpSettings:
     file = tmp_path / "tokens"
     file.write_text(f"anna:{TOKEN}\nvera:viewer:a-token-of-veras\n")
-    return Http(token_file=str(file))
+    return HttpSettings(token_file=str(file))
 
 
 async def cookie_of(hub: Served, token: str = TOKEN) -> str:
@@ -121,7 +120,7 @@ async def sign_out(hub: Served, cookie: str) -> None:
         assert response.status == 204
 
 
-async def test_without_a_session_or_after_it_nobody_gets_in(tmp_path: Path, signed: Http) -> None:
+async def test_without_a_session_or_after_it_nobody_gets_in(tmp_path: Path, signed: HttpSettings) -> None:
     async with served(tmp_path, lockers=FLEET, http=signed) as hub:
         cookie = await cookie_of(hub)
         for headers in ("", "Cookie: lockerhub_session=made-up\r\n", "Authorization: Bearer wrong\r\n"):
@@ -133,7 +132,9 @@ async def test_without_a_session_or_after_it_nobody_gets_in(tmp_path: Path, sign
         assert (await hub.raw(handshake(hub, cookie + "Connection: close\r\n"))).startswith(b"HTTP/1.1 401 ")
 
 
-async def test_signing_out_ends_the_connections_of_that_session_and_no_other(tmp_path: Path, signed: Http) -> None:
+async def test_signing_out_ends_the_connections_of_that_session_and_no_other(
+    tmp_path: Path, signed: HttpSettings
+) -> None:
     async with served(tmp_path, lockers=FLEET, http=signed) as hub:
         mine, theirs = await cookie_of(hub), await cookie_of(hub)
         async with connected(hub, mine) as one, connected(hub, mine) as two, connected(hub, theirs) as other:
@@ -149,7 +150,9 @@ async def test_signing_out_ends_the_connections_of_that_session_and_no_other(tmp
         await until(lambda: not hub.live.viewers)
 
 
-async def test_the_messages_of_a_locker_are_not_for_those_who_only_look(tmp_path: Path, signed: Http) -> None:
+async def test_the_messages_of_a_locker_are_not_for_those_who_only_look(
+    tmp_path: Path, signed: HttpSettings
+) -> None:
     async with served(tmp_path, lockers=FLEET, http=signed) as hub:
         async with connected(hub, await cookie_of(hub, "a-token-of-veras")) as viewer:
             assert (await viewer.until("hello"))["role"] == "viewer"
@@ -164,7 +167,7 @@ async def test_the_messages_of_a_locker_are_not_for_those_who_only_look(tmp_path
 
 
 async def test_who_never_reads_is_let_go_and_costs_the_others_nothing(tmp_path: Path) -> None:
-    impatient = LiveConfig(diff_interval_ms=1, viewer_queue_frames_max=2, send_timeout_s=0.5)
+    impatient = LiveSettings(diff_interval_ms=1, viewer_queue_frames_max=2, send_timeout_s=0.5)
     async with served(tmp_path, lockers=MANY, live=impatient) as hub, connected(hub, receive_bytes=4096) as stuck:
         stuck.say("subscribe", "fleet")
         async with hub.http.ws_connect("/live") as socket:
@@ -183,7 +186,7 @@ async def test_who_never_reads_is_let_go_and_costs_the_others_nothing(tmp_path: 
 
 
 async def test_who_reads_a_byte_now_and_then_is_let_go(tmp_path: Path) -> None:
-    impatient = LiveConfig(diff_interval_ms=1, viewer_queue_frames_max=2, send_timeout_s=0.5)
+    impatient = LiveSettings(diff_interval_ms=1, viewer_queue_frames_max=2, send_timeout_s=0.5)
     async with served(tmp_path, lockers=MANY, live=impatient) as hub, connected(hub, receive_bytes=4096) as slow:
         slow.say("subscribe", "fleet")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from hub.config.settings import Commands
-from hub.core.alarms.health import Health
-from hub.core.commands import Entry, Order, State
+from hub.config.settings import CommandSettings
+from hub.core.alarms.health import AlarmFlood
+from hub.core.commands import CommandRecord, CommandStatus, Order
 from hub.ingest.registry_sync import grid
 from hub.live.feeds import COMMANDS_SHOWN
 from hub.schemas.alarms import AlarmView, HealthView, health_view
@@ -82,27 +82,29 @@ async def test_a_site_shows_its_lockers_and_who_moves(tmp_path: Path) -> None:
 async def test_the_newest_commands_of_all_are_those_of_before_and_of_now(tmp_path: Path) -> None:
     async with served(tmp_path, lockers=FLEET, live=QUICK) as hub:
         entries = [entry(number) for number in range(1, 4)]
-        stored: list[CommandView] = [command_view(entry(number), Commands()) for number in (2, 1, 0)]
+        stored: list[CommandView] = [command_view(entry(number), CommandSettings()) for number in (2, 1, 0)]
 
         async def load(limit: int) -> list[CommandView]:
             assert limit == COMMANDS_SHOWN
             return stored
 
         hub.live.load_commands_with(load)
-        entries[1].state = State.SUCCEEDED
+        entries[1].state = CommandStatus.SUCCEEDED
         for one in entries[1:]:
             hub.live.command(one)
         async with watching(hub, "commands") as (watch, (data,)):
             shown = [(UUID(one["id"]).int, one["state"]) for one in data["commands"]]
             assert shown == [(3, "sent"), (2, "succeeded"), (1, "sent"), (0, "sent")]
-            entries[2].state = State.FAILED
+            entries[2].state = CommandStatus.FAILED
             hub.live.command(entries[2])
             changed = (await watch.until("diff"))["data"]["commands"]
             assert [(UUID(one["id"]).int, one["state"]) for one in changed] == [(3, "failed")]
 
 
-def entry(number: int) -> Entry:
-    return Entry(UUID(int=number), Order("berlin-01", "open", 2), AT + timedelta(seconds=number), 0.0, 2000.0)
+def entry(number: int) -> CommandRecord:
+    return CommandRecord(
+        UUID(int=number), Order("berlin-01", "open", 2), AT + timedelta(seconds=number), 0.0, 2000.0
+    )
 
 
 class Alarms:
@@ -141,7 +143,7 @@ class Alarms:
         return taken
 
     def health_view(self) -> HealthView:
-        empty = health_view(Health(), [], datetime.now(UTC))
+        empty = health_view(AlarmFlood(), [], datetime.now(UTC))
         unacked = sum(alarm.state == "active_unacked" for alarm in self.open.values())
         return replace(
             empty, by_severity={**empty.by_severity, "critical": len(self.open)}, unacked=unacked, history=[]

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.config.settings import Commands
-from hub.config.settings import Live as LiveConfig
+from hub.config.settings import CommandSettings, LiveSettings
 from hub.core.fleet import Fleet
-from hub.live import Frame, Live, Viewer
+from hub.live import Broadcaster, LiveFrame, Viewer
 from hub.live.frames import DEFLATE_WINDOW_BITS, encoded, pong_to
 from hub.live.subscribers import BUFFER_BYTES_MAX
 from hub.metrics import Metrics
@@ -76,7 +75,7 @@ def texts(data: bytes) -> list[bytes]:
 @pytest.mark.parametrize("deflate", [False, True])
 def test_a_frame_is_read_as_it_was_meant(size: int, deflate: bool) -> None:  # noqa: FBT001
     payload = (b"abcdefgh" * (size // 8 + 1))[:size]
-    frame = Frame(payload)
+    frame = LiveFrame(payload)
     wire = frame.wire(deflate=deflate)
     # Twice the same bytes: one window that goes on is no trouble.
     assert texts(wire + wire) == [payload, payload]
@@ -172,10 +171,10 @@ async def test_whoever_reads_in_the_end_sees_what_is_true(
         assert page.lockers == truth(fleet, NORTH if view != "fleet" else None)
 
 
-def board(frames_max: int) -> tuple[Live, Fleet]:
+def board(frames_max: int) -> tuple[Broadcaster, Fleet]:
     fleet = Fleet(silent_after_ms=1e9)
-    config = LiveConfig(viewer_queue_frames_max=frames_max)
-    return Live(config, Commands(), fleet, Metrics("0")), fleet
+    config = LiveSettings(viewer_queue_frames_max=frames_max)
+    return Broadcaster(config, CommandSettings(), fleet, Metrics("0")), fleet
 
 
 def specs(sites: dict[int, str]) -> list[Any]:
@@ -187,7 +186,7 @@ def test_a_full_queue_is_emptied_and_the_viewer_is_behind() -> None:
     viewer = Viewer(1, pipe, Role.ADMIN, frames_max=2)
     viewer.views = {"fleet", "events"}
     pipe.held += bytes(BUFFER_BYTES_MAX + 1)
-    one, two, three = (Frame(text) for text in (b"1", b"2", b"3"))
+    one, two, three = (LiveFrame(text) for text in (b"1", b"2", b"3"))
     assert viewer.push(one, "fleet")
     assert viewer.push(two, "events")
     viewer.pump()
@@ -208,12 +207,12 @@ def test_what_waits_goes_out_in_one_write_and_in_order() -> None:
     pipe = Pipe()
     viewer = Viewer(1, pipe, Role.ADMIN, frames_max=10)
     for text in (b"1", b"2", b"3"):
-        viewer.push(Frame(text))
+        viewer.push(LiveFrame(text))
     viewer.pump()
     assert texts(bytes(pipe.held)) == [b"1", b"2", b"3"]
     assert viewer.written_bytes == 9
     pipe.is_open = False
-    viewer.push(Frame(b"4"))
+    viewer.push(LiveFrame(b"4"))
     viewer.pump()
     assert viewer.queued == 0, "nobody will read it"
     assert viewer.written_bytes == 9
@@ -222,7 +221,7 @@ def test_what_waits_goes_out_in_one_write_and_in_order() -> None:
 def test_who_takes_nothing_is_stuck_and_who_takes_a_little_is_not() -> None:
     pipe = Pipe()
     viewer = Viewer(1, pipe, Role.ADMIN, frames_max=10)
-    viewer.push(Frame(bytes(300_000)))
+    viewer.push(LiveFrame(bytes(300_000)))
     viewer.pump()
     assert not viewer.is_stuck(0.0, 5.0)
     pipe.take(100)
@@ -289,7 +288,7 @@ def test_frames_that_wait_are_bounded_in_bytes() -> None:
     pipe = Pipe()
     viewer = Viewer(1, pipe, Role.ADMIN, frames_max=100, bytes_max=1000)
     viewer.views = {"fleet"}
-    assert viewer.push(Frame(b"x" * 5000)), "one alone is never too much"
-    assert not viewer.push(Frame(b"x"))
+    assert viewer.push(LiveFrame(b"x" * 5000)), "one alone is never too much"
+    assert not viewer.push(LiveFrame(b"x"))
     assert (viewer.queued, viewer.behind) == (0, {"fleet"})
-    assert [viewer.push(Frame(b"x" * 400)) for _ in range(3)] == [True, True, False]
+    assert [viewer.push(LiveFrame(b"x" * 400)) for _ in range(3)] == [True, True, False]

@@ -3,8 +3,8 @@
 from pathlib import Path
 from uuid import UUID
 
-from hub.config.settings import Live as LiveConfig
-from hub.core.commands import Entry, Order
+from hub.config.settings import LiveSettings
+from hub.core.commands import CommandRecord, Order
 from hub.schemas.fleet import EventView, event_of_batch
 from tests.hub.api.serving import locker, served
 from tests.hub.live.watching import AT, FLEET, NOW, QUICK, Watch, batch, come_online, happen, until
@@ -67,14 +67,14 @@ async def test_a_lockers_view_tells_only_what_changed(tmp_path: Path) -> None:
         hub.fleet.event("berlin-01", Event(t=1, at=1, kind="door.opened", door=2), at=AT)
         hub.live.wake()
         assert [(door["number"], door["state"]) for door in (await watch.next())["data"]["doors"]] == [(2, "open")]
-        entry = Entry(UUID(int=5), Order("berlin-01", "open", 2), AT, 0.0, 2000.0)
+        entry = CommandRecord(UUID(int=5), Order("berlin-01", "open", 2), AT, 0.0, 2000.0)
         hub.live.command(entry)
         data = (await watch.next())["data"]
         assert [command["id"] for command in data["commands"]] == [str(entry.id)]
         assert data.keys() == {"commands"}
         # Another locker's affairs are not told.
         come_online(hub, "paris-02")
-        hub.live.command(Entry(UUID(int=6), Order("paris-02", "open", 2), AT, 0.0, 2000.0))
+        hub.live.command(CommandRecord(UUID(int=6), Order("paris-02", "open", 2), AT, 0.0, 2000.0))
         hub.live.command(entry)
         assert [command["id"] for command in (await watch.next())["data"]["commands"]] == [str(entry.id)]
         await watch.say("resync", "locker:berlin-01")
@@ -152,7 +152,7 @@ async def test_a_ping_is_answered(tmp_path: Path) -> None:
 
 
 async def test_views_and_viewers_are_limited(tmp_path: Path) -> None:
-    few = LiveConfig(viewers_max=1, views_per_viewer_max=2, diff_interval_ms=1)
+    few = LiveSettings(viewers_max=1, views_per_viewer_max=2, diff_interval_ms=1)
     async with served(tmp_path, lockers=FLEET, live=few) as hub:
         async with hub.http.ws_connect("/live") as socket:
             watch = Watch(socket)
@@ -173,7 +173,7 @@ async def test_views_and_viewers_are_limited(tmp_path: Path) -> None:
 
 
 async def test_who_stops_reading_falls_behind_and_starts_again_and_nobody_else_notices(tmp_path: Path) -> None:
-    small = LiveConfig(diff_interval_ms=1, viewer_queue_frames_max=2, send_timeout_s=30)
+    small = LiveSettings(diff_interval_ms=1, viewer_queue_frames_max=2, send_timeout_s=30)
     async with (
         served(tmp_path, lockers=[locker(f"l-{n}") for n in range(400)], live=small) as hub,
         hub.http.ws_connect("/live") as stuck,

@@ -8,26 +8,26 @@ from uuid import UUID
 
 from aiohttp import ClientWebSocketResponse
 
-from hub.config.settings import Live as LiveConfig
-from hub.live import Live
+from hub.config.settings import LiveSettings
+from hub.live import Broadcaster
 from tests.hub.api.serving import Served, locker
 from tests.hub.live.schema import check_frame
-from wire.messages import Clock, Event, Events, Presence
+from wire.messages import Clock, Event, EventBatch, Presence
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 NOW = 1_790_000_000_000
 FLEET = [locker("berlin-01"), locker("paris-02")]
-QUICK = LiveConfig(diff_interval_ms=1)
+QUICK = LiveSettings(diff_interval_ms=1)
 
 
-def batch(first: int, count: int = 1) -> Events:
+def batch(first: int, count: int = 1) -> EventBatch:
     events = [Event(t=1, at=1, kind="door.opened", door=1) for _ in range(count)]
-    return Events(
+    return EventBatch(
         v=1, boot=UUID(int=1), t=1, at=1, clock=Clock.SYNCED, epoch=UUID(int=2), first=first, events=events
     )
 
 
-def happen(live: Live, name: str, first: int, count: int = 1) -> None:
+def happen(live: Broadcaster, name: str, first: int, count: int = 1) -> None:
     message = batch(first, count)
     for place in range(count):
         live.event(name, message, place, NOW, NOW)

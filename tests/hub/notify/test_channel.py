@@ -10,12 +10,12 @@ from uuid import UUID
 
 from hub.config.notify import WebhookChannel
 from hub.core.notify.notices import Message
-from hub.core.notify.tries import RETRIES_MAX, Verdict
+from hub.core.notify.tries import RETRIES_MAX, DeliveryVerdict
 from hub.masking import Secret
 from hub.metrics import Metrics
-from hub.notify.channel import Channel, Stand
+from hub.notify.channel import ChannelState, NotificationChannel
 from hub.notify.webhook import Webhook
-from hub.store.notifications import Delivery
+from hub.store.notifications import NotificationDelivery
 from hub.tasks import Supervisor
 from tests.hub.core.notify.alarms import AT, notice
 from tests.hub.notify.receivers import Hook, hook, secret, until
@@ -28,9 +28,9 @@ def message(number: int) -> Message:
 @dataclass
 class Scene:
     receiver: Hook
-    channel: Channel
+    channel: NotificationChannel
     metrics: Metrics
-    notes: list[Delivery]
+    notes: list[NotificationDelivery]
     pauses: list[tuple[int, str | None]] = field(default_factory=list)
 
     def states(self, number: int) -> list[tuple[str, int]]:
@@ -49,7 +49,7 @@ async def scene(
     folder: Path, receiver: Hook, *, queue_max: int = 10, pause_s: float = 0.0, timeout_s: float = 5.0
 ) -> AsyncIterator[Scene]:
     metrics = Metrics("0")
-    notes: list[Delivery] = []
+    notes: list[NotificationDelivery] = []
     pauses: list[tuple[int, str | None]] = []
 
     def pause(failed: int, retry_after: str | None, now: datetime, jitter: float) -> float:
@@ -61,7 +61,7 @@ async def scene(
     settings = WebhookChannel(
         name="duty", url=Secret(receiver.url), secret_file=secret(folder), timeout_s=timeout_s
     )
-    channel = Channel("duty", Webhook(settings, None), notes.append, metrics, queue_max, pause)
+    channel = NotificationChannel("duty", Webhook(settings, None), notes.append, metrics, queue_max, pause)
     async with Supervisor(metrics).running({"channel": channel.run}, endless=True):
         yield Scene(receiver, channel, metrics, notes, pauses)
 
@@ -172,9 +172,9 @@ async def test_a_test_goes_past_the_queue_in_one_try(tmp_path: Path) -> None:
         one.channel.put(message(1))
         await receiver.came.wait()
         refused = await one.channel.once(Message(id=UUID(int=8), at=AT, channel="duty"), 5)
-        assert (refused.verdict, refused.detail) == (Verdict.LATER, "503: later")
+        assert (refused.verdict, refused.detail) == (DeliveryVerdict.LATER, "503: later")
         taken = await one.channel.once(Message(id=UUID(int=9), at=AT, channel="duty"), 5)
-        assert taken.verdict is Verdict.SENT
+        assert taken.verdict is DeliveryVerdict.SENT
         assert (one.states(8), one.states(9)) == ([("failed", 1)], [("sent", 1)])
         receiver.answers = ["hang"]
         late = await one.channel.once(Message(id=UUID(int=10), at=AT, channel="duty"), 0.1)
@@ -183,9 +183,9 @@ async def test_a_test_goes_past_the_queue_in_one_try(tmp_path: Path) -> None:
 
 async def test_how_it_did_before_is_known_again(tmp_path: Path) -> None:
     async with hook() as receiver, scene(tmp_path, receiver) as one:
-        one.channel.recall(Stand(None, "503", AT))
+        one.channel.recall(ChannelState(None, "503", AT))
         assert (one.gauge("failing"), one.gauge("last_success_timestamp_seconds")) == (1, 0)
-        one.channel.recall(Stand(AT, None, None))
+        one.channel.recall(ChannelState(AT, None, None))
         assert one.gauge("last_success_timestamp_seconds") == AT.timestamp()
         one.channel.put(message(1))
         await until(lambda: one.count("sent") == 1)

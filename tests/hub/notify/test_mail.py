@@ -11,7 +11,7 @@ import pytest
 
 from hub.config.notify import EmailChannel
 from hub.core.notify.notices import Message
-from hub.core.notify.tries import Verdict
+from hub.core.notify.tries import DeliveryVerdict
 from hub.notify.mail import Mail, masked
 from tests.hub.core.notify.alarms import AT, notice
 from tests.hub.notify.receivers import PASSWORD, MailServer, certificate, mail_server, secret
@@ -33,7 +33,7 @@ async def test_a_mail_is_what_people_read(tmp_path: Path) -> None:
     del tmp_path
     async with mail_server() as server:
         outcome = await mail(server.port).send(MESSAGE)
-    assert (outcome.verdict, outcome.detail) == (Verdict.SENT, "taken")
+    assert (outcome.verdict, outcome.detail) == (DeliveryVerdict.SENT, "taken")
     (told,) = server.mails
     assert server.envelopes == [("hub@example.org", TO)]
     assert told["Subject"] == "[critical] ALARM: Door 3 was opened by force: Berlin, lobby (berlin-01), door 3"
@@ -54,7 +54,7 @@ async def test_tls_and_a_password(tmp_path: Path, security: str) -> None:
         one = mail(
             server.port, security=security, tls_ca_file=ca, username="hub", password_file=secret(tmp_path, PASSWORD)
         )
-        assert (await one.send(MESSAGE)).verdict is Verdict.SENT
+        assert (await one.send(MESSAGE)).verdict is DeliveryVerdict.SENT
     assert server.users == ["hub"]
     if security == "starttls":
         assert server.secured == [True]
@@ -64,7 +64,7 @@ async def test_whom_it_does_not_trust_it_does_not_tell(tmp_path: Path) -> None:
     context, _ = certificate(tmp_path)
     async with mail_server(context) as server:
         one = mail(server.port, security="starttls", username="hub", password_file=secret(tmp_path, PASSWORD))
-        assert (await one.send(MESSAGE)).verdict is Verdict.LATER
+        assert (await one.send(MESSAGE)).verdict is DeliveryVerdict.LATER
     assert (server.users, server.mails) == ([], [])
 
 
@@ -72,7 +72,7 @@ async def test_a_server_without_tls_is_not_told_either(tmp_path: Path) -> None:
     async with mail_server() as server:
         one = mail(server.port, security="starttls", username="hub", password_file=secret(tmp_path, PASSWORD))
         outcome = await one.send(MESSAGE)
-    assert outcome.verdict is not Verdict.SENT
+    assert outcome.verdict is not DeliveryVerdict.SENT
     assert "STARTTLS" in outcome.detail
     assert (server.users, server.mails) == ([], [])
 
@@ -88,7 +88,7 @@ async def test_a_wrong_password_fails_at_once_and_is_not_told(
             password_file=secret(tmp_path, "not the password"),
         )  # fmt: skip
         outcome = await one.send(MESSAGE)
-    assert outcome.verdict is Verdict.FAILED
+    assert outcome.verdict is DeliveryVerdict.FAILED
     assert outcome.detail.startswith("535")
     assert "not the password" not in outcome.detail + caplog.text
 
@@ -100,14 +100,14 @@ def refusing(server: MailServer, **replies: str) -> None:
 @pytest.mark.parametrize(
     ("data", "refused", "verdict", "detail"),
     [
-        (["451 try later"], {}, Verdict.LATER, "451 try later"),
-        (["554 no thanks"], {}, Verdict.FAILED, "554 no thanks"),
-        ([], {"anna": "550 no such", "duty": "550 no such"}, Verdict.FAILED, "nobody was accepted: 550"),
-        ([], {"anna": "550 no such", "duty": "450 busy"}, Verdict.LATER, "nobody was accepted: 550"),
-        ([], {"anna": "550 no such anna@example.org"}, Verdict.SENT, "1 of 2 addresses were refused: 550"),
+        (["451 try later"], {}, DeliveryVerdict.LATER, "451 try later"),
+        (["554 no thanks"], {}, DeliveryVerdict.FAILED, "554 no thanks"),
+        ([], {"anna": "550 no such", "duty": "550 no such"}, DeliveryVerdict.FAILED, "nobody was accepted: 550"),
+        ([], {"anna": "550 no such", "duty": "450 busy"}, DeliveryVerdict.LATER, "nobody was accepted: 550"),
+        ([], {"anna": "550 no such anna@example.org"}, DeliveryVerdict.SENT, "1 of 2 addresses were refused: 550"),
     ],
 )
-async def test_refusals(data: list[str], refused: dict[str, str], verdict: Verdict, detail: str) -> None:
+async def test_refusals(data: list[str], refused: dict[str, str], verdict: DeliveryVerdict, detail: str) -> None:
     async with mail_server() as server:
         server.data = list(data)
         refusing(server, **refused)
@@ -119,7 +119,7 @@ async def test_refusals(data: list[str], refused: dict[str, str], verdict: Verdi
 
 async def test_nobody_there() -> None:
     outcome = await mail(free_port()).send(MESSAGE)
-    assert outcome.verdict is Verdict.LATER
+    assert outcome.verdict is DeliveryVerdict.LATER
 
 
 async def test_a_server_that_never_answers() -> None:
@@ -133,7 +133,7 @@ async def test_a_server_that_never_answers() -> None:
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     try:
         outcome = await mail(server.sockets[0].getsockname()[1], timeout_s=0.2).send(MESSAGE)
-        assert outcome.verdict is Verdict.LATER
+        assert outcome.verdict is DeliveryVerdict.LATER
     finally:
         done.set()
         server.close()
@@ -152,7 +152,7 @@ async def test_a_server_that_never_answers() -> None:
 async def test_no_text_becomes_a_header_or_an_order(where: str) -> None:
     hostile = msgspec.structs.replace(MESSAGE, notice=notice("raised", where=where))
     async with mail_server() as server:
-        assert (await mail(server.port).send(hostile)).verdict is Verdict.SENT
+        assert (await mail(server.port).send(hostile)).verdict is DeliveryVerdict.SENT
     (told,) = server.mails
     assert told["Bcc"] is None
     assert server.envelopes == [("hub@example.org", TO)]

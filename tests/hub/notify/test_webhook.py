@@ -14,7 +14,7 @@ import pytest
 
 from hub.config.notify import WebhookChannel
 from hub.core.notify.notices import Message
-from hub.core.notify.tries import Verdict
+from hub.core.notify.tries import DeliveryVerdict
 from hub.errors import ConfigError
 from hub.masking import Secret
 from hub.notify.webhook import Webhook
@@ -33,7 +33,7 @@ def webhook(folder: Path, url: str | None, **changes: Any) -> Webhook:  # noqa: 
 async def test_a_request_is_signed_over_id_time_and_body(tmp_path: Path) -> None:
     async with hook() as receiver:
         outcome = await webhook(tmp_path, receiver.url).send(MESSAGE)
-    assert (outcome.verdict, outcome.detail) == (Verdict.SENT, "200")
+    assert (outcome.verdict, outcome.detail) == (DeliveryVerdict.SENT, "200")
     ((headers, body),) = receiver.seen
     headers = {name.lower(): value for name, value in headers.items()}
     assert headers["content-type"] == "application/json"
@@ -62,16 +62,16 @@ async def test_a_secret_of_standard_webhooks_is_its_bytes(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("answer", "verdict", "detail"),
     [
-        (204, Verdict.SENT, "204"),
-        ((400, {}, "bad\nthing"), Verdict.FAILED, "400: bad thing"),
-        (401, Verdict.FAILED, "401"),
-        ((429, {"Retry-After": "7"}, ""), Verdict.LATER, "429"),
-        ((503, {}, "x" * 100_000), Verdict.LATER, "503: xxx"),
-        ("close", Verdict.LATER, "the connection to http://127.0.0.1:"),
-        ("hang", Verdict.LATER, "no answer within 0.2 s"),
+        (204, DeliveryVerdict.SENT, "204"),
+        ((400, {}, "bad\nthing"), DeliveryVerdict.FAILED, "400: bad thing"),
+        (401, DeliveryVerdict.FAILED, "401"),
+        ((429, {"Retry-After": "7"}, ""), DeliveryVerdict.LATER, "429"),
+        ((503, {}, "x" * 100_000), DeliveryVerdict.LATER, "503: xxx"),
+        ("close", DeliveryVerdict.LATER, "the connection to http://127.0.0.1:"),
+        ("hang", DeliveryVerdict.LATER, "no answer within 0.2 s"),
     ],
 )
-async def test_answers(tmp_path: Path, answer: Answer, verdict: Verdict, detail: str) -> None:
+async def test_answers(tmp_path: Path, answer: Answer, verdict: DeliveryVerdict, detail: str) -> None:
     async with hook(answer) as receiver:
         outcome = await webhook(tmp_path, receiver.url, timeout_s=0.2).send(MESSAGE)
     assert outcome.verdict is verdict
@@ -83,13 +83,13 @@ async def test_answers(tmp_path: Path, answer: Answer, verdict: Verdict, detail:
 async def test_redirects_are_not_followed(tmp_path: Path) -> None:
     async with hook() as other, hook((307, {"Location": other.url}, "")) as receiver:
         outcome = await webhook(tmp_path, receiver.url).send(MESSAGE)
-        assert (outcome.verdict, other.seen) == (Verdict.FAILED, [])
+        assert (outcome.verdict, other.seen) == (DeliveryVerdict.FAILED, [])
     assert outcome.detail == "307: redirects are not followed; set the address itself"
 
 
 async def test_nobody_there(tmp_path: Path) -> None:
     outcome = await webhook(tmp_path, f"http://127.0.0.1:{free_port()}/secret-path").send(MESSAGE)
-    assert outcome.verdict is Verdict.LATER
+    assert outcome.verdict is DeliveryVerdict.LATER
     assert "cannot connect to http://127.0.0.1:" in outcome.detail
 
 
@@ -97,8 +97,8 @@ async def test_whom_it_does_not_trust_it_does_not_tell(tmp_path: Path) -> None:
     context, ca = certificate(tmp_path)
     async with hook(tls=context) as receiver:
         refused = await webhook(tmp_path, receiver.url).send(MESSAGE)
-        assert (refused.verdict, receiver.seen) == (Verdict.LATER, [])
-        assert (await webhook(tmp_path, receiver.url, tls_ca_file=ca).send(MESSAGE)).verdict is Verdict.SENT
+        assert (refused.verdict, receiver.seen) == (DeliveryVerdict.LATER, [])
+        assert (await webhook(tmp_path, receiver.url, tls_ca_file=ca).send(MESSAGE)).verdict is DeliveryVerdict.SENT
     assert len(receiver.seen) == 1
 
 
@@ -118,7 +118,7 @@ async def test_an_address_may_stand_in_a_file(tmp_path: Path) -> None:
     async with hook() as receiver:
         file = secret(tmp_path, receiver.url, "url")
         one = webhook(tmp_path, None, url_file=file)
-        assert (await one.send(MESSAGE)).verdict is Verdict.SENT
+        assert (await one.send(MESSAGE)).verdict is DeliveryVerdict.SENT
         assert one.to == receiver.url.removesuffix("/hooks/secret-path")
 
 

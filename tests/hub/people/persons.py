@@ -12,15 +12,15 @@ from psycopg.types.json import Jsonb
 
 from hub.core.people.codes import digest_of
 from hub.core.people.passwords import hashed
-from hub.core.people.rights import Check, CheckHow, RightKind
+from hub.core.people.rights import Check, CheckHow, PrivacyRight
 from hub.core.people.transactions import TransactionState
 from hub.keys import load_or_make_proof_key
 from hub.people.eraser import Eraser
 from hub.people.journal import ErasureJournal
 from hub.store.audit import audit
-from hub.store.database import Store
-from hub.store.people import By, People
-from hub.store.rights import RightsRequests
+from hub.store.database import Database
+from hub.store.people import AccountStore, By
+from hub.store.rights import PrivacyRequestStore
 from hub.store.statistics import recount
 from hub.store.tenants import TenantChange, set_tenant
 from hub.store.transactions import NewTransaction, Transactions
@@ -51,7 +51,7 @@ class Person:
         ]  # fmt: skip
 
 
-def eraser_of(store: Store, directory: Path, **options: object) -> Eraser:
+def eraser_of(store: Database, directory: Path, **options: object) -> Eraser:
     return Eraser(store, journal_of(directory), recount, delivery_ms=10_000, **options)  # type: ignore[arg-type]
 
 
@@ -59,13 +59,13 @@ def journal_of(directory: Path) -> ErasureJournal:
     return ErasureJournal(directory, lambda: load_or_make_proof_key(directory / "key.pem"))
 
 
-async def switch_on(store: Store) -> None:
+async def switch_on(store: Database) -> None:
     await set_tenant(store, TenantChange(badges=True, codes=True, transactions=True), BY)
 
 
-async def person(store: Store, *, email: str = EMAIL, badge: str = BADGE, code: str = CODE) -> Person:
+async def person(store: Database, *, email: str = EMAIL, badge: str = BADGE, code: str = CODE) -> Person:
     """Make a person with something in every table that has people, but events."""
-    people, transactions, rights = People(store), Transactions(store), RightsRequests(store)
+    people, transactions, rights = AccountStore(store), Transactions(store), PrivacyRequestStore(store)
     account = (await people.create(email, NAME, BY))["id"]
     actor = (await people.account(account))["actor"]
     await people.set_credential(account, hashed(PASSWORD, bytes(16)), BY)
@@ -77,7 +77,7 @@ async def person(store: Store, *, email: str = EMAIL, badge: str = BADGE, code: 
     await transactions.rate(ended["id"], 5, f"{NAME} is happy", BY)
     under_way = await transactions.open(NewTransaction(account, "collect_asset", "berlin-01", 1, None), BY)
     await transactions.add_code(under_way["id"], digest_of(SECRET, "default", code), NOW + timedelta(hours=1), BY)
-    request = (await rights.open(account, RightKind.ERASURE, BY, by_agent=False))["id"]
+    request = (await rights.open(account, PrivacyRight.ERASURE, BY, by_agent=False))["id"]
     await rights.check(request, Check.IDENTITY, CheckHow.RECORDED, f"passport of {NAME}", BY)
     found = Person(account, actor, under_way["id"], request)
     async with store.transaction() as conn:

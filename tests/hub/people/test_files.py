@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from hub.core.people.erasing import Cause
-from hub.core.people.journal import Entry
+from hub.core.people.journal import JournalEntry
 from hub.errors import ConfigError, PeopleError
 from hub.keys import load_or_make_proof_key
 from hub.people.code_key import load_or_make_code_key
@@ -21,10 +21,10 @@ def journal(folder: Path) -> ErasureJournal:
     return ErasureJournal(folder / "kept", lambda: load_or_make_proof_key(folder / "key.pem"))
 
 
-def append(one: ErasureJournal, account: int) -> Entry:
+def append(one: ErasureJournal, account: int) -> JournalEntry:
     ids = [UUID(int=10 * account + place) for place in range(3)]
     return one.append(
-        lambda number: Entry(number, ids[0], "default", ids[1], ids[2], Cause.CHILD, "anna", AT, None, 0, "")
+        lambda number: JournalEntry(number, ids[0], "default", ids[1], ids[2], Cause.CHILD, "anna", AT, None, 0, "")
     )
 
 

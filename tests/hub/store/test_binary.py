@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hub.core.timing import TimeSource
 from hub.store.binary_copy import HEADER, TRAILER, event_rows, hours_of, reading_fields, reading_row, reading_values
 from tests.wire.strategies import batches, samples
-from wire.messages import Clock, Event, Events, Sample
+from wire.messages import Clock, Event, EventBatch, Sample
 
 PG_EPOCH_MS = 946_684_800_000
 EVENT_FIELDS, READING_FIELDS = 15, 17
@@ -41,7 +41,7 @@ def test_an_events_row_field_by_field() -> None:
         t=1, at=PG_EPOCH_MS + 1, kind="door.opened", boot=UUID(int=8), clock=Clock.UNSET, door=258,
         actor=UUID(int=1), command=UUID(int=2), transaction=UUID(int=3), data={"a": "ä"},
     )  # fmt: skip
-    batch = Events(
+    batch = EventBatch(
         v=1, boot=UUID(int=9), t=1, at=1, clock=Clock.SYNCED, epoch=UUID(int=4), first=257, events=[event]
     )
     (row,) = event_rows(
@@ -60,7 +60,7 @@ def test_an_events_row_field_by_field() -> None:
 
 
 def test_what_an_event_does_not_have_is_null_and_the_messages_clock_counts() -> None:
-    batch = Events(
+    batch = EventBatch(
         v=1, boot=UUID(int=9), t=1, at=1, clock=Clock.HOLDOVER, epoch=UUID(int=4), first=1,
         events=[Event(t=1, at=1, kind="x")],
     )  # fmt: skip
@@ -71,7 +71,7 @@ def test_what_an_event_does_not_have_is_null_and_the_messages_clock_counts() -> 
 
 
 @given(batches)
-def test_skipped_events_have_no_rows_and_the_others_keep_their_numbers(batch: Events) -> None:
+def test_skipped_events_have_no_rows_and_the_others_keep_their_numbers(batch: EventBatch) -> None:
     occurred = [NOW + place for place in range(len(batch.events))]
     every = event_rows(batch, skip=0, tenant="t", locker="l", occurred=occurred, received_ms=NOW)
     for skip in range(len(batch.events) + 1):
@@ -85,7 +85,7 @@ def test_skipped_events_have_no_rows_and_the_others_keep_their_numbers(batch: Ev
 
 @given(st.lists(st.integers(-PG_EPOCH_MS, 253_402_300_799_999), max_size=20))
 def test_the_hours_of_rows_are_those_of_their_events(times: list[int]) -> None:
-    batch = Events(
+    batch = EventBatch(
         v=1, boot=UUID(int=9), t=1, at=1, clock=Clock.SYNCED, epoch=UUID(int=4), first=1,
         events=[Event(t=1, at=1, kind="x")] * len(times),
     )  # fmt: skip

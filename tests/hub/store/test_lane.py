@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hub.metrics import Metrics
 from hub.store.batcher import Batcher
-from hub.store.lane import Lane, Room
+from hub.store.lane import LaneRoom, WriteLane
 from hub.store.rows import unit_bytes
 from tests.hub.store.test_batch import Item, Table
 
@@ -77,8 +77,8 @@ class Step:
 @given(st.lists(st.builds(Step, st.sampled_from(["a", "b", None]), st.integers(1, 5), st.integers(0, 50),
                           st.integers(0, 6)), max_size=60))  # fmt: skip
 def test_the_books_of_a_lane_balance(steps: list[Step]) -> None:
-    lane: Lane[Item] = Lane(Room(40, 200, 0.5))
-    lanes: dict[object, Lane[Item]] = {}
+    lane: WriteLane[Item] = WriteLane(LaneRoom(40, 200, 0.5))
+    lanes: dict[object, WriteLane[Item]] = {}
     plain: list[Step] = []
     for step in steps:
         of_key = [one for one in plain if one.key == step.key and step.key is not None]

@@ -6,7 +6,7 @@ from itertools import count
 from uuid import UUID
 
 from hub.core.alarms.alarm import Alarm, Key, Mark, Occurrence, Severity, Shelf, Spot
-from hub.core.alarms.book import Book
+from hub.core.alarms.book import AlarmBook
 from hub.core.alarms.transitions import Transition
 from tests.hub.core.alarms.scene import BERLIN, NOON
 
@@ -34,7 +34,7 @@ class Told:
     def __init__(self, open_max: int = OPEN_MAX, ids: Iterator[int] | None = None, **limits: int) -> None:
         ids = count(1) if ids is None else ids
         self.transitions: list[Transition] = []
-        self.book = Book(lambda: UUID(int=next(ids)), self.transitions.append, open_max=open_max, **limits)
+        self.book = AlarmBook(lambda: UUID(int=next(ids)), self.transitions.append, open_max=open_max, **limits)
         self.now = NOON
 
     @property

@@ -7,11 +7,11 @@ from pathlib import Path
 from uuid import UUID
 
 from hub.core.alarms.alarm import Alarm
-from hub.core.alarms.places import Place
-from hub.core.alarms.rules import Rules, parse_rules
+from hub.core.alarms.places import AlarmPlace
+from hub.core.alarms.rules import AlarmRules, parse_rules
 from hub.core.alarms.sightings import Details, Reading
 from hub.core.alarms.transitions import Transition
-from hub.core.alarms.watch import Watch
+from hub.core.alarms.watch import AlarmWatch
 from wire.messages import Sample
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -19,18 +19,18 @@ DEFAULT = Path(__file__).parents[4] / "hub" / "core" / "alarms" / "rules.toml"
 EPOCH = UUID(int=7)
 BERLIN, PARIS = "berlin-01", "paris-02"
 PLACES = {
-    BERLIN: Place("default", "Berlin", "Lobby", {1: True, 2: True, 3: True}),
-    PARIS: Place("default", "Paris", PARIS, {1: True}),
+    BERLIN: AlarmPlace("default", "Berlin", "Lobby", {1: True, 2: True, 3: True}),
+    PARIS: AlarmPlace("default", "Paris", PARIS, {1: True}),
 }
 
 
-def cabinet(doors: int) -> Place:
+def cabinet(doors: int) -> AlarmPlace:
     """A locker in Berlin with so many doors."""
-    return Place("default", "Berlin", "Lobby", dict.fromkeys(range(1, doors + 1), True))
+    return AlarmPlace("default", "Berlin", "Lobby", dict.fromkeys(range(1, doors + 1), True))
 
 
 @cache
-def _rules(text: bytes) -> Rules:
+def _rules(text: bytes) -> AlarmRules:
     """Read once: it costs more than the rest of a scene."""
     return parse_rules(text)
 
@@ -39,14 +39,16 @@ class Scene:
     """A watch, what it told, and the time."""
 
     def __init__(
-        self, rules: str | None = None, *, places: dict[str, Place] | None = None, open_max: int = 1000,
+        self, rules: str | None = None, *, places: dict[str, AlarmPlace] | None = None, open_max: int = 1000,
         open_per_locker_max: int | None = None,
     ) -> None:  # fmt: skip
         self.told: list[tuple[str, str]] = []
         self.transitions: list[Transition] = []
         self.ids = count(1)
         text = DEFAULT.read_bytes() if rules is None else f'version = "1"\n{rules}'.encode()
-        self.watch = Watch(_rules(text), self._new_id, open_max=open_max, open_per_locker_max=open_per_locker_max)
+        self.watch = AlarmWatch(
+            _rules(text), self._new_id, open_max=open_max, open_per_locker_max=open_per_locker_max
+        )
         self.watch.listeners.append(self._hear)
         self.now = NOON
         self.now_ms = 0.0

@@ -8,10 +8,10 @@ import pytest
 
 from hub.core.alarms.alarm import (
     Alarm,
+    AlarmState,
     Key,
     Severity,
     Skip,
-    State,
     Suppression,
     acknowledged,
     put_away,
@@ -48,7 +48,7 @@ def test_acts_on_what_is_closed_do_not_apply() -> None:
     told.raised(KEYS[0])
     told.book.cleared(KEYS[0], told.now)
     closed = told_ack(told)
-    assert closed.state is State.NORMAL
+    assert closed.state is AlarmState.NORMAL
     assert {
         acknowledged(closed, "b", None, NOON), unacknowledged(closed), put_away(closed, shelf(NOON)),
         taken_back(closed),
@@ -174,7 +174,7 @@ def test_what_comes_while_it_is_being_written_is_written_next() -> None:
     told.book.give_back(taken)
     waiting = told.book.take_unwritten(10)
     assert [len(one.steps) for one in waiting] == [2, 1]
-    assert waiting[0].alarm.state is State.CLEARED_UNACKED
+    assert waiting[0].alarm.state is AlarmState.CLEARED_UNACKED
     told.book.cleared(KEYS[1], told.now)
     told.book.written(waiting[1].alarm.id, 1)
     assert told.book.unwritten[waiting[1].alarm.id].alarm.version == 1
@@ -213,7 +213,7 @@ def test_suppression_tells_when_it_is_over_and_closes_what_nobody_was_to_see() -
     assert isinstance(then, Alarm)
     told.book.acted(then, "shelved", told.now)
     told.book.cleared(KEYS[1], told.now)
-    assert told.one(KEYS[1]).state is State.CLEARED_UNACKED, "somebody has put it away to look at it later"
+    assert told.one(KEYS[1]).state is AlarmState.CLEARED_UNACKED, "somebody has put it away to look at it later"
     told.book.tick(NOON + timedelta(minutes=30))
     assert told.what[-1] == "unshelved"
 
@@ -266,27 +266,29 @@ def test_an_alarm_that_only_the_other_hub_knows_is_taken_over() -> None:
     fresh = Told()
     fresh.book.adopt(replace(theirs, version=3))
     assert fresh.one(KEYS[0]).version == 3
-    fresh.book.adopt(other(fresh.one(KEYS[0]), state=State.NORMAL, closed_at=NOON))
+    fresh.book.adopt(other(fresh.one(KEYS[0]), state=AlarmState.NORMAL, closed_at=NOON))
     assert fresh.book.alarms == {}
-    fresh.book.adopt(replace(theirs, state=State.NORMAL, closed_at=NOON))
+    fresh.book.adopt(replace(theirs, state=AlarmState.NORMAL, closed_at=NOON))
     assert fresh.book.alarms == {}
 
 
 @pytest.mark.parametrize(
     ("ours", "acked", "state"),
     [
-        ("active", False, State.ACTIVE_UNACKED), ("active", True, State.ACTIVE_ACKED),
-        ("cleared", False, State.CLEARED_UNACKED), ("cleared", True, State.NORMAL),
-        ("raised since", True, State.ACTIVE_UNACKED),
+        ("active", False, AlarmState.ACTIVE_UNACKED), ("active", True, AlarmState.ACTIVE_ACKED),
+        ("cleared", False, AlarmState.CLEARED_UNACKED), ("cleared", True, AlarmState.NORMAL),
+        ("raised since", True, AlarmState.ACTIVE_UNACKED),
     ],
 )  # fmt: skip
-def test_what_people_did_and_what_the_locker_did_come_together(ours: str, *, acked: bool, state: State) -> None:
+def test_what_people_did_and_what_the_locker_did_come_together(
+    ours: str, *, acked: bool, state: AlarmState
+) -> None:
     told = Told()
     alarm = told.raised(KEYS[0])
     assert alarm is not None
     told.book.take_unwritten(10)
     acked_at = NOON + timedelta(seconds=1)
-    changed = {"acked_at": acked_at, "acked_by": "anna", "state": State.ACTIVE_ACKED} if acked else {}
+    changed = {"acked_at": acked_at, "acked_by": "anna", "state": AlarmState.ACTIVE_ACKED} if acked else {}
     theirs = other(alarm, **changed)
     told.now += timedelta(seconds=2)
     if ours == "active":
@@ -298,8 +300,8 @@ def test_what_people_did_and_what_the_locker_did_come_together(ours: str, *, ack
     told.book.adopt(theirs)
     (waiting,) = told.book.take_unwritten(10)
     assert (waiting.alarm.state, waiting.alarm.version) == (state, 1)
-    assert (waiting.alarm.acked_by is not None) == (state in {State.ACTIVE_ACKED, State.NORMAL})
-    assert (waiting.alarm.closed_at is not None) == (state is State.NORMAL)
+    assert (waiting.alarm.acked_by is not None) == (state in {AlarmState.ACTIVE_ACKED, AlarmState.NORMAL})
+    assert (waiting.alarm.closed_at is not None) == (state is AlarmState.NORMAL)
     assert waiting.steps, "the journal goes on"
 
 
@@ -308,5 +310,5 @@ def test_an_act_on_an_alarm_that_this_hub_does_not_know_is_told_all_the_same() -
     alarm = told.raised(KEYS[0])
     assert alarm is not None
     fresh = Told()
-    fresh.book.acted(replace(alarm, state=State.NORMAL, closed_at=NOON), "acked", NOON)
+    fresh.book.acted(replace(alarm, state=AlarmState.NORMAL, closed_at=NOON), "acked", NOON)
     assert fresh.what == ["acked"]

@@ -11,15 +11,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from hub.core.alarms.alarm import (
     Alarm,
+    AlarmState,
     Key,
     Skip,
-    State,
     acknowledged,
     put_away,
     taken_back,
     unacknowledged,
 )
-from hub.core.alarms.book import Book
+from hub.core.alarms.book import AlarmBook
 from tests.hub.core.alarms.pages import KEYS, OPEN_MAX, Told, shelf
 from tests.hub.core.alarms.scene import BERLIN
 
@@ -37,7 +37,7 @@ class Model(RuleBasedStateMachine):
         self.closed: set[UUID] = set()
 
     @property
-    def book(self) -> Book:
+    def book(self) -> AlarmBook:
         return self.told.book
 
     @rule(seconds=st.sampled_from([1, 30, 600, 90_000]))
@@ -156,8 +156,8 @@ class Model(RuleBasedStateMachine):
         if not hasattr(self, "told"):
             return
         names = {
-            (True, False): State.ACTIVE_UNACKED, (True, True): State.ACTIVE_ACKED,
-            (False, False): State.CLEARED_UNACKED,
+            (True, False): AlarmState.ACTIVE_UNACKED, (True, True): AlarmState.ACTIVE_ACKED,
+            (False, False): AlarmState.CLEARED_UNACKED,
         }  # fmt: skip
         found = {
             one.key: (one.state, one.count, None if one.shelved is None else one.shelved.until, one.id)
@@ -172,7 +172,7 @@ class Model(RuleBasedStateMachine):
         by_locker = {one.id for one in self.book.alarms.values() if one.locker == BERLIN}
         assert self.book.of_locker.get(BERLIN, set()) == by_locker
         for one in self.book.alarms.values():
-            assert (one.acked_by is not None) == (one.state is State.ACTIVE_ACKED)
+            assert (one.acked_by is not None) == (one.state is AlarmState.ACTIVE_ACKED)
             assert one.stale <= one.active
 
 

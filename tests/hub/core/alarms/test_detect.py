@@ -4,7 +4,7 @@ import pytest
 
 from hub.alarms.event_data import BOARD_CHARACTERS_MAX, details_of
 from hub.core.alarms.detect import TOLD_MAX
-from hub.core.alarms.places import Place
+from hub.core.alarms.places import AlarmPlace
 from hub.core.alarms.rules import parse_rules
 from hub.core.alarms.watch import BOARDS_PER_LOCKER_MAX
 from tests.hub.core.alarms.scene import BERLIN, DEFAULT, PARIS, Scene, cabinet
@@ -83,7 +83,7 @@ def test_a_board_is_a_short_name(data: dict[str, object], board: str) -> None:
 
 
 def test_the_alarm_of_an_outage_that_found_no_room() -> None:
-    places = {f"b-{number}": Place("default", "Berlin", "b") for number in range(4)}
+    places = {f"b-{number}": AlarmPlace("default", "Berlin", "b") for number in range(4)}
     scene = Scene(places=places, open_max=1)
     scene.event("tamper.on", locker="b-0")
     for number in range(4):

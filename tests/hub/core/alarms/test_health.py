@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from hub.core.alarms.alarm import Severity
-from hub.core.alarms.health import Health, Past, Source
+from hub.core.alarms.health import AlarmFlood, Past, Source
 from tests.hub.core.alarms.scene import BERLIN, NOON
 
 DOOR = Source("door.forced", BERLIN, 3)
@@ -14,7 +14,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def test_a_flood_begins_above_ten_in_ten_minutes_and_ends_below_five() -> None:
-    health = Health()
+    health = AlarmFlood()
     for number in range(10):
         health.raised(NOON + number * MINUTE / 2, Severity.HIGH, DOOR)
     assert health.flood_since is None
@@ -33,7 +33,7 @@ def test_a_flood_begins_above_ten_in_ten_minutes_and_ends_below_five() -> None:
 
 
 def test_history_shares_and_the_most_frequent() -> None:
-    health = Health()
+    health = AlarmFlood()
     assert set(health.shares(NOON).values()) == {0.0}
     health.raised(NOON, Severity.HIGH, DOOR)
     health.raised(NOON + 5 * MINUTE, Severity.LOW, LOW)
@@ -52,14 +52,14 @@ def test_history_shares_and_the_most_frequent() -> None:
 
 
 def test_a_clock_that_is_set_back_counts_on() -> None:
-    health = Health()
+    health = AlarmFlood()
     health.raised(NOON, Severity.HIGH, DOOR)
     health.raised(NOON - timedelta(hours=3), Severity.HIGH, DOOR)
     assert health.top(NOON) == [(DOOR, 2)]
 
 
 def test_what_was_before_is_where_it_begins() -> None:
-    health = Health()
+    health = AlarmFlood()
     health.load([
         Past(NOON - timedelta(days=3), Severity.LOW, LOW, 7),
         Past(NOON - timedelta(hours=1), Severity.HIGH, DOOR, 3),
@@ -73,14 +73,14 @@ def test_what_was_before_is_where_it_begins() -> None:
 
 def test_sources_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hub.core.alarms.health._SOURCES_MAX", 2)
-    health = Health()
+    health = AlarmFlood()
     for door in range(5):
         health.raised(NOON, Severity.HIGH, Source("door.forced", BERLIN, door))
     assert health.top(NOON)[0] == (Source("door.forced", None, None), 3)
 
 
 def test_the_peak_of_ten_minutes_stays() -> None:
-    health = Health()
+    health = AlarmFlood()
     for seconds in (-540, -480, -420, 30, 480):
         health.raised(NOON + timedelta(seconds=seconds), Severity.HIGH, DOOR)
     assert (health.rate(NOON + 8 * MINUTE), health.peak(NOON + 8 * MINUTE)) == (2, 4)

@@ -6,8 +6,8 @@ from typing import Final
 
 import pytest
 
-from hub.core.alarms.places import Place
-from hub.core.alarms.reach import Reach, Seen
+from hub.core.alarms.places import AlarmPlace
+from hub.core.alarms.reach import LockerSighting, ReachabilityTracker
 from tests.hub.core.alarms.scene import Scene
 
 LOCKERS: Final = 500
@@ -25,8 +25,10 @@ class Fleet:
     def __init__(self, lockers: int = LOCKERS, *, sites: int = 5, seed: int = 1) -> None:
         self.random = random.Random(seed)
         names = [f"locker-{number:03}" for number in range(lockers)]
-        self.scene = Scene(places={name: Place("default", f"Site {int(name[7:]) % sites}", name) for name in names})
-        self.reach = Reach(self.scene.watch, RECONNECT_S * 1000)
+        self.scene = Scene(
+            places={name: AlarmPlace("default", f"Site {int(name[7:]) % sites}", name) for name in names}
+        )
+        self.reach = ReachabilityTracker(self.scene.watch, RECONNECT_S * 1000)
         self.online = dict.fromkeys(names, True)
         self.since: dict[str, datetime | None] = dict.fromkeys(names, self.scene.now)
         self.broker = self.hub = True
@@ -37,9 +39,14 @@ class Fleet:
             self.scene.later(1, tick=False)
             now = self.scene.now
             self.reach.turn(
-                [Seen(name, online, known=True, since=self.since[name]) for name, online in self.online.items()],
-                listening=self.broker and self.hub, now=now, now_ms=self.scene.now_ms,
-            )  # fmt: skip
+                [
+                    LockerSighting(name, online, known=True, since=self.since[name])
+                    for name, online in self.online.items()
+                ],
+                listening=self.broker and self.hub,
+                now=now,
+                now_ms=self.scene.now_ms,
+            )
 
     def set(self, name: str, *, online: bool) -> None:
         self.online[name], self.since[name] = online, self.scene.now
@@ -164,13 +171,17 @@ def test_a_delay_that_begins_after_the_hub_is_back_is_as_long_as_ever() -> None:
 
 def test_a_locker_that_was_never_heard_is_not_missed() -> None:
     scene = Scene()
-    reach = Reach(scene.watch, 0)
+    reach = ReachabilityTracker(scene.watch, 0)
     for _ in range(200):
         scene.later(1, tick=False)
-        reach.turn([Seen("berlin-01", reachable=False, known=False, since=None)], listening=True, now=scene.now,
-                   now_ms=scene.now_ms)  # fmt: skip
+        reach.turn(
+            [LockerSighting("berlin-01", reachable=False, known=False, since=None)],
+            listening=True,
+            now=scene.now,
+            now_ms=scene.now_ms,
+        )
     assert scene.open() == []
-    reach.turn([Seen("berlin-01", reachable=False, known=True, since=scene.now - timedelta(seconds=70))],
+    reach.turn([LockerSighting("berlin-01", reachable=False, known=True, since=scene.now - timedelta(seconds=70))],
                listening=True, now=scene.now, now_ms=scene.now_ms)  # fmt: skip
     assert scene.one("locker.offline").active
     reach.follow([])

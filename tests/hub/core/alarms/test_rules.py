@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.core.alarms.alarm import Severity, Spot
-from hub.core.alarms.rules import Level, Rules, RulesError, parse_rules
+from hub.core.alarms.rules import AlarmRules, Level, RulesError, parse_rules
 from hub.core.alarms.texts import TEXTS, TYPES
 
 DEFAULT = (Path(__file__).parents[4] / "hub" / "core" / "alarms" / "rules.toml").read_bytes()
@@ -20,7 +20,7 @@ def rule(condition: str = SIMPLE, *, name: str = "r", kind: str = "tamper", **mo
     return "[[rule]]\n" + "".join(f"{key} = {value}\n" for key, value in lines.items())
 
 
-def parse(*rules: str) -> Rules:
+def parse(*rules: str) -> AlarmRules:
     return parse_rules(('version = "1"\n' + "".join(rules)).encode())
 
 

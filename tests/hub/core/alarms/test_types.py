@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.core.alarms.places import Place
+from hub.core.alarms.places import AlarmPlace
 from tests.hub.core.alarms.scene import BERLIN, PARIS, Scene, cabinet
 
 ACTIVE, CLEARED = "active_unacked", "cleared_unacked"
@@ -271,8 +271,8 @@ def test_doors_one_after_the_other_are_no_mass_and_neither_is_a_backlog() -> Non
 
 
 def test_many_doors_of_a_site() -> None:
-    places = {f"b-{number}": Place("default", "Berlin", "b") for number in range(20)}
-    scene = Scene(places={**places, "alone": Place("default", "", "alone")})
+    places = {f"b-{number}": AlarmPlace("default", "Berlin", "b") for number in range(20)}
+    scene = Scene(places={**places, "alone": AlarmPlace("default", "", "alone")})
     for number in range(20):
         for door in (1, 2):
             scene.event("door.opened", door, locker=f"b-{number}")
@@ -355,8 +355,8 @@ def test_what_cannot_be_undone_is_active_for_an_hour(kind: str, seen: str) -> No
 
 
 def test_a_site_that_is_gone() -> None:
-    places = {f"b-{number}": Place("default", "Berlin", "b") for number in range(4)} | {
-        PARIS: Place("default", "Paris", "p")
+    places = {f"b-{number}": AlarmPlace("default", "Berlin", "b") for number in range(4)} | {
+        PARIS: AlarmPlace("default", "Paris", "p")
     }
     scene = Scene(places=places)
     for number in range(4):

@@ -6,11 +6,11 @@ from uuid import UUID
 
 import pytest
 
-from hub.core.alarms.alarm import Alarm, Severity, State, Suppression, acknowledged, put_away, taken_back
+from hub.core.alarms.alarm import Alarm, AlarmState, Severity, Suppression, acknowledged, put_away, taken_back
 from hub.core.alarms.health import Source
 from hub.core.alarms.maintenance import Window, Windows
 from hub.core.alarms.outages import Outages
-from hub.core.alarms.places import Place
+from hub.core.alarms.places import AlarmPlace
 from hub.core.alarms.sightings import Details
 from tests.hub.core.alarms.pages import shelf
 from tests.hub.core.alarms.scene import BERLIN, DEFAULT, NOON, PARIS, PLACES, Scene
@@ -98,7 +98,7 @@ def test_what_is_gone_from_the_registry_is_cleared() -> None:
     scene.sample(PARIS, temperature_c=90)
     scene.reach(PARIS, online=False)
     scene.age(9000, PARIS)
-    assert {one.state for one in scene.open()} == {State.CLEARED_UNACKED}
+    assert {one.state for one in scene.open()} == {AlarmState.CLEARED_UNACKED}
 
 
 def test_a_locker_that_moves_takes_its_alarms_along() -> None:
@@ -308,7 +308,7 @@ def test_a_rule_that_is_gone_clears_its_alarms() -> None:
 
 
 def dark_site() -> Scene:
-    places = {f"b-{number}": Place("default", "Berlin", "b") for number in range(4)}
+    places = {f"b-{number}": AlarmPlace("default", "Berlin", "b") for number in range(4)}
     scene = Scene(places=places)
     for number in range(3):
         scene.reach(f"b-{number}", online=False)
@@ -332,13 +332,13 @@ def test_a_new_hub_knows_the_outage_of_a_site() -> None:
 
 
 def test_lockers_that_go_one_by_one_are_no_outage_and_neither_are_those_of_no_site() -> None:
-    scene = Scene(places={f"b-{number}": Place("default", "Berlin", "b") for number in range(4)})
+    scene = Scene(places={f"b-{number}": AlarmPlace("default", "Berlin", "b") for number in range(4)})
     for number in range(4):
         scene.reach(f"b-{number}", online=False)
         scene.later(31)
     scene.later(60)
     assert {one.type for one in scene.open()} == {"locker.offline"}
-    nowhere = Scene(places={f"x-{number}": Place("default", "", "x") for number in range(4)})
+    nowhere = Scene(places={f"x-{number}": AlarmPlace("default", "", "x") for number in range(4)})
     for number in range(4):
         nowhere.reach(f"x-{number}", online=False)
     nowhere.later(60)
@@ -348,7 +348,7 @@ def test_lockers_that_go_one_by_one_are_no_outage_and_neither_are_those_of_no_si
 
 
 def test_an_outage_that_is_over_before_its_delay_is_none() -> None:
-    scene = Scene(places={f"b-{number}": Place("default", "Berlin", "b") for number in range(4)})
+    scene = Scene(places={f"b-{number}": AlarmPlace("default", "Berlin", "b") for number in range(4)})
     for number in range(4):
         scene.reach(f"b-{number}", online=False)
     scene.later(1)
@@ -375,7 +375,7 @@ def test_an_acknowledged_outage_closes_and_leaves_what_is_still_away() -> None:
 
 def test_a_locker_that_leaves_the_registry_leaves_the_outage() -> None:
     scene = dark_site()
-    scene.watch.follow({"b-3": Place("default", "Berlin", "b")}, scene.now)
+    scene.watch.follow({"b-3": AlarmPlace("default", "Berlin", "b")}, scene.now)
     scene.later(5)
     scene.later(5)
     assert set(scene.states().values()) == {"cleared_unacked"}
@@ -384,7 +384,7 @@ def test_a_locker_that_leaves_the_registry_leaves_the_outage() -> None:
 def test_a_site_without_lockers_is_gone() -> None:
     scene = dark_site()
     scene.watch.follow({}, scene.now)
-    assert scene.one("site.offline").state is State.CLEARED_UNACKED
+    assert scene.one("site.offline").state is AlarmState.CLEARED_UNACKED
 
 
 def test_outages_forget_who_is_back() -> None:
@@ -438,7 +438,7 @@ def test_an_alarm_says_what_to_do() -> None:
 
 
 def test_a_locker_that_was_gone_before_is_folded_into_the_outage_as_well() -> None:
-    scene = Scene(places={f"b-{number}": Place("default", "Berlin", "b") for number in range(4)})
+    scene = Scene(places={f"b-{number}": AlarmPlace("default", "Berlin", "b") for number in range(4)})
     scene.reach("b-0", online=False)
     scene.later(120)
     assert scene.one("locker.offline").annunciated

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from hub.core.alarms.alarm import Alarm, Severity, State
+from hub.core.alarms.alarm import Alarm, AlarmState, Severity
 from hub.core.alarms.transitions import Transition, What
 from hub.core.notify.notices import Notice, notice_of
 
@@ -15,7 +15,7 @@ def alarm(number: int = 1, **changes: Any) -> Alarm:  # noqa: ANN401 - any field
     fields: dict[str, Any] = {
         "id": UUID(int=number), "type": "door.forced", "severity": Severity.CRITICAL, "tenant": "default",
         "site": "Berlin", "locker": "berlin-01", "door": 3, "rule": "door.forced",
-        "where": "Berlin, lobby (berlin-01), door 3", "state": State.ACTIVE_UNACKED, "opened_at": AT,
+        "where": "Berlin, lobby (berlin-01), door 3", "state": AlarmState.ACTIVE_UNACKED, "opened_at": AT,
         "began_at": AT, "raised_at": AT, "last_at": AT,
     }  # fmt: skip
     return Alarm(**{**fields, **changes})

@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 from hub.core.alarms.alarm import Severity
 from hub.core.alarms.transitions import What
 from hub.core.notify.notices import SEVERITIES, TOLD, Digest, Notice
-from hub.core.notify.plan import Plan, Rules
+from hub.core.notify.plan import ChannelRules, NotificationPlan
 from tests.hub.core.notify.alarms import AT, notice
 
 DEDUP_MS, FLOOD_MAX, FLOOD_MS = 300.0, 3, 60.0
 
 
-def plan(**changes: object) -> Plan:
+def plan(**changes: object) -> NotificationPlan:
     fields = {
         "severities": frozenset(SEVERITIES), "transitions": frozenset(TOLD), "sites": frozenset(),
         "dedup_ms": DEDUP_MS, "flood_max": FLOOD_MAX, "flood_ms": FLOOD_MS, **changes,
     }  # fmt: skip
-    return Plan(Rules(**fields))  # type: ignore[arg-type]
+    return NotificationPlan(ChannelRules(**fields))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

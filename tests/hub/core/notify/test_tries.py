@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.notify.tries import PAUSE_S_MAX, RETRIES_MAX, Verdict, of_replies, of_status, pause_s
+from hub.core.notify.tries import PAUSE_S_MAX, RETRIES_MAX, DeliveryVerdict, of_replies, of_status, pause_s
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -14,14 +14,24 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("status", "verdict"),
     [
-        (200, Verdict.SENT), (204, Verdict.SENT), (299, Verdict.SENT),
-        (301, Verdict.FAILED), (308, Verdict.FAILED), (400, Verdict.FAILED), (401, Verdict.FAILED),
-        (404, Verdict.FAILED), (410, Verdict.FAILED), (413, Verdict.FAILED),
-        (408, Verdict.LATER), (429, Verdict.LATER), (500, Verdict.LATER), (503, Verdict.LATER),
-        (599, Verdict.LATER),
+        (200, DeliveryVerdict.SENT),
+        (204, DeliveryVerdict.SENT),
+        (299, DeliveryVerdict.SENT),
+        (301, DeliveryVerdict.FAILED),
+        (308, DeliveryVerdict.FAILED),
+        (400, DeliveryVerdict.FAILED),
+        (401, DeliveryVerdict.FAILED),
+        (404, DeliveryVerdict.FAILED),
+        (410, DeliveryVerdict.FAILED),
+        (413, DeliveryVerdict.FAILED),
+        (408, DeliveryVerdict.LATER),
+        (429, DeliveryVerdict.LATER),
+        (500, DeliveryVerdict.LATER),
+        (503, DeliveryVerdict.LATER),
+        (599, DeliveryVerdict.LATER),
     ],
-)  # fmt: skip
-def test_answers_of_webhooks(status: int, verdict: Verdict) -> None:
+)
+def test_answers_of_webhooks(status: int, verdict: DeliveryVerdict) -> None:
     assert of_status(status, "said", None).verdict is verdict
 
 
@@ -34,9 +44,14 @@ def test_a_detail_is_short_and_one_line() -> None:
 
 @pytest.mark.parametrize(
     ("codes", "verdict"),
-    [([550], Verdict.FAILED), ([451], Verdict.LATER), ([550, 452], Verdict.LATER), ([535], Verdict.FAILED)],
+    [
+        ([550], DeliveryVerdict.FAILED),
+        ([451], DeliveryVerdict.LATER),
+        ([550, 452], DeliveryVerdict.LATER),
+        ([535], DeliveryVerdict.FAILED),
+    ],
 )
-def test_refusals_of_mail_servers(codes: list[int], verdict: Verdict) -> None:
+def test_refusals_of_mail_servers(codes: list[int], verdict: DeliveryVerdict) -> None:
     assert of_replies(codes, "no").verdict is verdict
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.alarms.alarm import Severity, Shelf, State
+from hub.core.alarms.alarm import AlarmState, Severity, Shelf
 from hub.core.alarms.transitions import What
 from hub.core.notify.notices import Digest, Message, Notice, notice_of
-from hub.core.notify.words import SUBJECT_CHARACTERS_MAX, letter, one_line, payload
+from hub.core.notify.words import SUBJECT_CHARACTERS_MAX, one_line, render_email, render_webhook
 from tests.hub.core.notify.alarms import AT, change, notice
 
 URL = "https://hub.example.org"
@@ -24,7 +24,7 @@ def message(told: Notice | Digest | None = None) -> Message:
 
 
 def test_a_raised_alarm_says_what_where_and_what_to_do() -> None:
-    told = letter(message(notice("raised", count=2)), URL)
+    told = render_email(message(notice("raised", count=2)), URL)
     assert told.subject == "[critical] ALARM: Door 3 was opened by force: Berlin, lobby (berlin-01), door 3"
     assert told.text.splitlines() == [
         "Door 3 was opened by force.",
@@ -44,17 +44,21 @@ def test_a_raised_alarm_says_what_where_and_what_to_do() -> None:
 
 def test_an_acknowledgement_names_the_operator_and_not_the_note() -> None:
     told = notice(
-        "acked", state=State.ACTIVE_ACKED, acked_at=AT, acked_by="anna", ack_note="Ms Miller of flat 4 broke it"
+        "acked",
+        state=AlarmState.ACTIVE_ACKED,
+        acked_at=AT,
+        acked_by="anna",
+        ack_note="Ms Miller of flat 4 broke it",
     )
-    text = letter(message(told), None).text
+    text = render_email(message(told), None).text
     assert "Acknowledged: 2026-11-25 12:00:00 UTC by anna" in text
-    assert "Miller" not in text + orjson.dumps(payload(message(told), None)).decode()
+    assert "Miller" not in text + orjson.dumps(render_webhook(message(told), None)).decode()
 
 
 def test_others_who_acknowledged_before_are_not_named_when_it_is_over() -> None:
-    told = notice("cleared", state=State.ACTIVE_ACKED, acked_by="anna")
+    told = notice("cleared", state=AlarmState.ACTIVE_ACKED, acked_by="anna")
     assert told.by is None
-    assert "Over: 2026-11-25 12:00:00 UTC" in letter(message(told), None).text
+    assert "Over: 2026-11-25 12:00:00 UTC" in render_email(message(told), None).text
 
 
 @pytest.mark.parametrize("what", ["unacked", "shelved", "unshelved", "closed"])
@@ -69,7 +73,7 @@ def test_nothing_is_told_of_what_is_suppressed() -> None:
 
 
 def test_a_webhook_has_these_fields_and_no_others() -> None:
-    body = payload(message(notice("raised")), URL)
+    body = render_webhook(message(notice("raised")), URL)
     assert body.keys() == {"type", "timestamp", "id", "channel", "data"}
     assert (body["type"], body["id"]) == ("alarm.raised", UUID(int=7))
     assert body["data"].keys() == {
@@ -77,7 +81,7 @@ def test_a_webhook_has_these_fields_and_no_others() -> None:
         "todo", "began_at", "count", "by", "acked", "url",
     }  # fmt: skip
     assert body["data"]["url"] == f"{URL}/alarms/{UUID(int=1)}"
-    assert payload(message(notice("raised")), None)["data"]["url"] is None
+    assert render_webhook(message(notice("raised")), None)["data"]["url"] is None
 
 
 def digest(total: int = 9) -> Digest:
@@ -87,19 +91,19 @@ def digest(total: int = 9) -> Digest:
 
 
 def test_a_digest_counts_and_names_the_worst() -> None:
-    told = letter(message(digest()), URL)
+    told = render_email(message(digest()), URL)
     assert told.subject == "[digest] 9 changes of alarms: 8 raised (1 critical, 7 low), 1 cleared (1 low)"
     lines = told.text.splitlines()
     assert lines[3] == "[critical] ALARM: Door 3 was opened by force: Berlin, lobby (berlin-01), door 3"
     assert lines[5] == "and 7 more, none worse than these"
-    body = payload(message(digest()), URL)
+    body = render_webhook(message(digest()), URL)
     assert (body["type"], body["data"]["total"], len(body["data"]["alarms"])) == ("alarm.digest", 9, 2)
 
 
 def test_a_test_says_that_it_is_one() -> None:
-    assert letter(message(), None).subject == "[test] Notifications over duty work"
-    assert letter(message(), None).text.startswith("This is a test. Nothing has happened.\n")
-    assert payload(message(), None)["type"] == "test"
+    assert render_email(message(), None).subject == "[test] Notifications over duty work"
+    assert render_email(message(), None).text.startswith("This is a test. Nothing has happened.\n")
+    assert render_webhook(message(), None)["type"] == "test"
 
 
 hostile = st.text(max_size=400) | st.sampled_from(
@@ -117,7 +121,7 @@ hostile = st.text(max_size=400) | st.sampled_from(
 
 @given(hostile, hostile)
 def test_no_text_breaks_out_of_its_line(where: str, site: str) -> None:
-    told = letter(message(notice("raised", where=where, site=site)), None)
+    told = render_email(message(notice("raised", where=where, site=site)), None)
     assert len(told.subject.splitlines()) == 1
     assert len(told.subject) <= SUBJECT_CHARACTERS_MAX
     assert len(told.text.splitlines()) <= 12

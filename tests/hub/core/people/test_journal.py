@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.core.people.erasing import Cause, Erased, HoldOver
-from hub.core.people.journal import ORIGIN, Entry, JournalBroken, digest_of, line_of, read_lines
+from hub.core.people.journal import ORIGIN, JournalBroken, JournalEntry, digest_of, line_of, read_lines
 from hub.core.people.spans import multirange, spans
 
 AT = datetime(2026, 11, 21, 8, tzinfo=UTC)
@@ -25,12 +25,14 @@ def verify(data: bytes, signature: bytes) -> bool:
     return signature == sign(data)
 
 
-def lines_of(count: int) -> tuple[list[Entry], list[bytes]]:
+def lines_of(count: int) -> tuple[list[JournalEntry], list[bytes]]:
     entries, lines, previous = [], list[bytes](), ORIGIN
     for number in range(1, count + 1):
         ids = [UUID(int=10 * number + one) for one in range(3)]
         request = UUID(int=number) if number % 2 else None
-        entry = Entry(number, ids[0], "default", ids[1], ids[2], Cause.REQUEST, "anna", AT, request, number, "ab")
+        entry = JournalEntry(
+            number, ids[0], "default", ids[1], ids[2], Cause.REQUEST, "anna", AT, request, number, "ab"
+        )
         entries.append(entry)
         lines.append(line_of(entry, previous, sign))
         previous = digest_of(lines[-1])

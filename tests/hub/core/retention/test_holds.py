@@ -6,13 +6,13 @@ from uuid import UUID
 
 import pytest
 
-from hub.core.retention.holds import Found, HoldOrder, refuse_order, refuse_reason
+from hub.core.retention.holds import HoldCoverage, HoldOrder, refuse_order, refuse_reason
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
-ALL = Found(tenant=True, locker=True, account=True, transaction=True)
-NOTHING = Found(tenant=True, locker=False, account=False, transaction=False)
+ALL = HoldCoverage(tenant=True, locker=True, account=True, transaction=True)
+NOTHING = HoldCoverage(tenant=True, locker=False, account=False, transaction=False)
 
 
 @pytest.mark.parametrize(
@@ -38,14 +38,14 @@ def test_what_names_something_that_there_is_can_be(named: dict[str, Any]) -> Non
         (HoldOrder("x", locker="a", until=datetime.max.replace(tzinfo=timezone(-HOUR))), ALL, "outside of the y"),
         (HoldOrder("x", since=NOW, before=NOW), ALL, "is empty"),
         (HoldOrder("x", since=NOW, before=NOW - DAY), ALL, "wrong order"),
-        (HoldOrder("x", locker="a", tenant="b"), Found(False, True, True, True), "no tenant 'b'"),  # noqa: FBT003
+        (HoldOrder("x", locker="a", tenant="b"), HoldCoverage(False, True, True, True), "no tenant 'b'"),  # noqa: FBT003
         (HoldOrder("x", locker="a"), NOTHING, "no locker 'a'"),
         (HoldOrder("x", account=UUID(int=1)), NOTHING, "no account 00000000-0000-0000-0000-000000000001"),
         (HoldOrder("x", transaction=UUID(int=2)), NOTHING, "no transaction 00000000-0000-0000-0000-000000000002"),
         (HoldOrder("x", locker="a", until=NOW), ALL, "would have ended already"),
     ],
 )
-def test_what_cannot_be_is_refused(order: HoldOrder, found: Found, why: str) -> None:
+def test_what_cannot_be_is_refused(order: HoldOrder, found: HoldCoverage, why: str) -> None:
     refusal = refuse_order(order, found, NOW)
     assert refusal is not None
     assert why in refusal

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.retention.periods import YEARS_MAX, Period, Unit, cut_off, lives_until, parse_period
+from hub.core.retention.periods import YEARS_MAX, Period, PeriodUnit, cut_off, lives_until, parse_period
 
-SEVEN_YEARS = Period(7, Unit.YEAR)
+SEVEN_YEARS = Period(7, PeriodUnit.YEAR)
 TICK = timedelta(microseconds=1)
 
 moments = st.datetimes(datetime(2010, 1, 1), datetime(2080, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - UTC by strategy
@@ -17,9 +17,9 @@ leaps = st.builds(
     st.integers(2015, 2035), st.sampled_from([1, 2, 3]), st.integers(26, 31), st.integers(0, 86_399),
 )  # fmt: skip
 periods = st.one_of(
-    st.builds(Period, st.integers(1, 20), st.just(Unit.YEAR)),
-    st.builds(Period, st.integers(1, 40), st.just(Unit.MONTH)),
-    st.builds(Period, st.integers(1, 4000), st.just(Unit.DAY)),
+    st.builds(Period, st.integers(1, 20), st.just(PeriodUnit.YEAR)),
+    st.builds(Period, st.integers(1, 40), st.just(PeriodUnit.MONTH)),
+    st.builds(Period, st.integers(1, 4000), st.just(PeriodUnit.DAY)),
 )
 
 
@@ -78,11 +78,11 @@ def test_on_29_february_the_cut_off_waits_at_the_first_of_march() -> None:
     ],
 )
 def test_thirteen_months_at_the_ends_of_months(now: datetime, before: datetime) -> None:
-    assert cut_off(now, Period(13, Unit.MONTH)) == before
+    assert cut_off(now, Period(13, PeriodUnit.MONTH)) == before
 
 
 def test_days_are_days() -> None:
-    assert cut_off(datetime(2026, 3, 30, 2, 30, tzinfo=UTC), Period(1, Unit.DAY)) == datetime(
+    assert cut_off(datetime(2026, 3, 30, 2, 30, tzinfo=UTC), Period(1, PeriodUnit.DAY)) == datetime(
         2026, 3, 29, 2, 30, tzinfo=UTC
     )
 
@@ -110,8 +110,8 @@ def test_a_period_is_read_as_it_is_written(period: Period) -> None:
 
 
 def test_one_is_singular() -> None:
-    assert str(Period(1, Unit.YEAR)) == "1 year"
-    assert parse_period("1 year") == parse_period("1 years") == Period(1, Unit.YEAR)
+    assert str(Period(1, PeriodUnit.YEAR)) == "1 year"
+    assert parse_period("1 year") == parse_period("1 years") == Period(1, PeriodUnit.YEAR)
 
 
 @pytest.mark.parametrize(

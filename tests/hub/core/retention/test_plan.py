@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.retention.plan import Act, Chunk, Due, Reach, act_on, may_be_held
+from hub.core.retention.plan import Chunk, Due, RetentionAction, RetentionReach, act_on, may_be_held
 from hub.core.retention.policy import Category, CutOffs
 
 CUT = datetime(2019, 6, 16, tzinfo=UTC)
@@ -23,21 +23,21 @@ def chunk(since: int | None, before: int | None) -> Chunk:
 @pytest.mark.parametrize(
     ("part", "cut_offs", "held", "act"),
     [
-        (chunk(-7, 0), ONE, 0, Act.CHUNK),
-        (chunk(-7, 0), ONE, 1, Act.ROWS),
-        (chunk(-7, 1), ONE, 0, Act.ROWS),
-        (chunk(-1, 6), ONE, 0, Act.ROWS),
+        (chunk(-7, 0), ONE, 0, RetentionAction.CHUNK),
+        (chunk(-7, 0), ONE, 1, RetentionAction.ROWS),
+        (chunk(-7, 1), ONE, 0, RetentionAction.ROWS),
+        (chunk(-1, 6), ONE, 0, RetentionAction.ROWS),
         (chunk(0, 7), ONE, 0, None),
         (chunk(1, 8), ONE, 5, None),
-        (chunk(None, None), ONE, 0, Act.ROWS),
-        (chunk(None, -3), ONE, 0, Act.CHUNK),
-        (chunk(-7, 0), TWO, 0, Act.CHUNK),
-        (chunk(0, 7), TWO, 0, Act.ROWS),
-        (chunk(9, 12), TWO, 0, Act.ROWS),
+        (chunk(None, None), ONE, 0, RetentionAction.ROWS),
+        (chunk(None, -3), ONE, 0, RetentionAction.CHUNK),
+        (chunk(-7, 0), TWO, 0, RetentionAction.CHUNK),
+        (chunk(0, 7), TWO, 0, RetentionAction.ROWS),
+        (chunk(9, 12), TWO, 0, RetentionAction.ROWS),
         (chunk(10, 17), TWO, 0, None),
     ],
 )
-def test_what_is_done_to_a_chunk(part: Chunk, cut_offs: CutOffs, held: int, act: Act | None) -> None:
+def test_what_is_done_to_a_chunk(part: Chunk, cut_offs: CutOffs, held: int, act: RetentionAction | None) -> None:
     assert act_on(part, cut_offs, held=held) is act
 
 
@@ -52,13 +52,13 @@ def test_a_chunk_that_is_dropped_has_nothing_that_anybody_may_keep(
         moment = CUT + at * DAY
         due_of_everybody = all(moment < one for one in (cut_offs.default, *cut_offs.tenants.values()))
         due_of_somebody = any(moment < one for one in (cut_offs.default, *cut_offs.tenants.values()))
-        assert due_of_everybody or act is not Act.CHUNK
+        assert due_of_everybody or act is not RetentionAction.CHUNK
         assert act is not None or not due_of_somebody
 
 
-def reach(since: int | None, before: int | None) -> Reach:
+def reach(since: int | None, before: int | None) -> RetentionReach:
     part = chunk(since, before)
-    return Reach(part.lower, part.upper)
+    return RetentionReach(part.lower, part.upper)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def reach(since: int | None, before: int | None) -> Reach:
         (reach(5, 9), False),
     ],
 )  # fmt: skip
-def test_whether_a_hold_meets_a_chunk(hold: Reach, meets: bool) -> None:  # noqa: FBT001 - an expectation
+def test_whether_a_hold_meets_a_chunk(hold: RetentionReach, meets: bool) -> None:  # noqa: FBT001 - an expectation
     assert may_be_held(chunk(-7, 0), [hold]) is meets
     assert may_be_held(chunk(-7, 0), [reach(5, 6), hold]) is meets
 
@@ -80,9 +80,9 @@ def test_what_has_no_end_is_met_by_every_hold() -> None:
 
 
 def test_what_is_due_is_told_in_json() -> None:
-    due = Due(Category.EVENT, "event", "event_2019_06", Act.ROWS, 9, 2, CUT)
+    due = Due(Category.EVENT, "event", "event_2019_06", RetentionAction.ROWS, 9, 2, CUT)
     assert due.said() == {
         "category": "event", "table": "event", "chunk": "event_2019_06", "by": "rows", "due": 9, "held": 2,
         "oldest": "2019-06-16T00:00:00+00:00",
     }  # fmt: skip
-    assert Due(Category.CODE, "t", "t", Act.ROWS, 1, 0, None).said()["oldest"] is None
+    assert Due(Category.CODE, "t", "t", RetentionAction.ROWS, 1, 0, None).said()["oldest"] is None

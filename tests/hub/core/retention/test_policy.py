@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.retention.periods import Period, Unit
+from hub.core.retention.periods import Period, PeriodUnit
 from hub.core.retention.policy import AT_ONCE, Category, Policy, PolicyError, parse_policy
 
 DEFAULT = (Path(__file__).parents[4] / "hub" / "retention" / "policy.toml").read_bytes()
@@ -123,7 +123,7 @@ def test_of_two_rules_the_earlier_counts() -> None:
     # its own where that does: each is applied on its own, and whatever is due by one of them goes.
     policy = parse(DEFAULT)
     event, account = policy.periods[Category.EVENT], policy.periods[Category.ACCOUNT]
-    assert (event, account) == (Period(7, Unit.YEAR), Period(3, Unit.YEAR))
+    assert (event, account) == (Period(7, PeriodUnit.YEAR), Period(3, PeriodUnit.YEAR))
     deactivated = datetime(2023, 11, 20, tzinfo=UTC)
     assert deactivated < policy.cut_offs(Category.ACCOUNT, NOW).default
     assert datetime(2023, 1, 1, tzinfo=UTC) > policy.cut_offs(Category.EVENT, NOW).default

@@ -11,13 +11,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.retention.manifest import Left, Outcome, cut_offs_of, done, instant, manifest, moment, opening
+from hub.core.retention.manifest import (
+    CategoryOutcome,
+    LeftRows,
+    cut_offs_of,
+    done,
+    instant,
+    manifest,
+    moment,
+    opening,
+)
 from hub.core.retention.periods import parse_period
 from hub.core.retention.policy import Category, Exempt, Policy
 from hub.core.retention.proof import FORMAT, ORIGIN, Proof, canonical, chain_faults, read_proof, seal
 from hub.core.retention.verdict import (
-    Kept,
-    Verdict,
+    ProofVerdict,
+    StoredProof,
     judge_audit,
     judge_proofs,
     judge_rules,
@@ -34,7 +43,7 @@ STEP = {
     "category": "event", "series": "event", "chunk": "event_2019_11", "lower": NOW, "upper": None, "act": "rows",
     "removed": 5,
 }  # fmt: skip
-LEFT = Left({"event": NOW, "job": None}, {"h": {"event": 2}}, {"rows": 0, "sha256": ORIGIN}, {"stored": 9},
+LEFT = LeftRows({"event": NOW, "job": None}, {"h": {"event": 2}}, {"rows": 0, "sha256": ORIGIN}, {"stored": 9},
             {("event", "event_2019_11"): 2}, [(Category.CODE, "HubError")])  # fmt: skip
 
 
@@ -52,21 +61,21 @@ def proofs(count: int, **changed: object) -> list[Proof]:
     began = opening({"id": "h", "version": "0"}, POLICY, NOW, "hub", [])
     for number in range(1, count + 1):
         previous = made[-1].sha256 if made else ORIGIN
-        said = manifest(number, previous, began, (NOW, NOW), Outcome.COMPLETE, [STEP], LEFT)
+        said = manifest(number, previous, began, (NOW, NOW), CategoryOutcome.COMPLETE, [STEP], LEFT)
         made.append(seal({**said, **changed}, "owner", sign))
     return made
 
 
-def kept(made: list[Proof]) -> list[Kept]:
-    return [Kept(one.number, one.sha256, one.data) for one in made]
+def kept(made: list[Proof]) -> list[StoredProof]:
+    return [StoredProof(one.number, one.sha256, one.data) for one in made]
 
 
 def files(made: list[Proof]) -> dict[int, bytes]:
     return {one.number: one.data for one in made}
 
 
-def judged(rows: list[Kept], outside: Mapping[int, bytes], open_number: int | None = None) -> Verdict:
-    verdict = Verdict()
+def judged(rows: list[StoredProof], outside: Mapping[int, bytes], open_number: int | None = None) -> ProofVerdict:
+    verdict = ProofVerdict()
     judge_proofs(rows, outside, open_number, verified, verdict)
     return verdict
 
@@ -175,14 +184,16 @@ def test_table_and_files_agree() -> None:
         "the file of proof 2 is another one than that in the table"
     ]
     assert judged(kept(made), {**files(made), 2: b"x"}).findings == ["the file of proof 2: it is not JSON"]
-    (finding, missing) = judged([*kept(made[:1]), Kept(2, "0", b"x"), *kept(made[2:])], files(made)).findings[::2]
+    (finding, missing) = judged(
+        [*kept(made[:1]), StoredProof(2, "0", b"x"), *kept(made[2:])], files(made)
+    ).findings[::2]
     assert (finding, missing) == ("proof 2 in the table: it is not JSON", "proof 2 is missing")
-    swapped = [Kept(1, made[0].sha256, made[0].data), Kept(2, made[0].sha256, made[0].data)]
+    swapped = [StoredProof(1, made[0].sha256, made[0].data), StoredProof(2, made[0].sha256, made[0].data)]
     assert "proof 2 in the table is that of run 1" in judged(swapped, files(made[:2])).findings
 
 
-def rules(made: list[Proof], policy: Policy = POLICY) -> Verdict:
-    verdict = Verdict()
+def rules(made: list[Proof], policy: Policy = POLICY) -> ProofVerdict:
+    verdict = ProofVerdict()
     judge_rules(made, policy, verdict)
     return verdict
 
@@ -207,7 +218,7 @@ def test_the_audit_knows_the_newest() -> None:
         ({"number": 3, "sha256": "x"}, ["the audit knows proof 3, and it is not there"]),
         ({"number": 2, "sha256": "x"}, ["the audit knows proof 2 with another hash"]),
     ):
-        verdict = Verdict()
+        verdict = ProofVerdict()
         judge_audit(newest, made, verdict)
         assert verdict.findings == findings
 
