@@ -10,8 +10,8 @@ import time
 from random import Random
 from typing import Final
 
-from edge_agent.boards.simulated import SimulatedCu16
-from edge_agent.boards.terminal import BoardTerminal
+from edge_agent.simulator.board_terminal import BoardTerminal
+from edge_agent.simulator.cu16_board import SimulatedCu16
 
 LOCKS: Final = 16
 _SHUT_EVERY_S: Final = 0.02

@@ -20,7 +20,7 @@ from hub.people.journal import ErasureJournal
 from hub.retention.run import RetentionRun
 from hub.store.database import Database
 from hub.store.statistics import recount
-from hub.store.upkeep import advisory_lock
+from hub.store.task_runs import advisory_lock
 
 _BASELINE_S: Final = 15.0
 _HUB: Final = {"id": "bench", "version": "bench"}

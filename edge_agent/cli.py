@@ -19,7 +19,7 @@ from edge_agent.signature import KeyFileError, verifier
 from wire.topics import is_locker_id
 
 if TYPE_CHECKING:
-    from edge_agent.simulate import Options
+    from edge_agent.simulator.fleet import Options
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def _add_simulate(command: argparse.ArgumentParser) -> None:
 
 def _simulate(parsed: argparse.Namespace) -> int:
     # Only here: a locker needs no HTTP client.
-    from edge_agent.simulate import OptionsError, simulate  # noqa: PLC0415
+    from edge_agent.simulator.fleet import OptionsError, simulate  # noqa: PLC0415
 
     logs.set_up(parsed.log_level)
     account: dict[str, Any] = {}
@@ -138,7 +138,7 @@ def _simulate(parsed: argparse.Namespace) -> int:
 
 
 def _options(parsed: argparse.Namespace) -> "Options":
-    from edge_agent.simulate import Options  # noqa: PLC0415
+    from edge_agent.simulator.fleet import Options  # noqa: PLC0415
 
     host, port = parsed.broker
     return Options(

@@ -17,8 +17,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from edge_agent.boards.simulated import SimulatedCu16
-from edge_agent.boards.terminal import BoardTerminal
+from edge_agent.simulator.board_terminal import BoardTerminal
+from edge_agent.simulator.cu16_board import SimulatedCu16
 
 LOCKS: Final = 16
 KEY_DOORS: Final = 2

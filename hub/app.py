@@ -71,7 +71,7 @@ from hub.mqtt.quarantine import Quarantine, QuarantineSink
 from hub.mqtt.retained_cleanup import RetainedCleanup
 from hub.mqtt.tap import MessageTap
 from hub.notify.notifier import Notifier
-from hub.people.parts import PeopleService
+from hub.people.service import PeopleService
 from hub.retention.build import build_service
 from hub.scheduler.scheduler import Scheduler
 from hub.scheduler.series import series_tasks

@@ -26,7 +26,7 @@ HOMES = {
         "hub/app.py",
         "hub/influx/client.py",
         "hub/notify/webhook.py",
-        "edge_agent/hub_client.py",
+        "edge_agent/simulator/hub_client.py",
     ),
     "aiosmtplib": ("hub/notify/mail.py",),
     "aiomqtt": ("edge_agent/mqtt.py",),
@@ -174,6 +174,17 @@ def room_of(name: str) -> str:
     return name.split(".")[1]
 
 
+def simulator_in_the_agent(modules: list[Module]) -> list[str]:
+    may = ("edge_agent/simulator/", "edge_agent/cli.py")
+    return [
+        f"{module.path} imports {name}"
+        for module in modules
+        if module.top in SOURCE and not module.path.startswith(may)
+        for name in module.imports_in_full()
+        if name.startswith("edge_agent.simulator")
+    ]
+
+
 def impure_wire(modules: list[Module]) -> list[str]:
     allowed = (set(sys.stdlib_module_names) - IMPURE) | {"msgspec", "wire"}
     return [
@@ -311,6 +322,10 @@ def test_the_hubs_rooms_import_only_what_is_below_them(sources: list[Module]) ->
     assert upward_imports(sources) == []
 
 
+def test_a_lockers_agent_has_no_simulator_in_it(sources: list[Module]) -> None:
+    assert simulator_in_the_agent(sources) == []
+
+
 def test_every_room_with_a_layer_exists(sources: list[Module]) -> None:
     rooms = {room_of(one.path.removesuffix(".py").replace("/", ".")) for one in sources if one.top == "hub"}
     assert LEVELS.keys() == rooms - {"__init__"}
@@ -374,6 +389,7 @@ def test_nothing_is_left_for_later(texts: list[Module]) -> None:
         (upward_imports, "hub/unknown/rooms.py", ""),
         (upward_imports, "hub/core/fleet.py", "if TYPE_CHECKING:\n    from hub.config.settings import Config"),
         (upward_imports, "hub/core/fleet.py", "def late():\n    from hub.store.rows import Row"),
+        (simulator_in_the_agent, "edge_agent/app.py", "from edge_agent.simulator.users import SimulatedUsers"),
         (impure_wire, "wire/messages.py", "import orjson"),
         (impure_wire, "wire/messages.py", "import time"),
         (impure_core_imports, "hub/core/fleet.py", "import logging"),

@@ -12,13 +12,13 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from hub import clock
+from hub.alarms.alarm_writer import AlarmWriter, since_closed
 from hub.alarms.event_data import details_of, doors_seen
-from hub.alarms.records import AlarmWriter, since_closed
 from hub.alarms.rules_file import read_rules
 from hub.config.settings import AlarmSettings
 from hub.core.alarms.alarm import Alarm, AlarmState, Severity, Suppression
 from hub.core.alarms.places import AlarmPlace
-from hub.core.alarms.reach import LockerSighting, ReachabilityTracker
+from hub.core.alarms.reachability import LockerSighting, ReachabilityTracker
 from hub.core.alarms.rules import LEDGER_EPOCHS, LEDGER_FORK, LEDGER_GAP
 from hub.core.alarms.transitions import Transition
 from hub.core.alarms.watch import AlarmWatch

@@ -26,7 +26,7 @@ from hub.api.people_views import (
 )
 from hub.api.routes import Route, answer, read_body, read_query
 from hub.core.people.passwords import SALT_BYTES
-from hub.people.rights_desk import PrivacyRequests, set_password
+from hub.people.privacy_requests import PrivacyRequests, set_password
 from hub.store.people import AccountsQuery, AccountStore, By
 
 _CURSOR: Final = Cursor("accounts", UUID)

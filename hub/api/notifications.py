@@ -9,7 +9,7 @@ from hub import clock
 from hub.api.cursors import Cursor, Time
 from hub.api.problems import Problem
 from hub.api.routes import Route, answer, read_query
-from hub.core.notify.tries import DeliveryVerdict
+from hub.core.notify.retry import DeliveryVerdict
 from hub.core.rates import TokenBucket
 from hub.notify.channel import NotificationChannel
 from hub.notify.notifier import Notifier

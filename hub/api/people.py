@@ -3,12 +3,12 @@
 from hub.api.accounts import AccountRoutes
 from hub.api.audit import AuditRoutes
 from hub.api.notices import NoticeRoutes
-from hub.api.rights import PrivacyRequestRoutes
+from hub.api.privacy_requests import PrivacyRequestRoutes
 from hub.api.routes import Route, needing
 from hub.api.transactions import TransactionRoutes
 from hub.config.settings import PeopleSettings
 from hub.operators import Role
-from hub.people.parts import PeopleService
+from hub.people.service import PeopleService
 from hub.store.database import Database
 
 

@@ -14,7 +14,7 @@ from hub import clock
 from hub.api.auth import operator_of
 from hub.api.problems import Problem
 from hub.core.people.passwords import CHARACTERS_MAX, CHARACTERS_MIN
-from hub.core.people.rights import Check, CheckHow, PrivacyRight, RequestState
+from hub.core.people.privacy_requests import Check, CheckHow, PrivacyRight, RequestState
 from hub.core.people.transactions import TransactionState
 from hub.errors import ErasureIncomplete, PeopleError
 from hub.operators import is_person

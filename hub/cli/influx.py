@@ -15,7 +15,7 @@ from hub.influx.sink import server, streams
 from hub.metrics import Metrics
 from hub.store.database import Database
 from hub.store.influx_feed import InfluxFeed, InfluxPast, Rebuilding
-from hub.store.upkeep import advisory_lock
+from hub.store.task_runs import advisory_lock
 from wire import __version__
 
 influx_app = typer.Typer(help="The InfluxDB sink: how far it is, and the past again.", no_args_is_help=True)

@@ -35,9 +35,9 @@ from hub.cli.options import fail as _fail
 from hub.cli.options import load as _load
 from hub.cli.options import with_store as _with_store
 from hub.cli.person import person_app
+from hub.cli.privacy_requests import rights_app
 from hub.cli.restore import restore_check
 from hub.cli.retention import retention_app
-from hub.cli.rights import rights_app
 from hub.cli.tenant import tenant_app
 from hub.demo.reconcile import decode_truth, reconcile_events
 from hub.errors import ConfigError, HubError

@@ -9,7 +9,7 @@ import typer
 from hub.cli.options import ConfigOption, JsonOption, fail, load
 from hub.config.notify import EmailChannel, WebhookChannel
 from hub.config.settings import Config
-from hub.core.notify.tries import DeliveryVerdict
+from hub.core.notify.retry import DeliveryVerdict
 from hub.notify.notifier import TEST_TIMEOUT_S, sender_of, test_message
 
 notify_app = typer.Typer(help="Who is told of alarms, and whether it works.", no_args_is_help=True)

@@ -12,8 +12,8 @@ from hub.cli.options import ByOption, ConfigOption, JsonOption, fail, load, with
 from hub.core.people.erasing import Erased
 from hub.operators import LOCAL
 from hub.people.export import Exported
-from hub.people.parts import erasing
-from hub.people.rights_desk import PrivacyRequests
+from hub.people.privacy_requests import PrivacyRequests
+from hub.people.service import erasing
 from hub.store.database import Database
 from hub.store.people import AccountsQuery, AccountStore, By
 

@@ -10,8 +10,8 @@ from hub import clock
 from hub.cli.options import ByOption, ConfigOption, JsonOption, load, with_store
 from hub.errors import HubError
 from hub.operators import LOCAL
-from hub.people.parts import erasing
 from hub.people.restoring import RestoreCheck, Restored
+from hub.people.service import erasing
 from hub.retention.build import build_retention
 from hub.retention.verification import verify
 from hub.store.database import Database

@@ -24,7 +24,7 @@ from hub.retention.run import RetentionRun
 from hub.retention.service import TASK
 from hub.retention.verification import trusted_keys, verify
 from hub.store.database import Database
-from hub.store.upkeep import advisory_lock
+from hub.store.task_runs import advisory_lock
 
 retention_app = typer.Typer(help="How long data lives: rules, runs and their proofs.", no_args_is_help=True)
 

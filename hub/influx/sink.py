@@ -24,7 +24,7 @@ from hub.influx.delivery import DeliveryLimits, InfluxDelivery, Writer
 from hub.metrics import Metrics
 from hub.store.database import Database
 from hub.store.influx_feed import InfluxFeed, StreamPosition
-from hub.store.upkeep import advisory_lock
+from hub.store.task_runs import advisory_lock
 from hub.tasks import Make
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from hub.core.stamps import Newest, Stamped, stamp
 from hub.core.timing import TimeSource
 from hub.ingest.epochs import EpochAdmission
 from hub.ingest.forks import ForkRecorder
-from hub.ingest.gap_shares import GapShares
-from hub.ingest.presence_shares import PresenceMessage, PresenceShares
+from hub.ingest.gap_quota import GapShares
+from hub.ingest.presence_quota import PresenceMessage, PresenceShares
 from hub.ingest.receipts import ReceiptPublisher
 from hub.live import Broadcaster
 from hub.metrics import Metrics

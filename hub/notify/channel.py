@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from hub import clock
 from hub.core.notify.notices import Message
-from hub.core.notify.tries import RETRIES_MAX, DeliveryOutcome, DeliveryVerdict, pause_s
+from hub.core.notify.retry import RETRIES_MAX, DeliveryOutcome, DeliveryVerdict, pause_s
 from hub.logs import described, sentence
 from hub.metrics import Metrics
 from hub.store.notifications import NotificationDelivery, State
@@ -59,7 +59,7 @@ class DeliveryGuard(Protocol):
 
 
 Pause = Callable[[int, str | None, datetime, float], float]
-"""Says how long to wait, as `hub.core.notify.tries.pause_s`."""
+"""Says how long to wait, as `hub.core.notify.retry.pause_s`."""
 
 
 @dataclass(slots=True)

@@ -12,8 +12,8 @@ from hub.config.certificates import trusting
 from hub.config.notify import EmailChannel
 from hub.config.secrets import read_secret
 from hub.core.notify.notices import Message
-from hub.core.notify.tries import DeliveryOutcome, DeliveryVerdict, of_replies
-from hub.core.notify.words import one_line, render_email
+from hub.core.notify.retry import DeliveryOutcome, DeliveryVerdict, of_replies
+from hub.core.notify.templates import one_line, render_email
 
 _ADDRESS: Final = re.compile(r"[^\s<>@]+@")
 

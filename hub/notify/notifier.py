@@ -15,7 +15,7 @@ from hub.core.alarms.alarm import Alarm
 from hub.core.alarms.transitions import Transition
 from hub.core.notify.notices import SEVERITIES, TOLD, Message, notice_of
 from hub.core.notify.plan import ChannelRules, NotificationPlan
-from hub.core.notify.tries import DeliveryOutcome, pause_s
+from hub.core.notify.retry import DeliveryOutcome, pause_s
 from hub.errors import CursorConflict, StoreError, StoreRejected
 from hub.metrics import Metrics
 from hub.notify.channel import ChannelState, MessageSender, NotificationChannel, Pause

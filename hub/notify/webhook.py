@@ -15,8 +15,8 @@ from hub.config.certificates import trusting
 from hub.config.notify import WebhookChannel, check_url
 from hub.config.secrets import read_secret
 from hub.core.notify.notices import Message
-from hub.core.notify.tries import DeliveryOutcome, DeliveryVerdict, of_status
-from hub.core.notify.words import one_line, render_webhook
+from hub.core.notify.retry import DeliveryOutcome, DeliveryVerdict, of_status
+from hub.core.notify.templates import one_line, render_webhook
 from hub.errors import ConfigError
 from wire import __version__
 

@@ -18,7 +18,7 @@ from hub.people.journal import ErasureJournal
 from hub.store.database import Database
 from hub.store.erasure import CODES, OF_THE_PERSON, TRACES, ErasureStore, PersonNeedles, Recount, RemainingRows
 from hub.store.people import unknown
-from hub.store.upkeep import advisory_lock
+from hub.store.task_runs import advisory_lock
 
 _log = logging.getLogger(__name__)
 

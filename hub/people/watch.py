@@ -12,7 +12,7 @@ from hub.errors import StoreUnavailable
 from hub.metrics import Metrics
 from hub.store.database import Database
 from hub.store.people import AccountStore
-from hub.store.rights import PrivacyRequestStore
+from hub.store.privacy_requests import PrivacyRequestStore
 
 _log = logging.getLogger(__name__)
 

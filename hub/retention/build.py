@@ -7,7 +7,7 @@ from uuid import UUID
 from hub.config.settings import Config
 from hub.core.people.erasing import Cause
 from hub.metrics import Metrics
-from hub.people.parts import erasing
+from hub.people.service import erasing
 from hub.retention.run import RetentionRun
 from hub.retention.service import RetentionService
 from hub.retention.verification import trusted_keys

@@ -12,7 +12,7 @@ from hub.core.retention.manifest import moment
 from hub.core.retention.plan import RetentionAction
 from hub.core.retention.policy import Category, Policy
 from hub.core.retention.verdict import ProofVerdict
-from hub.core.upkeep import due_in_s
+from hub.core.task_schedule import due_in_s
 from hub.errors import HubError, StoreUnavailable
 from hub.metrics import Metrics
 from hub.retention.run import RetentionRun
@@ -20,7 +20,7 @@ from hub.retention.verification import trusted_keys, verify
 from hub.scheduler.scheduler import PeriodicTask
 from hub.store.database import Database
 from hub.store.holds import Holds
-from hub.store.upkeep import advisory_lock, load_task
+from hub.store.task_runs import advisory_lock, load_task
 
 TASK: Final = "retention"
 """The name of its chore, and of the lock that lets one process at a time run it."""

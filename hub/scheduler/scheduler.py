@@ -12,13 +12,13 @@ from functools import partial
 from typing import Any, Final
 
 from hub import clock
-from hub.core.upkeep import due_in_s
+from hub.core.task_schedule import due_in_s
 from hub.errors import HubError, StoreUnavailable
 from hub.logs import described
 from hub.metrics import Metrics
-from hub.store import upkeep as table
+from hub.store import task_runs as table
 from hub.store.database import Database
-from hub.store.upkeep import advisory_lock
+from hub.store.task_runs import advisory_lock
 from hub.tasks import Make
 
 _log = logging.getLogger(__name__)

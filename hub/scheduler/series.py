@@ -11,7 +11,7 @@ from hub.errors import StoreError, StoreRejected, StoreUnavailable
 from hub.scheduler.scheduler import PeriodicTask
 from hub.store import partitions
 from hub.store.database import Database
-from hub.store.upkeep import dedicated_connection
+from hub.store.task_runs import dedicated_connection
 
 PARTITIONS_EVERY_S: Final = 6 * 3600.0
 COMPRESSION_EVERY_S: Final = 3600.0

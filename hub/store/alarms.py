@@ -11,7 +11,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from hub.core.alarms.alarm import Alarm, AlarmState, Key, Severity, Shelf, Skip, Suppression
-from hub.core.alarms.book import AlarmStep, Unwritten
+from hub.core.alarms.alarm_book import AlarmStep, Unwritten
 from hub.core.alarms.health import Past, Source
 from hub.core.alarms.maintenance import Window
 from hub.store.audit import audit

@@ -13,11 +13,11 @@ from msgspec import structs
 from edge_agent.beacon import Beacon
 from edge_agent.boards import kerong_cu16 as cu16
 from edge_agent.boards.link import MemoryLink
-from edge_agent.boards.simulated import SimulatedCu16
 from edge_agent.cabinet import Cabinet
 from edge_agent.clock import BootClock
 from edge_agent.commands import CommandExecutor, Hooks
 from edge_agent.config import BeaconSettings, BoardSettings, Config, DoorSettings, HubSettings
+from edge_agent.simulator.cu16_board import SimulatedCu16
 from wire.messages import Command, Event, Reply, encode
 
 if TYPE_CHECKING:

@@ -21,8 +21,6 @@ from msgspec import structs
 
 from edge_agent.app import Agent, AgentParts, AgentSummary
 from edge_agent.boards.link import SerialLink
-from edge_agent.boards.simulated import SimulatedCu16
-from edge_agent.boards.terminal import BoardTerminal
 from edge_agent.clock import BootClock
 from edge_agent.config import (
     BoardSettings,
@@ -34,6 +32,8 @@ from edge_agent.config import (
     TelemetrySettings,
 )
 from edge_agent.signature import verifier
+from edge_agent.simulator.board_terminal import BoardTerminal
+from edge_agent.simulator.cu16_board import SimulatedCu16
 from wire.messages import (
     Command,
     Event,

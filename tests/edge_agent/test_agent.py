@@ -10,12 +10,12 @@ from uuid import UUID, uuid4
 import pytest
 from msgspec import structs
 
-from edge_agent.boards.simulated import SimulatedCu16
 from edge_agent.clock import BootClock
 from edge_agent.core.doors import Note
 from edge_agent.disk import open_disk
 from edge_agent.journal import Journal
 from edge_agent.outbox import Outbox
+from edge_agent.simulator.cu16_board import SimulatedCu16
 from tests.edge_agent.scene import HubStandIn, Machine
 from wire.messages import (
     CommandState,

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from edge_agent.hub_client import OpenResponse, hub_client
+from edge_agent.simulator.hub_client import OpenResponse, hub_client
 
 
 class Hub:

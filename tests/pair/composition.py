@@ -37,8 +37,8 @@ import hub.store.database
 import hub.tasks
 from edge_agent import signature
 from edge_agent.cabinet import Cabinet
+from hub.alarms.alarm_writer import AlarmWriter
 from hub.alarms.engine import AlarmEngine
-from hub.alarms.records import AlarmWriter
 from hub.core.accounting import MessageAccounting
 from hub.keys import CommandKey
 from hub.notify.notifier import Notifier

@@ -8,7 +8,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from hub.alarms.records import AlarmWriter
+from hub.alarms.alarm_writer import AlarmWriter
 from hub.core.alarms.alarm import Occurrence, Severity, Spot, acknowledged
 from hub.core.alarms.places import AlarmPlace
 from hub.core.alarms.rules import parse_rules

@@ -14,7 +14,7 @@ import pytest
 
 from hub import clock
 from hub.core.people.erasing import Cause
-from hub.people.parts import erasing
+from hub.people.service import erasing
 from hub.retention.build import build_retention
 from hub.retention.verification import verify
 from hub.store.binary_copy import event_rows

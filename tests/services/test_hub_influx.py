@@ -1,7 +1,7 @@
 """The InfluxDB sink between a real database and a server with InfluxDB's write API: VictoriaMetrics.
 
 It answers 204 to malformed lines, counts them, and makes of measurement and field one name; what servers answer to
-trouble is in tests/hub/test_influx_delivery.py.
+trouble is in tests/hub/influx/test_delivery.py.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from hub.influx.sink import InfluxSink, server
 from hub.metrics import Metrics
 from hub.store.database import Database
 from hub.store.influx_feed import InfluxFeed, StreamPosition
-from hub.store.upkeep import advisory_lock
+from hub.store.task_runs import advisory_lock
 from tests.hub.fake_influx import fake_influx
 from tests.hub.scene import Scene, eventually, fresh_database, online, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker, free_port

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from hub import clock
-from hub.alarms.records import AlarmWriter
+from hub.alarms.alarm_writer import AlarmWriter
 from hub.config.notify import NotifySettings, WebhookChannel
 from hub.config.settings import Config
 from hub.core.alarms.alarm import Alarm, AlarmState, Severity, Shelf
@@ -21,7 +21,7 @@ from hub.core.alarms.places import AlarmPlace
 from hub.core.alarms.rules import parse_rules
 from hub.core.alarms.transitions import Transition, What
 from hub.core.alarms.watch import AlarmWatch
-from hub.core.notify.tries import RETRIES_MAX
+from hub.core.notify.retry import RETRIES_MAX
 from hub.masking import Secret
 from hub.metrics import Metrics
 from hub.notify.notifier import Notifier

@@ -25,7 +25,7 @@ from hub.metrics import Metrics
 from hub.retention.build import build_service
 from hub.retention.service import RetentionService
 from hub.store.database import Database
-from hub.store.upkeep import advisory_lock
+from hub.store.task_runs import advisory_lock
 from tests.hub.scene import eventually, fresh_database, rows
 from tests.services.conftest import Cluster
 

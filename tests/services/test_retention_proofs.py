@@ -15,7 +15,7 @@ from hub.core.retention.proof import canonical
 from hub.errors import HubError, StoreRejected
 from hub.retention.run import RetentionRun
 from hub.store.database import Database
-from hub.store.upkeep import advisory_lock
+from hub.store.task_runs import advisory_lock
 from tests.hub.scene import fresh_database, rows
 from tests.services.conftest import Cluster
 from tests.services.retention_scene import (

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from hub.core.alarms.alarm import Alarm, Key, Spot
-from hub.core.alarms.book import AlarmBook
+from hub.core.alarms.alarm_book import AlarmBook
 from hub.core.alarms.detect import Detector
 from hub.core.alarms.outages import Outages, Site, needed
 from hub.core.alarms.rules import AlarmRules, NoData

@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from hub.core.alarms.alarm import Alarm, Key, Mark, Occurrence, Spot, Suppression
-from hub.core.alarms.book import AlarmBook
+from hub.core.alarms.alarm_book import AlarmBook
 from hub.core.alarms.detect import Detector
 from hub.core.alarms.health import AlarmFlood, Source
 from hub.core.alarms.maintenance import Window, Windows

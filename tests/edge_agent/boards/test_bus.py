@@ -12,8 +12,8 @@ from edge_agent.boards import bus as buses
 from edge_agent.boards import kerong_cu16 as cu16
 from edge_agent.boards.bus import Bus, Listener, Timing
 from edge_agent.boards.link import BoardLink, BoardLinkError, MemoryLink, SerialLink
-from edge_agent.boards.simulated import SimulatedCu16
-from edge_agent.boards.terminal import BoardTerminal
+from edge_agent.simulator.board_terminal import BoardTerminal
+from edge_agent.simulator.cu16_board import SimulatedCu16
 
 if TYPE_CHECKING:
     from tests.edge_agent.conftest import Until

@@ -45,7 +45,7 @@ from hub.metrics import Metrics
 from hub.mqtt.quarantine import Quarantine, QuarantineSink
 from hub.mqtt.tap import MessageTap
 from hub.notify.notifier import Notifier
-from hub.people.parts import PeopleService
+from hub.people.service import PeopleService
 from hub.retention.build import build_service
 from hub.store.batcher import Batcher
 from hub.store.database import Database

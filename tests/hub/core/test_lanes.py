@@ -30,20 +30,13 @@ def new_lanes() -> Lanes:
     )
 
 
-def durable(
-    number: int, locker: str = "berlin-01", *, after_s: float = 0.0, expires_s: float = 100.0
-) -> CommandRecord:
+def durable(number: int, locker: str = "berlin-01", *, after_s: float = 0, expires_s: float = 100) -> CommandRecord:
     at = AT + timedelta(seconds=after_s)
+    order = Order(locker, "configure", args={"n": number})
     return CommandRecord(
-        UUID(int=number),
-        Order(locker, "configure", args={"n": number}),
-        at,
-        0.0,
-        10_000.0,
-        state=CommandStatus.QUEUED,
-        command_class=CommandClass.DURABLE,
-        expires_at=at + timedelta(seconds=expires_s),
-    )
+        UUID(int=number), order, at, 0.0, 10_000.0, state=CommandStatus.QUEUED,
+        command_class=CommandClass.DURABLE, expires_at=at + timedelta(seconds=expires_s),
+    )  # fmt: skip
 
 
 @dataclass
@@ -258,11 +251,9 @@ def acts(lanes: Lanes, at_s: float, session: int | None = 1) -> list[tuple[LaneA
     return [(step.act, step.entry.id.int) for step in steps_at(lanes, at_s, session)]
 
 
-def steps_at(
-    lanes: Lanes, at_s: float, session: int | None = 1, *, steps_max: int = 100, lanes_max: int = 100
-) -> list[LaneStep]:
+def steps_at(lanes: Lanes, at_s: float, session: int | None = 1, steps_max: int = 100) -> list[LaneStep]:
     at = AT + timedelta(seconds=at_s)
-    return lanes.steps(lambda _: session, at, at_s * 1000, steps_max=steps_max, lanes_max=lanes_max)
+    return lanes.steps(lambda _: session, at, at_s * 1000, steps_max=steps_max, lanes_max=100)
 
 
 def deliver(lanes: Lanes, entry: CommandRecord, at_s: float, session: int = 1) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from hub.config.notify import WebhookChannel
 from hub.core.notify.notices import Message
-from hub.core.notify.tries import RETRIES_MAX, DeliveryVerdict
+from hub.core.notify.retry import RETRIES_MAX, DeliveryVerdict
 from hub.masking import Secret
 from hub.metrics import Metrics
 from hub.notify.channel import ChannelState, NotificationChannel

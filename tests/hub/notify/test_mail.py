@@ -11,7 +11,7 @@ import pytest
 
 from hub.config.notify import EmailChannel
 from hub.core.notify.notices import Message
-from hub.core.notify.tries import DeliveryVerdict
+from hub.core.notify.retry import DeliveryVerdict
 from hub.notify.mail import Mail, masked
 from tests.hub.core.notify.alarms import AT, notice
 from tests.hub.notify.receivers import PASSWORD, MailServer, certificate, mail_server, secret

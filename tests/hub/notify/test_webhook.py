@@ -14,7 +14,7 @@ import pytest
 
 from hub.config.notify import WebhookChannel
 from hub.core.notify.notices import Message
-from hub.core.notify.tries import DeliveryVerdict
+from hub.core.notify.retry import DeliveryVerdict
 from hub.errors import ConfigError
 from hub.masking import Secret
 from hub.notify.webhook import Webhook

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from hub.core.people.codes import digest_of
 from hub.core.people.passwords import hashed
-from hub.core.people.rights import Check, CheckHow, PrivacyRight
+from hub.core.people.privacy_requests import Check, CheckHow, PrivacyRight
 from hub.core.people.transactions import TransactionState
 from hub.keys import load_or_make_proof_key
 from hub.people.eraser import Eraser
@@ -20,7 +20,7 @@ from hub.people.journal import ErasureJournal
 from hub.store.audit import audit
 from hub.store.database import Database
 from hub.store.people import AccountStore, By
-from hub.store.rights import PrivacyRequestStore
+from hub.store.privacy_requests import PrivacyRequestStore
 from hub.store.statistics import recount
 from hub.store.tenants import TenantChange, set_tenant
 from hub.store.transactions import NewTransaction, Transactions

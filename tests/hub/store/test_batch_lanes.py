@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hub.metrics import Metrics
 from hub.store.batcher import Batcher
-from tests.hub.store.test_batch import Item, Table, running
+from tests.hub.store.test_batcher import Item, Table, running
 
 
 @dataclass(frozen=True)

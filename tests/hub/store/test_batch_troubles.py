@@ -6,7 +6,7 @@ from struct import error as struct_error
 import pytest
 
 from hub.errors import StoreUnavailable
-from tests.hub.store.test_batch import AN_HOUR_MS, running
+from tests.hub.store.test_batcher import AN_HOUR_MS, running
 
 FAULT = StoreUnavailable("internal error (SQLSTATE XX000)", about_rows=True)
 

@@ -10,7 +10,7 @@ from hub.metrics import Metrics
 from hub.store.batcher import Batcher
 from hub.store.lane import LaneRoom, WriteLane
 from hub.store.rows import unit_bytes
-from tests.hub.store.test_batch import Item, Table
+from tests.hub.store.test_batcher import Item, Table
 
 
 def batcher(

@@ -6,7 +6,7 @@ from itertools import count
 from uuid import UUID
 
 from hub.core.alarms.alarm import Alarm, Key, Mark, Occurrence, Severity, Shelf, Spot
-from hub.core.alarms.book import AlarmBook
+from hub.core.alarms.alarm_book import AlarmBook
 from hub.core.alarms.transitions import Transition
 from tests.hub.core.alarms.scene import BERLIN, NOON
 

@@ -85,7 +85,7 @@ def test_what_a_ledger_tells_twice_is_taken_once_also_after_the_alarm_is_over() 
 
 
 def test_marks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.core.alarms.book.MARKS_MAX", 1)
+    monkeypatch.setattr("hub.core.alarms.alarm_book.MARKS_MAX", 1)
     told = Told()
     told.raised(KEYS[0], (EPOCH, 5))
     told.raised(KEYS[1], (EPOCH, 6))

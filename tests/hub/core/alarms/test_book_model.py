@@ -19,7 +19,7 @@ from hub.core.alarms.alarm import (
     taken_back,
     unacknowledged,
 )
-from hub.core.alarms.book import AlarmBook
+from hub.core.alarms.alarm_book import AlarmBook
 from tests.hub.core.alarms.pages import KEYS, OPEN_MAX, Told, shelf
 from tests.hub.core.alarms.scene import BERLIN
 

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from hub.core.alarms.places import AlarmPlace
-from hub.core.alarms.reach import LockerSighting, ReachabilityTracker
+from hub.core.alarms.reachability import LockerSighting, ReachabilityTracker
 from tests.hub.core.alarms.scene import Scene
 
 LOCKERS: Final = 500

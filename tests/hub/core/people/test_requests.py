@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.people.rights import (
+from hub.core.people.privacy_requests import (
     Check,
     CheckHow,
     RequestState,

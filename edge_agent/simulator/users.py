@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 from uuid import UUID, uuid4
 
-from edge_agent.boards.simulated import SimulatedCu16
-from edge_agent.hub_client import OpenResponse
-from edge_agent.office import Visit, Workload
+from edge_agent.simulator.cu16_board import SimulatedCu16
+from edge_agent.simulator.hub_client import OpenResponse
+from edge_agent.simulator.workload import Visit, Workload
 
 log = logging.getLogger(__name__)
 

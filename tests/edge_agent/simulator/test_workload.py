@@ -2,7 +2,7 @@
 
 from random import Random
 
-from edge_agent.office import Errand, Workload
+from edge_agent.simulator.workload import Errand, Workload
 
 
 def office(seed: int = 1, **options: float) -> Workload:

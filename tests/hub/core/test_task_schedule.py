@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.core.upkeep import RETRY_S, TaskAges, due_in_s
+from hub.core.task_schedule import RETRY_S, TaskAges, due_in_s
 
 DAY = 86_400.0
 

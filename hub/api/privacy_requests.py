@@ -24,11 +24,11 @@ from hub.api.people_views import (
     personal,
 )
 from hub.api.routes import Route, answer, read_body, read_query
-from hub.core.people.rights import CheckHow, RequestState
+from hub.core.people.privacy_requests import CheckHow, RequestState
 from hub.errors import PeopleError
-from hub.people.rights_desk import PersonDetails, PrivacyRequests
+from hub.people.privacy_requests import PersonDetails, PrivacyRequests
 from hub.store.people import By
-from hub.store.rights import RequestsQuery
+from hub.store.privacy_requests import RequestsQuery
 
 _CURSOR: Final = Cursor("rights", tuple[Time, UUID])
 _ONE: Final = ("request_unknown", *PEOPLE_CODES)

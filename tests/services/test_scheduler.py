@@ -12,7 +12,7 @@ from hub.errors import StoreRejected, StoreUnavailable
 from hub.metrics import Metrics
 from hub.scheduler.scheduler import PeriodicTask, Scheduler
 from hub.store.database import Database
-from hub.store.upkeep import advisory_lock
+from hub.store.task_runs import advisory_lock
 from hub.tasks import Supervisor
 from tests.hub.scene import eventually, fresh_database, rows, scene
 from tests.services.conftest import Cluster, MosquittoBroker

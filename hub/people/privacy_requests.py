@@ -9,14 +9,14 @@ from uuid import UUID
 from hub import clock
 from hub.core.people.erasing import Cause, Erased
 from hub.core.people.passwords import Hashed, hashed, matches
-from hub.core.people.rights import Check, CheckHow, PrivacyRight, RequestState
+from hub.core.people.privacy_requests import Check, CheckHow, PrivacyRight, RequestState
 from hub.core.rates import TokenBucket
 from hub.errors import PeopleError
 from hub.people.eraser import Eraser
 from hub.people.export import Exported, export_person
 from hub.store.database import Database
 from hub.store.people import AccountStore, By
-from hub.store.rights import PrivacyRequestStore
+from hub.store.privacy_requests import PrivacyRequestStore
 
 _SIGN_INS_PER_MINUTE: Final = 10
 _NOBODY: Final = Hashed(bytes(16), bytes(32))

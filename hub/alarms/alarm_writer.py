@@ -16,7 +16,7 @@ from uuid import UUID
 
 from hub import clock
 from hub.core.alarms.alarm import Alarm
-from hub.core.alarms.book import Unwritten
+from hub.core.alarms.alarm_book import Unwritten
 from hub.core.alarms.transitions import What
 from hub.core.alarms.watch import AlarmWatch
 from hub.errors import StoreRejected, StoreUnavailable

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_agent.boards import kerong_cu16 as cu16
-from edge_agent.boards.simulated import SimulatedCu16
-from edge_agent.environment import Environment
-from edge_agent.mischief import FaultInjector, FaultPlace
-from edge_agent.relay import UplinkRelay
-from edge_agent.simulate import simulate
-from edge_agent.troubles import Fault, FaultPlan, PlannedFault
-from tests.edge_agent.test_simulate import KINDS, Archive, options
+from edge_agent.simulator.cu16_board import SimulatedCu16
+from edge_agent.simulator.environment import Environment
+from edge_agent.simulator.fault_injector import FaultInjector, FaultPlace
+from edge_agent.simulator.fault_plan import Fault, FaultPlan, PlannedFault
+from edge_agent.simulator.fleet import simulate
+from edge_agent.simulator.uplink_relay import UplinkRelay
+from tests.edge_agent.simulator.test_fleet import KINDS, Archive, options
 
 if TYPE_CHECKING:
     from pathlib import Path

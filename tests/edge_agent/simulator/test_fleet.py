@@ -14,8 +14,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from edge_agent import simulate as fleet
-from edge_agent.simulate import Options, OptionsError, simulate
+from edge_agent.simulator import fleet
+from edge_agent.simulator.fleet import Options, OptionsError, simulate
 from wire.messages import Event, Receipt, decode_events, decode_telemetry, encode
 from wire.topics import Channel, parse, subscription, topic_of
 

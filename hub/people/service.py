@@ -13,7 +13,7 @@ from hub.metrics import Metrics
 from hub.people.code_key import load_or_make_code_key
 from hub.people.eraser import Eraser
 from hub.people.journal import ErasureJournal
-from hub.people.rights_desk import PrivacyRequests
+from hub.people.privacy_requests import PrivacyRequests
 from hub.people.watch import PeopleWatch
 from hub.scheduler.scheduler import PeriodicTask
 from hub.store.database import Database

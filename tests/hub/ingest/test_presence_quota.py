@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.core.fairness import Shares
-from hub.ingest.presence_shares import PresenceMessage, PresenceShares
+from hub.ingest.presence_quota import PresenceMessage, PresenceShares
 from hub.metrics import Metrics
 
 

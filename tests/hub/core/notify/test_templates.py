@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hub.core.alarms.alarm import AlarmState, Severity, Shelf
 from hub.core.alarms.transitions import What
 from hub.core.notify.notices import Digest, Message, Notice, notice_of
-from hub.core.notify.words import SUBJECT_CHARACTERS_MAX, one_line, render_email, render_webhook
+from hub.core.notify.templates import SUBJECT_CHARACTERS_MAX, one_line, render_email, render_webhook
 from tests.hub.core.notify.alarms import AT, change, notice
 
 URL = "https://hub.example.org"

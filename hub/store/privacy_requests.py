@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from psycopg.rows import DictRow
 
-from hub.core.people.rights import (
+from hub.core.people.privacy_requests import (
     SOON,
     Check,
     CheckHow,

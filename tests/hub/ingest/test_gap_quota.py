@@ -1,7 +1,7 @@
 """A locker's share of gaps, and of reasons for them."""
 
 from hub.core.gaps import DeclaredGap
-from hub.ingest.gap_shares import GapShares
+from hub.ingest.gap_quota import GapShares
 from wire.messages import Event
 
 

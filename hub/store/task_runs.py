@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
-from hub.core.upkeep import TaskAges
+from hub.core.task_schedule import TaskAges
 from hub.store.database import Database
 from hub.store.statements import statement
 from hub.store.translate import translate_errors

@@ -15,8 +15,6 @@ from uuid import uuid4
 
 from edge_agent.app import Agent, AgentParts, AgentSummary, disk_thread
 from edge_agent.boards.link import BoardLink, MemoryLink, SerialLink
-from edge_agent.boards.simulated import Levels, SimulatedCu16
-from edge_agent.boards.terminal import BoardTerminal
 from edge_agent.clock import BootClock
 from edge_agent.config import (
     BeaconSettings,
@@ -28,14 +26,16 @@ from edge_agent.config import (
     OutboxSettings,
     TelemetrySettings,
 )
-from edge_agent.environment import Environment
-from edge_agent.hub_client import hub_client
-from edge_agent.mischief import FaultInjector, FaultPlace
-from edge_agent.office import Workload
-from edge_agent.people import PEOPLE_MAX, SimulatedUsers, UserTally
-from edge_agent.relay import UplinkRelay
 from edge_agent.signature import KeyFileError, Verify, verifier
-from edge_agent.troubles import FaultPlan
+from edge_agent.simulator.board_terminal import BoardTerminal
+from edge_agent.simulator.cu16_board import Levels, SimulatedCu16
+from edge_agent.simulator.environment import Environment
+from edge_agent.simulator.fault_injector import FaultInjector, FaultPlace
+from edge_agent.simulator.fault_plan import FaultPlan
+from edge_agent.simulator.hub_client import hub_client
+from edge_agent.simulator.uplink_relay import UplinkRelay
+from edge_agent.simulator.users import PEOPLE_MAX, SimulatedUsers, UserTally
+from edge_agent.simulator.workload import Workload
 
 log = logging.getLogger(__name__)
 

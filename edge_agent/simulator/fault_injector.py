@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from edge_agent.app import Agent
-from edge_agent.boards.simulated import SimulatedCu16
-from edge_agent.environment import Environment
-from edge_agent.relay import UplinkRelay
-from edge_agent.troubles import Fault, FaultPlan, PlannedFault
+from edge_agent.simulator.cu16_board import SimulatedCu16
+from edge_agent.simulator.environment import Environment
+from edge_agent.simulator.fault_plan import Fault, FaultPlan, PlannedFault
+from edge_agent.simulator.uplink_relay import UplinkRelay
 from wire.messages import EventKind
 
 log = logging.getLogger(__name__)

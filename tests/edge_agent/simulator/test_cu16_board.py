@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from edge_agent.boards import kerong_cu16 as cu16
-from edge_agent.boards.simulated import POP_MS, Levels, SimulatedCu16
+from edge_agent.simulator.cu16_board import POP_MS, Levels, SimulatedCu16
 
 
 def board(**options: Any) -> SimulatedCu16:  # noqa: ANN401 - the board's own

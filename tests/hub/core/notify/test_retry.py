@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.notify.tries import PAUSE_S_MAX, RETRIES_MAX, DeliveryVerdict, of_replies, of_status, pause_s
+from hub.core.notify.retry import PAUSE_S_MAX, RETRIES_MAX, DeliveryVerdict, of_replies, of_status, pause_s
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 

@@ -7,12 +7,12 @@ from uuid import UUID
 
 import pytest
 
-from edge_agent import people as crowd
 from edge_agent.boards import kerong_cu16 as cu16
-from edge_agent.boards.simulated import SimulatedCu16
-from edge_agent.hub_client import OpenResponse
-from edge_agent.office import Errand, Visit, Workload
-from edge_agent.people import DoorOpener, SimulatedUsers
+from edge_agent.simulator import users as crowd
+from edge_agent.simulator.cu16_board import SimulatedCu16
+from edge_agent.simulator.hub_client import OpenResponse
+from edge_agent.simulator.users import DoorOpener, SimulatedUsers
+from edge_agent.simulator.workload import Errand, Visit, Workload
 
 if TYPE_CHECKING:
     from tests.edge_agent.conftest import Until

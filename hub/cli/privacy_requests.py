@@ -9,13 +9,13 @@ import typer
 
 from hub import clock
 from hub.cli.options import ByOption, ConfigOption, JsonOption, fail, load, with_store
-from hub.core.people.rights import Check, CheckHow, PrivacyRight, RequestState
+from hub.core.people.privacy_requests import Check, CheckHow, PrivacyRight, RequestState
 from hub.operators import LOCAL
-from hub.people.parts import erasing
-from hub.people.rights_desk import PersonDetails, PrivacyRequests
+from hub.people.privacy_requests import PersonDetails, PrivacyRequests
+from hub.people.service import erasing
 from hub.store.database import Database
 from hub.store.people import By
-from hub.store.rights import PrivacyRequestStore, RequestsQuery
+from hub.store.privacy_requests import PrivacyRequestStore, RequestsQuery
 
 rights_app = typer.Typer(help="What people asked for about their data.", no_args_is_help=True)
 
