@@ -227,7 +227,7 @@ def live_document(version: str) -> bytes:
     ref_of = dict(zip(unique, refs, strict=True))
     whole = components["LockerView"]
     components["LockerChangeFrame"] |= {"properties": whole["properties"], "required": []}
-    _leave_out(components, "HealthView", "history", as_name="AlarmHealth")
+    _leave_out(components, "HealthView", "history", as_name="AlarmHealthFrame")
     messages = {name: {"payload": ref_of[kind]} for name, kind in others.items()}
     for name, (pattern, snapshot, diff) in VIEWS.items():
         for kind, data in (("snapshot", snapshot), ("diff", diff)):

@@ -120,12 +120,12 @@ def _replacements(world: World) -> list[tuple[object, str, object]]:
         (hub.clock, "datetime", _Datetime),
         (hub.store.database, "AsyncConnectionPool", Pool),
         (hub.metrics.Metrics, "count_accounts", _count_accounts),
-        (hub.mqtt.connections, "Link", links.HubLink),
+        (hub.mqtt.connections, "MqttConnection", links.HubLink),
         (hub.app, "load_key", lambda _: CommandKey(PRIVATE)),
         (hub.app, "start", _no_http),
         (hub.app, "listening", lambda *_: nullcontext([])),
         # Hubs that share their accounts throw each other out there, as before there was a lease.
-        (hub.app, "Lease", _AlwaysHeld),
+        (hub.app, "HubLease", _AlwaysHeld),
         # What goes by the calendar is not modelled.
         (hub.tasks, "described", partial(_breach, world)),
         (hub.scheduler.scheduler.Scheduler, "_follow", _never),

@@ -209,7 +209,7 @@ def _deadline_of_the_hub() -> Sequence[Replaced]:
     def generous(courier: CommandPublisher, command: UUID, order: Any, stamp: Any, deadline_ms: float) -> bytes:
         return sealed(courier, command, order, stamp, deadline_ms + 10_000)
 
-    return [(CommandPublisher, "sealed", generous)]
+    return [(CommandPublisher, "sign", generous)]
 
 
 # The agent.

@@ -49,7 +49,7 @@ class Cable:
 
     def __init__(self, *addresses: int) -> None:
         self.boards = {address: SimulatedCu16(address, 16, Random(address)) for address in addresses}
-        self.ingest_stalled: set[int] = set()
+        self.dead: set[int] = set()
         self.asked: list[bytes] = []
         self.spoil: Callable[[bytes, bytes], bytes] = lambda _, answer: answer
 
@@ -57,9 +57,7 @@ class Cable:
         self.asked.append(data)
         now_ms = int(asyncio.get_running_loop().time() * 1000)
         answer = b"".join(
-            board.receive(data, now_ms)
-            for address, board in self.boards.items()
-            if address not in self.ingest_stalled
+            board.receive(data, now_ms) for address, board in self.boards.items() if address not in self.dead
         )
         return self.spoil(data, answer)
 
@@ -135,7 +133,7 @@ async def test_orders_keep_their_order_and_each_is_written_once(
 async def test_an_unlock_waits_for_one_transaction_of_a_silent_neighbour_at_the_most(
     bus: Bus, told: Told, cable: Cable, until: "Until"
 ) -> None:
-    cable.ingest_stalled.add(0)
+    cable.dead.add(0)
     await until(lambda: told.silences[0] >= 2)
     before = len(cable.asked)
     assert await bus.unlock(1, 2, lambda: True) is True
@@ -147,13 +145,13 @@ async def test_an_unlock_waits_for_one_transaction_of_a_silent_neighbour_at_the_
 async def test_a_silent_board_is_told_and_the_other_goes_on(
     bus: Bus, told: Told, cable: Cable, until: "Until"
 ) -> None:
-    cable.ingest_stalled.add(0)
+    cable.dead.add(0)
     await until(lambda: told.silences[0] >= 3)
     answers = told.answers[1]
     bus.set_silent(0, silent=True)
     await until(lambda: told.answers[1] >= answers + 10)
     assert told.silences[1] < told.silences[0]
-    cable.ingest_stalled.clear()
+    cable.dead.clear()
     bus.set_silent(0, silent=False)
     answers = told.answers[0]
     await until(lambda: told.answers[0] > answers)
