@@ -56,7 +56,7 @@ class LanesMachine(RuleBasedStateMachine):
         self.rows: dict[UUID, CommandRecord] = {}
         """The database."""
         self.lockers = {name: Locker() for name in LOCKERS}
-        self.now_s = 0.0
+        self.now_s, self.sessions = 0.0, 1
         self.sent: set[UUID] = set()
 
     def under_way(self) -> list[CommandRecord]:
@@ -97,7 +97,9 @@ class LanesMachine(RuleBasedStateMachine):
     def locker_comes_or_goes(self, locker: str, there: bool) -> None:  # noqa: FBT001 - hypothesis gives it
         one = self.lockers[locker]
         if there:
-            one.session = (one.session or 0) + 1
+            # Anew each time: a session's number never comes again.
+            self.sessions += 1
+            one.session = self.sessions
         else:
             one.session = None
             one.inbox.clear()
@@ -190,10 +192,10 @@ class LanesMachine(RuleBasedStateMachine):
             state = "accepted" if what == "is slow" else "succeeded"
         if what == "is mute":
             return
-        cancelled = state == "cancelled"
-        self.word(
-            name, command, CommandState("rejected" if cancelled else state), "cancelled" if cancelled else None
-        )
+        if state == "cancelled":
+            self.word(name, command, CommandState.REJECTED, "cancelled")
+        else:
+            self.word(name, command, CommandState(state), None)
 
     def word(self, locker: str, command: UUID, state: CommandState, reason: str | None) -> None:
         told = self.lanes.hear(command, locker, CommandReply.of(state, reason, None))
@@ -222,11 +224,8 @@ class LanesMachine(RuleBasedStateMachine):
             assert (self.lanes.find(command) is row) is (not row.settled)
             if row.state in {CommandStatus.QUEUED, CommandStatus.EXPIRED, CommandStatus.CANCELLED}:
                 assert acted == 0
-                assert (
-                    row.state is CommandStatus.QUEUED
-                    or command not in self.sent
-                    or locker.journal[command] == "cancelled"
-                )
+                waits = row.state is CommandStatus.QUEUED
+                assert waits or command not in self.sent or locker.journal[command] == "cancelled"
             if row.state in {CommandStatus.SUCCEEDED, CommandStatus.ACCEPTED}:
                 assert acted == 1
             if row.state is CommandStatus.QUEUED:
