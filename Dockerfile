@@ -9,11 +9,11 @@ COPY edge_agent edge_agent
 COPY dashboards/operator dashboards/operator
 # Both names: the first is read by pips before 25.3 for the build backend too, the second by later ones.
 ENV PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN pip wheel --quiet --no-cache-dir --wheel-dir /wheels ".[edge,influx]"
+RUN pip wheel --quiet --no-cache-dir --wheel-dir /wheels ".[hub,edge,influx]"
 
 FROM python:3.13-slim
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --quiet --no-cache-dir --no-index --find-links /wheels "lockerhub[edge,influx]"
+    pip install --quiet --no-cache-dir --no-index --find-links /wheels "lockerhub[hub,edge,influx]"
 # The hub runs as the first user, agents as the second: neither reads the other's secrets. A new volume takes over the
 # owner of the directory that it is mounted on.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin hub \

