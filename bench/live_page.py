@@ -216,7 +216,7 @@ def _lockers(rig: Rig) -> list[str]:
                 raise BenchError(f"the hub does not list its lockers: {status}")
             page = json.loads(body)
             names += [one["id"] for one in page["items"]]
-            if page["next"] is None:
+            if page["next_cursor"] is None:
                 return names
             after = f"&cursor={page['next']}"
     finally:

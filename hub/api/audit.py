@@ -45,7 +45,7 @@ class AuditPage:
     """Rows of the audit, and where to go on."""
 
     items: list[AuditView]
-    next: str | None
+    next_cursor: str | None
 
 
 class AuditRoutes:

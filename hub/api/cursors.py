@@ -44,7 +44,7 @@ class Cursor(Generic[_C]):
         return value
 
 
-_FOREIGN: Final = "The cursor is not one of this hub; take `next` of the page before."
+_FOREIGN: Final = "The cursor is not one of this hub; take `next_cursor` of the page before."
 
 
 def _raw(text: str) -> bytes:

@@ -59,7 +59,7 @@ class HoldPage:
     """Holds, newest first, and where to go on."""
 
     items: list[Hold]
-    next: str | None
+    next_cursor: str | None
 
 
 class HoldRoutes:

@@ -40,7 +40,7 @@ class CountersPage:
     """Counters by locker and epoch, and where to go on."""
 
     items: list[CountersView]
-    next: str | None
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class LedgerPage:
     """A locker's ledgers by epoch, and where to go on."""
 
     items: list[LedgerView]
-    next: str | None
+    next_cursor: str | None
 
 
 class LedgerRoutes:

@@ -140,7 +140,7 @@ class AccountPage:
     """Accounts, and where to go on."""
 
     items: list[AccountView]
-    next: str | None
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +254,7 @@ class TransactionPage:
     """Transactions, and where to go on."""
 
     items: list[TransactionView]
-    next: str | None
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +375,7 @@ class RequestPage:
     """Requests, and where to go on."""
 
     items: list[RequestLine]
-    next: str | None
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)

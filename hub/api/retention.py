@@ -115,7 +115,7 @@ class ProofPage:
     """Proofs, and where to go on."""
 
     items: list[ProofView]
-    next: str | None
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)

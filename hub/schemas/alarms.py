@@ -89,7 +89,7 @@ class AlarmPage:
     """Alarms, newest raised first, and where to go on."""
 
     items: list[AlarmView]
-    next: str | None
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class WindowPage:
     """Maintenance, the last to start first, and where to go on."""
 
     items: list[WindowView]
-    next: str | None
+    next_cursor: str | None
 
 
 def alarm_view(alarm: Alarm) -> AlarmView:

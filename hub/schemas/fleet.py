@@ -60,8 +60,8 @@ class LockerView:
     serial: str
     tags: list[str]
     state: Literal["online", "offline", "never_seen"]
-    since: datetime | None
-    last_heard: datetime | None
+    state_changed_at: datetime | None
+    last_seen_at: datetime | None
     agent: str | None
     session: int | None
     boards: BoardsView | None
@@ -81,7 +81,7 @@ class DoorView:
     row: int
     column: int
     state: Literal["open", "closed", "unknown"]
-    since: datetime | None
+    state_changed_at: datetime | None
     last_known: Literal["open", "closed", "unknown"]
     occupied: bool | None
     service: Literal["in", "out"]
@@ -173,7 +173,7 @@ class LockerPage:
     """Lockers by id, and where to go on."""
 
     items: list[LockerView]
-    next: str | None
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class EventPage:
     """Events, newest first, and where to go on."""
 
     items: list[EventView]
-    next: str | None
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ class ReadingPage:
     """Readings, newest first, and where to go on."""
 
     items: list[ReadingView]
-    next: str | None
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ class CommandPage:
     """Commands, newest first, and where to go on."""
 
     items: list[CommandView]
-    next: str | None
+    next_cursor: str | None
 
 
 # Few of these differ over a whole fleet, and a locker is drawn at each of its changes.
@@ -217,8 +217,8 @@ def locker_fields(locker: Locker) -> dict[str, Any]:
         "serial": spec.serial,
         "tags": list(spec.tags),
         "state": locker.state.value,
-        "since": locker.since,
-        "last_heard": locker.heard_at,
+        "state_changed_at": locker.since,
+        "last_seen_at": locker.heard_at,
         "agent": locker.agent,
         "session": locker.session or None,
         "boards": _boards_view(locker.boards_total, locker.boards_online if locker.reachable else 0),
@@ -246,7 +246,7 @@ def door_view(locker: Locker, door: Door) -> DoorView:
         row=spec.row,
         column=spec.column,
         state=locker.door_state(door).value,
-        since=door.since,
+        state_changed_at=door.since,
         last_known=door.known.value,
         occupied=door.occupied,
         service="in" if spec.in_service else "out",

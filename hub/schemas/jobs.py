@@ -65,7 +65,7 @@ class JobPage:
     """Jobs, newest first, and where to go on."""
 
     items: list[JobView]
-    next: str | None
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class TargetPage:
     """Targets in the order of sending, and where to go on."""
 
     items: list[TargetView]
-    next: str | None
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,4 +66,4 @@ class NotificationPage:
     """Messages, newest first, and where to go on."""
 
     items: list[NotificationView]
-    next: str | None
+    next_cursor: str | None

@@ -72,7 +72,7 @@ class FakeHub:
         """Change a door, and tell the fleet's and the locker's viewers."""
         detail = self.details[locker]
         door = next(one for one in detail["doors"] if one["number"] == number)
-        door.update(changes, since=stamp())
+        door.update(changes, state_changed_at=stamp())
         detail["door_counts"] = counts(detail["doors"])
         await self.diff("fleet", {"lockers": [[locker, summary(detail)]], "removed": []})
         await self.diff(f"locker:{locker}", {"locker": summary(detail), "doors": [door]})
@@ -239,7 +239,7 @@ class FakeHub:
             asked = {name: request.query[name] for name in ("since", "until")}
             return {"locker": "", **asked, "resolution": "raw", "width_s": 0, "at": [], "samples": [], "series": {}}
         if request.path.endswith("/ledger") or request.path == "/api/v1/maintenance":
-            return {"items": [], "next": None}
+            return {"items": [], "next_cursor": None}
         if request.path == "/api/v1/alarms/rules":
             return {"version": "1", "sha256": "0" * 64, "items": []}
         return None
@@ -301,7 +301,7 @@ class FakeHub:
         found = [event for event in mine if until is None or event["occurred_at"] <= until]
         limit = int(request.query["limit"])
         more = str(start + limit) if start + limit < len(found) else None
-        return web.json_response({"items": found[start : start + limit], "next": more})
+        return web.json_response({"items": found[start : start + limit], "next_cursor": more})
 
 
 def fleet(lockers: int, *, doors: int = 16) -> FakeHub:
@@ -320,8 +320,8 @@ def locker_detail(n: int, doors: int) -> Json:
         "name": f"{city}, {PLACES[n % len(PLACES)]}",
         "site": city,
         "state": state,
-        "since": stamp(-n * 311) if known else None,
-        "last_heard": stamp(-(n % 40) - (900 * n if state == "offline" else 0)) if known else None,
+        "state_changed_at": stamp(-n * 311) if known else None,
+        "last_seen_at": stamp(-(n % 40) - (900 * n if state == "offline" else 0)) if known else None,
         "agent": "0.1.0" if known else None,
         "session": 10 + n if known else None,
         "boards": {"total": 1 + doors // 17, "online": (1 + doors // 17) if state == "online" else 0},
@@ -349,7 +349,7 @@ def door(number: int, locker_state: str, *, is_open: bool = False) -> Json:
         "row": row,
         "column": (number - 1) % 4 + 1,
         "state": state,
-        "since": stamp(-number * 97),
+        "state_changed_at": stamp(-number * 97),
         "last_known": "unknown" if locker_state == "never_seen" else "closed",
         "occupied": None if locker_state == "never_seen" else number % 3 == 0,
         "service": "out" if out else "in",

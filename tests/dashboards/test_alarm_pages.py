@@ -274,7 +274,7 @@ def with_rules(*channels: Json) -> FakeHub:
 
     def sent(_: web.Request, __: Json | None) -> Json:
         one = {"id": 7, "at": stamp(), "channel": "duty", "alarm": HOT["id"], "transition": "raised"}
-        return {"items": [{**one, "state": "failed", "tries": 3, "error": "Answered 503"}], "next": None}
+        return {"items": [{**one, "state": "failed", "tries": 3, "error": "Answered 503"}], "next_cursor": None}
 
     hub.answers["GET /api/v1/notifications"] = sent
     return hub

@@ -133,7 +133,7 @@ async def test_what_is_closed_comes_page_by_page(window: Open) -> None:
     def answer(request: web.Request, _: Json | None) -> Json:
         assert request.query["open"] == "false"
         start = int(request.query.get("cursor", "0"))
-        return {"items": closed[start : start + 2], "next": "2" if start == 0 else None}
+        return {"items": closed[start : start + 2], "next_cursor": "2" if start == 0 else None}
 
     hub.answers["GET /api/v1/alarms"] = answer
     async with hub.serve():
@@ -157,14 +157,14 @@ async def test_history_that_cannot_be_had_says_why_and_can_be_asked_again(window
         one.expected.append("503")
         page = await one.go("/alarms?open=false")
         await expect(page.get_by_role("alert")).to_contain_text("It is away.")
-        hub.answers["GET /api/v1/alarms"] = {"items": [], "next": None}
+        hub.answers["GET /api/v1/alarms"] = {"items": [], "next_cursor": None}
         await page.get_by_role("button", name="Try again").click()
         await expect(page.get_by_text("No alarm was closed yet")).to_be_visible()
 
 
 async def test_the_past_shows_what_was_open_then_and_nothing_can_be_done(window: Open) -> None:
     hub = alarming(FORCED)
-    hub.answers["GET /api/v1/alarms"] = {"items": [JAM], "next": None}
+    hub.answers["GET /api/v1/alarms"] = {"items": [JAM], "next_cursor": None}
     async with hub.serve():
         page = await (await window(hub)).go("/alarms?at=2026-01-01T10:00:00Z")
         await expect(row(page, JAM)).to_be_visible()

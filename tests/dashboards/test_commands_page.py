@@ -58,7 +58,10 @@ async def test_a_filter_asks_the_database_page_by_page(window: Open) -> None:
     def answer(request: web.Request, _: Json | None) -> Json:
         start = int(request.query.get("cursor", "0"))
         assert request.query["state"] == "succeeded"
-        return {"items": every[start : start + 2], "next": str(start + 2) if start + 2 < len(every) else None}
+        return {
+            "items": every[start : start + 2],
+            "next_cursor": str(start + 2) if start + 2 < len(every) else None,
+        }
 
     async with with_commands(fleet(3)).serve() as hub:
         hub.answers["GET /api/v1/commands"] = answer
@@ -91,7 +94,7 @@ async def test_a_refused_question_can_be_asked_again(window: Open) -> None:
         )
         page = await one.go("/commands?locker=hamburg-01")
         await expect(page.get_by_role("alert")).to_contain_text("The database is away")
-        hub.answers["GET /api/v1/commands"] = {"items": [ordered("hamburg-01", 1, 5)], "next": None}
+        hub.answers["GET /api/v1/commands"] = {"items": [ordered("hamburg-01", 1, 5)], "next_cursor": None}
         await page.get_by_role("button", name="Try again").click()
         await expect(page.locator(".command-row")).to_have_count(1)
 

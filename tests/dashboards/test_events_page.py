@@ -24,7 +24,7 @@ async def test_the_past_is_asked_and_stands_in_the_address(window: Open) -> None
     def answer(request: web.Request, _: Json | None) -> Json:
         assert (request.query["locker"], request.query["kind"]) == ("hamburg-01", "door.opened")
         start = int(request.query.get("cursor", "0"))
-        return {"items": every[start : start + 2], "next": "2" if start == 0 else None}
+        return {"items": every[start : start + 2], "next_cursor": "2" if start == 0 else None}
 
     async with fleet(3).serve() as hub:
         hub.answers["GET /api/v1/events"] = answer
@@ -57,7 +57,7 @@ async def test_a_question_that_is_nonsense_is_answered_with_why(window: Open) ->
 
 async def test_nothing_found_says_so(window: Open) -> None:
     async with fleet(3).serve() as hub:
-        hub.answers["GET /api/v1/events"] = {"items": [], "next": None}
+        hub.answers["GET /api/v1/events"] = {"items": [], "next_cursor": None}
         page = await (await window(hub)).go("/events?locker=hamburg-01")
         await expect(page.get_by_text("Nothing of that kind happened")).to_be_visible()
 
@@ -73,7 +73,7 @@ async def test_the_audit_tells_who_did_what(window: Open) -> None:
     }
 
     def answer(request: web.Request, _: Json | None) -> Json:
-        return {"items": [row] if request.query.get("who") in (None, "anna") else [], "next": None}
+        return {"items": [row] if request.query.get("who") in (None, "anna") else [], "next_cursor": None}
 
     async with fleet(3).serve() as hub:
         hub.answers["GET /api/v1/audit"] = answer

@@ -55,7 +55,7 @@ async def test_who_is_signed_in_and_their_choices_are_behind_a_button(window: Op
     hub = alarmed()
     hub.role = "operator"
     hub.answers["GET /api/v1/history/fleet"] = {"at": "", "known_since": None, "lockers": []}
-    hub.answers["GET /api/v1/alarms"] = {"items": [], "next": None}
+    hub.answers["GET /api/v1/alarms"] = {"items": [], "next_cursor": None}
     async with hub.serve():
         page = await (await window(hub)).go("/")
         await page.get_by_role("button", name="Signed in: operator").click()
@@ -103,7 +103,7 @@ async def test_the_palette_finds_pages_acts_and_lockers_by_keyboard(window: Open
 
 async def test_the_palette_asks_the_hub_where_the_page_has_no_fleet(window: Open) -> None:
     hub = alarmed()
-    hub.answers["GET /api/v1/lockers"] = {"items": [summary(hub.details["koeln-10"])], "next": None}
+    hub.answers["GET /api/v1/lockers"] = {"items": [summary(hub.details["koeln-10"])], "next_cursor": None}
     async with hub.serve():
         page = await (await window(hub)).go("/commands")
         await expect(page.locator(".connection")).to_have_text("Live")
@@ -111,7 +111,7 @@ async def test_the_palette_asks_the_hub_where_the_page_has_no_fleet(window: Open
         await page.keyboard.type("gate")
         await expect(page.get_by_role("option", name=re.compile("koeln-10"))).to_be_visible()
         await hub.until(lambda hub: hub.asked[-1][1] == "/api/v1/lockers?q=gate&limit=8")
-        hub.answers["GET /api/v1/lockers"] = {"items": [], "next": None}
+        hub.answers["GET /api/v1/lockers"] = {"items": [], "next_cursor": None}
         await page.keyboard.type(" zzz")
         await expect(page.get_by_text("Nothing is called that.")).to_be_visible()
 

@@ -63,7 +63,7 @@ def with_job(one: Json) -> FakeHub:
 
     def answer(request: web.Request, _: Json | None) -> Json:
         state = request.query.get("state")
-        return {"items": [each for each in targets if state in (None, each["state"])], "next": None}
+        return {"items": [each for each in targets if state in (None, each["state"])], "next_cursor": None}
 
     hub.answers[f"GET /api/v1/jobs/{ID}/targets"] = answer
     return hub

@@ -168,7 +168,7 @@ async def test_a_hub_without_readings_says_so_and_one_that_refuses_too(window: O
 
 async def test_the_ledger_says_what_is_missing_and_where(window: Open) -> None:
     hub = fleet(3)
-    hub.answers[f"GET {API}/ledger"] = {"items": [ledger(missing=12), ledger()], "next": None}
+    hub.answers[f"GET {API}/ledger"] = {"items": [ledger(missing=12), ledger()], "next_cursor": None}
     async with hub.serve():
         page = await (await window(hub)).go(f"{ADDRESS}#ledger")
         await expect(page.get_by_text("1 ledger of 2 cannot account for every event.")).to_be_visible()
@@ -178,7 +178,7 @@ async def test_the_ledger_says_what_is_missing_and_where(window: Open) -> None:
         await expect(first.get_by_role("row").nth(2)).to_contain_text("7,001 to 7,012")
         await expect(first.get_by_role("row").nth(1)).to_contain_text("the locker lost it: outbox full")
         await axe(page)
-        hub.answers[f"GET {API}/ledger"] = {"items": [ledger()], "next": None}
+        hub.answers[f"GET {API}/ledger"] = {"items": [ledger()], "next_cursor": None}
         await page.get_by_role("button", name="Count again").click()
         await expect(page.get_by_text("Every event is accounted for.")).to_be_visible()
 
@@ -270,7 +270,7 @@ async def test_a_narrow_page_has_no_sideways_scrolling(window: Open, doors: int)
     hub = fleet(3, doors=doors)
     grid(hub, doors)
     hub.answers[f"GET {API}/telemetry/plot"] = plot
-    hub.answers[f"GET {API}/ledger"] = {"items": [ledger(missing=12)], "next": None}
+    hub.answers[f"GET {API}/ledger"] = {"items": [ledger(missing=12)], "next_cursor": None}
     async with hub.serve():
         one = await window(hub, width=360, height=780)
         page = await one.go(f"{ADDRESS}?door=2")
@@ -299,7 +299,7 @@ def grid(hub: FakeHub, doors: int) -> None:
 
 
 def answer(items: list[Json]) -> Json:
-    return {"items": items, "next": None}
+    return {"items": items, "next_cursor": None}
 
 
 def ledger(missing: int = 0) -> dict[str, Any]:

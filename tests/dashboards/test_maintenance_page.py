@@ -37,7 +37,7 @@ def working(*windows: Json) -> FakeHub:
         known.append(made)
         return made
 
-    hub.answers["GET /api/v1/maintenance"] = lambda *_: {"items": known, "next": None}
+    hub.answers["GET /api/v1/maintenance"] = lambda *_: {"items": known, "next_cursor": None}
     hub.answers["POST /api/v1/maintenance"] = make
     for one in known:
 

@@ -24,7 +24,7 @@ def remembering(lockers: int = 25) -> FakeHub:
         return {"at": request.query["at"], "known_since": stamp(-9e6), "lockers": past}
 
     hub.answers["GET /api/v1/history/fleet"] = then
-    hub.answers["GET /api/v1/alarms"] = {"items": [alarm("old", what="It was hot")], "next": None}
+    hub.answers["GET /api/v1/alarms"] = {"items": [alarm("old", what="It was hot")], "next_cursor": None}
     return hub
 
 

@@ -91,7 +91,7 @@ async def test_pages_of_a_moment_lose_and_repeat_nothing(
             _, page = await hub.get(f"/api/v1/alarms{query}{cursor}")
             seen += [item["id"] for item in page["items"]]
             assert all(datetime.fromisoformat(item["raised_at"]) <= at for item in page["items"])
-            if page["next"] is None:
+            if page["next_cursor"] is None:
                 break
             cursor = f"&cursor={page['next']}"
             # Between two pages some end, and come again.

@@ -95,7 +95,7 @@ async def test_events_of_the_fleet_by_whatever_is_known_of_them(hub: Served, sto
         query = {**SPAN, "limit": 1, **({"cursor": cursor} if cursor else {})}
         page = await got(hub, "/api/v1/events", **query)
         pages += [(item["locker"], item["seq"]) for item in page["items"]]
-        cursor = page["next"]
+        cursor = page["next_cursor"]
         if cursor is None:
             break
     assert pages == everything

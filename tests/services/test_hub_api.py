@@ -40,7 +40,7 @@ async def walk(hub: Scene, path: str, url: str) -> list[dict[str, Any]]:
     while cursor is not None:
         page = await checked(hub, path, url + (f"&cursor={cursor}" if cursor else ""))
         found += page["items"]
-        cursor = page["next"]
+        cursor = page["next_cursor"]
     return found
 
 

@@ -211,7 +211,7 @@ async def test_pages_of_the_list(mosquitto_broker: MosquittoBroker, dsn: str, tm
             status, page = await hub.get(f"/api/v1/commands?limit=2{cursor and f'&cursor={cursor}'}")
             (await Contract.of(hub.http)).check("get", "/api/v1/commands", status, "application/json", page)
             ids += [one["id"] for one in page["items"]]
-            cursor = page["next"]
+            cursor = page["next_cursor"]
         assert ids == [one["id"] for one in reversed(asked)]
         since = asked[1]["accepted_at"].replace("+", "%2B")
         assert len((await hub.get(f"/api/v1/commands?since={since}"))[1]["items"]) == 2

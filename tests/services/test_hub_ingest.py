@@ -221,7 +221,7 @@ async def test_a_kept_presence_is_not_a_sign_of_life(
 
             await eventually(known, "the kept presence")
             shown = await hub.locker("berlin-01")
-            assert (shown["state"], shown["last_heard"], shown["agent"]) == ("offline", None, "0.1.0")
+            assert (shown["state"], shown["last_seen_at"], shown["agent"]) == ("offline", None, "0.1.0")
             await locker.presence(session=7)
 
             async def is_online() -> bool:

@@ -69,7 +69,7 @@ async def test_every_door_opens_once(mosquitto_broker: MosquittoBroker, dsn: str
         rest = await call(hub, "get", "targets", job, query=f"?cursor={first[1]['next']}&state=succeeded")
         items = first[1]["items"] + rest[1]["items"]
         assert [one["locker"] for one in items] == list(LOCKERS) * DOORS
-        assert rest[1]["next"] is None
+        assert rest[1]["next_cursor"] is None
         assert sorted(UUID(one["command"]) for one in items) == sorted(
             one for box in lockers for one in box.journal
         )

@@ -134,7 +134,7 @@ async def test_a_locker_that_died_while_the_hub_was_away_is_not_online_after_its
     async with scene(broker, dsn, tmp_path) as hub:
         await eventually(lambda: has(dsn, held), "what was held is stored")
         shown = await hub.locker("berlin-01")
-        assert (shown["state"], shown["last_heard"]) == ("offline", None)
+        assert (shown["state"], shown["last_seen_at"]) == ("offline", None)
         assert {door["state"] for door in shown["doors"]} == {"unknown"}
         assert (await hub.post("/api/v1/lockers/berlin-01/commands", json={"kind": "open", "door": 1}))[0] == 409
         async with agent(broker) as locker:

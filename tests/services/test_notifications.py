@@ -238,7 +238,7 @@ async def test_the_api_of_a_running_hub(mosquitto_broker: MosquittoBroker, dsn: 
                 ("hook-1", "failed", None),
                 ("hook-0", "sent", None),
             ]
-            assert rest["next"] is None
+            assert rest["next_cursor"] is None
             _, one_channel = await asked("get", LIST, f"{LIST}?channel=hook-0")
             assert [one["tries"] for one in one_channel["items"]] == [1]
             assert (await asked("get", LIST, f"{LIST}?cursor=bad"))[0] == 400

@@ -152,8 +152,8 @@ async def test_what_came_later_was_not_known_to_be_there(hub: Served, store: Dat
     await sampled(store, "berlin-01", night, received=morning)
     then = (await fleet(hub, night))["berlin-01"]
     assert (then["state"], then["door_counts"]["unknown"]) == ("offline", 3)
-    assert datetime.fromisoformat(then["last_heard"]) == BASE
-    assert datetime.fromisoformat(then["since"]) == BASE + timedelta(seconds=45)
+    assert datetime.fromisoformat(then["last_seen_at"]) == BASE
+    assert datetime.fromisoformat(then["state_changed_at"]) == BASE + timedelta(seconds=45)
     one = (await asked(hub, "lockers/berlin-01", night))["locker"]
     assert (one["doors"][0]["state"], one["doors"][0]["last_known"]) == ("unknown", "open")
 
@@ -163,7 +163,7 @@ async def test_telemetry_keeps_a_locker_online_and_a_farewell_ends_it(hub: Serve
     await ledger.say(BASE, "snapshot", None, {"doors": [[1, "closed", True], [2, "open", False]]})
     await sampled(store, "berlin-01", BASE + timedelta(hours=2))
     shown = (await fleet(hub, BASE + timedelta(hours=2, seconds=20)))["berlin-01"]
-    assert (shown["state"], shown["since"]) == ("online", None)
+    assert (shown["state"], shown["state_changed_at"]) == ("online", None)
     assert shown["door_counts"] == {"total": 3, "open": 1, "closed": 1, "unknown": 1, "out_of_service": 0}
     assert (shown["agent"], shown["session"], shown["boards"]) == (None, None, None)
     await ledger.say(BASE + timedelta(hours=2, seconds=30), "agent.stopping")
@@ -211,7 +211,10 @@ async def test_alarms_and_maintenance_are_those_of_then(hub: Served, store: Data
         )
     # It had said goodbye: silence alone would have told that half a minute later.
     shown = await fleet(hub, gone + timedelta(seconds=1))
-    assert (shown["berlin-01"]["state"], datetime.fromisoformat(shown["berlin-01"]["since"])) == ("offline", gone)
+    assert (shown["berlin-01"]["state"], datetime.fromisoformat(shown["berlin-01"]["state_changed_at"])) == (
+        "offline",
+        gone,
+    )
     assert shown["berlin-01"]["alarms"] == {"critical": 0, "high": 0, "medium": 0, "low": 0}
     assert {name: one["maintenance"] for name, one in shown.items()} == dict.fromkeys(shown, False)
     body = await asked(hub, "lockers/berlin-01", BASE + 3 * minute)

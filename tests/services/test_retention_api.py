@@ -112,15 +112,15 @@ async def test_a_run_is_asked_for_and_proved(dsn: str, tmp_path: Path) -> None:
         status, verdict = await hub.get("retention/verdict")
         assert (status, verdict["proofs"], verdict["findings"], verdict["notes"]) == (200, 1, [], [])
         status, page = await hub.get("retention/proofs?limit=1")
-        assert (status, page["next"], page["items"][0]["removed"]) == (200, None, {"event": 2})
+        assert (status, page["next_cursor"], page["items"][0]["removed"]) == (200, None, {"event": 2})
         assert page["items"][0]["manifest"] is None
         for number in ("2", "x", "9" * 30):
             assert (await hub.get(f"retention/proofs/{number}"))[1]["code"] == "proof_unknown"
         await hub.service.chore().run()
         status, page = await hub.get("retention/proofs?limit=1")
         assert page["items"][0]["number"] == 2
-        status, page = await hub.get(f"retention/proofs?limit=1&cursor={page['next']}")
-        assert (page["items"][0]["number"], page["next"]) == (1, None)
+        status, page = await hub.get(f"retention/proofs?limit=1&cursor={page['next_cursor']}")
+        assert (page["items"][0]["number"], page["next_cursor"]) == (1, None)
         state = (await hub.get("retention"))[1]
         assert (state["last"]["number"], state["last_complete_at"]) == (2, state["last"]["ended_at"])
         await hub.service.look(NOW)
@@ -198,8 +198,8 @@ async def test_holds_are_placed_listed_and_released_by_people(dsn: str, tmp_path
         assert hub.metric("retention_oldest_timestamp_seconds", category="event") == pytest.approx(NOW.timestamp())
         status, page = await hub.get("holds?limit=1")
         assert (status, [one["id"] for one in page["items"]]) == (200, [other["id"]])
-        status, page = await hub.get(f"holds?limit=1&cursor={page['next']}")
-        assert ([one["id"] for one in page["items"]], page["next"]) == ([hold["id"]], None)
+        status, page = await hub.get(f"holds?limit=1&cursor={page['next_cursor']}")
+        assert ([one["id"] for one in page["items"]], page["next_cursor"]) == ([hold["id"]], None)
         path = f"holds/{hold['id']}/release"
         assert (await hub.post(path, {"why": " "}))[1]["code"] == "bad_hold"
         assert (await hub.post(path, {"why": "Settled"}, MACHINE))[1]["code"] == "person_needed"

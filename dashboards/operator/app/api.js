@@ -59,7 +59,7 @@ export class Api {
    * One page of a locker's history, newest first. A cursor goes with the `until` of its first page.
    * @param {string} lockerId
    * @param {{until?: string, cursor?: string, limit: number}} page
-   * @returns {Promise<{items: LockerEvent[], next: string | null}>}
+   * @returns {Promise<{items: LockerEvent[], next_cursor: string | null}>}
    */
   events(lockerId, { until, cursor, limit }) {
     const query = new URLSearchParams({ limit: String(limit) });

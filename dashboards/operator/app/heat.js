@@ -192,7 +192,7 @@ export function abnormal(lockers) {
     const look = lookOf(locker);
     if (isAbnormal(look)) found.push({ locker, look });
   }
-  return found.sort((a, b) => compare(b.locker.since ?? "", a.locker.since ?? "") || compare(a.locker.id, b.locker.id));
+  return found.sort((a, b) => compare(b.locker.state_changed_at ?? "", a.locker.state_changed_at ?? "") || compare(a.locker.id, b.locker.id));
 }
 
 /** @param {Iterable<Locker>} lockers */

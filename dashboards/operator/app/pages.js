@@ -70,7 +70,7 @@ export class Pages {
       const page = await this.#api.get(this.#path + cursor);
       if (asked !== this.#asked) return;
       this.items = first ? page.items : [...this.items, ...page.items].slice(0, ROWS_MAX);
-      this.#next = page.next;
+      this.#next = page.next_cursor;
       this.phase = "ready";
       this.problem = null;
     } catch (error) {

@@ -183,7 +183,7 @@ const ORDERS = {
   name: (a, b) => natural(a.name, b.name) || natural(a.id, b.id),
   alarms: (a, b) => weight(b) - weight(a) || natural(a.id, b.id),
   attention: (a, b) => urgency(a) - urgency(b) || natural(a.id, b.id),
-  heard: (a, b) => compare(b.last_heard ?? "", a.last_heard ?? "") || natural(a.id, b.id),
+  heard: (a, b) => compare(b.last_seen_at ?? "", a.last_seen_at ?? "") || natural(a.id, b.id),
 };
 
 /** What needs somebody comes first: serious alarms, silence, other alarms, open doors. @param {Locker} locker */

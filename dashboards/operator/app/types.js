@@ -9,8 +9,8 @@
  * @property {string} name
  * @property {string} site
  * @property {LockerState} state
- * @property {string | null} since
- * @property {string | null} last_heard
+ * @property {string | null} state_changed_at
+ * @property {string | null} last_seen_at
  * @property {string | null} agent
  * @property {number | null} session
  * @property {{total: number, online: number}} boards
@@ -34,7 +34,7 @@
  * @property {number | null} row
  * @property {number | null} column
  * @property {DoorState} state
- * @property {string | null} since
+ * @property {string | null} state_changed_at
  * @property {DoorState | null} last_known
  * @property {boolean | null} occupied
  * @property {"in" | "out"} service

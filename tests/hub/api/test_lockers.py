@@ -39,7 +39,7 @@ async def test_pages_follow_each_other_without_a_hole(tmp_path: Path) -> None:
                 page = await response.json()
             assert len(page["items"]) == expected
             found += [item["id"] for item in page["items"]]
-            cursor = page["next"]
+            cursor = page["next_cursor"]
         assert found == names
         assert cursor is None
 

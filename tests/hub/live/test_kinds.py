@@ -47,7 +47,7 @@ async def test_the_summary_counts_and_is_told_only_when_a_figure_changes(tmp_pat
         # A locker that says the same again changes its row, and no figure.
         hub.fleet.heard("berlin-01", now_ms=2e7, at=AT + timedelta(seconds=30))
         hub.live.wake()
-        while (frame := await watch.next())["view"] != "fleet" or "last_heard" not in dict(
+        while (frame := await watch.next())["view"] != "fleet" or "last_seen_at" not in dict(
             frame["data"]["lockers"]
         )["berlin-01"]:
             assert frame["view"] == "fleet"

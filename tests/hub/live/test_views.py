@@ -28,7 +28,7 @@ async def test_hello_a_snapshot_and_dense_changes(tmp_path: Path) -> None:
             ((changed, fields),) = diff["data"]["lockers"]
             assert (diff["type"], changed, fields["state"], fields["agent"]) == ("diff", name, "online", "0.1.0")
             # What is as it was told before is not told again.
-            assert fields.keys() == {"state", "since", "last_heard", "agent", "session", "boards"}
+            assert fields.keys() == {"state", "state_changed_at", "last_seen_at", "agent", "session", "boards"}
         hub.fleet.load(FLEET[:1])
         hub.live.wake()
         assert (await watch.next())["data"] == {"lockers": [], "removed": ["paris-02"]}

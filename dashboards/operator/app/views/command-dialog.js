@@ -118,7 +118,7 @@ export class CommandDialog extends View {
   #doorFacts(door) {
     return html`<dl class="facts facts-row">
       <div><dt>State</dt><dd class=${door.state === "open" ? "open" : ""}>${doorState(door)}</dd></div>
-      <div><dt>Since</dt><dd>${ago(door.since, this.app.now()) || "not known"}</dd></div>
+      <div><dt>Since</dt><dd>${ago(door.state_changed_at, this.app.now()) || "not known"}</dd></div>
       <div><dt>Item</dt><dd>${door.occupied === null ? "not known" : door.occupied ? "present" : "none"}</dd></div>
       <div><dt>Size</dt><dd>${door.size ?? "–"}</dd></div>
     </dl>`;

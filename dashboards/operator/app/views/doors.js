@@ -69,7 +69,7 @@ export class Doors extends View {
 
   /** @param {Door} door @param {Alarm | undefined} alarm */
   #hint(door, alarm) {
-    const since = door.since ? `, since ${ago(door.since, this.app.now())}` : "";
+    const since = door.state_changed_at ? `, since ${ago(door.state_changed_at, this.app.now())}` : "";
     const size = door.size ? `, size ${door.size}` : "";
     return `${doorWords(door)}${size}${since}${door.service_reason ? `. ${door.service_reason}` : ""}${alarm ? `. ${alarm.what}` : ""}`;
   }

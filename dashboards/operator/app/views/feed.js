@@ -147,7 +147,7 @@ export class LockerFeed extends Feed {
       if (id !== this.lockerId) return;
       const known = new Set(before.events.map(eventKey));
       const events = [...before.events, ...page.items.filter((event) => !known.has(eventKey(event)))].slice(0, OLDER_MAX);
-      this.older = { events, until, next: page.next, busy: false, done: !page.next || events.length >= OLDER_MAX, problem: "" };
+      this.older = { events, until, next: page.next_cursor, busy: false, done: !page.next_cursor || events.length >= OLDER_MAX, problem: "" };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       this.older = { ...before, busy: false, problem: `${error.problem.title}. ${error.problem.detail}` };

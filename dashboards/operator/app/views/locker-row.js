@@ -16,7 +16,7 @@ export function rowLink(locker, nowMs, focused) {
     <span class="row-site-name">${locker.site}</span>
     <span class="row-doors">${doorStrip(locker.door_counts)}${doorWords(locker)}</span>
     <span class="row-alarms">${alarmWords(locker)}</span>
-    <span class="row-heard right" title=${locker.last_heard ? moment(locker.last_heard) : ""}>${age(locker.last_heard, nowMs) || "never"}</span>
+    <span class="row-heard right" title=${locker.last_seen_at ? moment(locker.last_seen_at) : ""}>${age(locker.last_seen_at, nowMs) || "never"}</span>
   </a>`;
 }
 

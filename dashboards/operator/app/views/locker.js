@@ -177,7 +177,7 @@ export class LockerPage extends View {
       </div>
       <p class="locker-state" data-state=${locker.state}>
         ${lockerMark(locker.state)}<strong>${LOCKER_WORDS[locker.state]}</strong>
-        <span class="quiet">${locker.since ? `for ${age(locker.since, now)}` : nothing}</span>
+        <span class="quiet">${locker.state_changed_at ? `for ${age(locker.state_changed_at, now)}` : nothing}</span>
         ${locker.disabled ? html`<span class="tag tag-plain" title="Nothing is taken from it and sent to it">Disabled: ${locker.disabled}</span>` : nothing}
         ${locker.maintenance ? html`<a class="tag tag-plain" href="#settings">In maintenance</a>` : nothing}
       </p>
@@ -194,7 +194,7 @@ export class LockerPage extends View {
     const silent = trouble(locker);
     const { boards } = locker;
     return html`<dl class="facts">
-      <div><dt>Last heard</dt><dd title=${locker.last_heard ? moment(locker.last_heard) : ""}>${ago(locker.last_heard, this.app.at?.getTime() ?? this.app.now()) || (locker.state === "never_seen" ? "never" : "not known")}</dd></div>
+      <div><dt>Last heard</dt><dd title=${locker.last_seen_at ? moment(locker.last_seen_at) : ""}>${ago(locker.last_seen_at, this.app.at?.getTime() ?? this.app.now()) || (locker.state === "never_seen" ? "never" : "not known")}</dd></div>
       <div><dt>Lock boards</dt><dd class=${silent ? "serious" : ""}>${silent ? toneMark("serious") : nothing}${boards.total ? `${boards.online} of ${boards.total} answer` : "not known"}</dd></div>
       <div><dt>Firmware</dt><dd>${locker.agent ?? "not known"}</dd></div>
       <div><dt>Serial number</dt><dd>${locker.serial || "not entered"}</dd></div>

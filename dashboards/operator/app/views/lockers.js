@@ -21,7 +21,7 @@ const OVERSCAN_ROWS = 6;
 const SORT_EVERY_MS = 1000;
 
 const CSV_NAMES = [
-  ...["id", "name", "site", "address", "serial", "agent", "tags", "state", "since", "last_heard"],
+  ...["id", "name", "site", "address", "serial", "agent", "tags", "state", "state_changed_at", "last_seen_at"],
   ...["doors", "doors_open", "doors_unknown", "doors_out_of_service"],
   ...["alarms_critical", "alarms_high", "alarms_medium", "alarms_low", "maintenance"],
 ];
@@ -320,7 +320,7 @@ function keyOf(row) {
 
 /** @param {Locker} locker */
 function csvRow(locker) {
-  const { id, name, site, address, serial, agent, state, since, last_heard: heard, door_counts: doors, alarms, maintenance } = locker;
+  const { id, name, site, address, serial, agent, state, since, last_seen_at: heard, door_counts: doors, alarms, maintenance } = locker;
   return [
     ...[id, name, site, address, serial, agent, locker.tags.join(" "), state, since, heard],
     ...[doors.total, doors.open, doors.unknown, doors.out_of_service],

@@ -134,7 +134,7 @@ export class Overview extends View {
   #thing(locker, look) {
     return html`<li><a class="brief-link" href=${lockerAddress(locker.id)}>${lookMark(this.app, look)}
       <span class="brief-text"><strong>${LOOKS[look]}</strong><span class="quiet">${locker.name}</span></span>
-      ${look === "offline" && locker.since ? html`<time datetime=${locker.since} title=${moment(locker.since)}>${age(locker.since, this.#nowMs)}</time>` : nothing}
+      ${look === "offline" && locker.state_changed_at ? html`<time datetime=${locker.state_changed_at} title=${moment(locker.state_changed_at)}>${age(locker.state_changed_at, this.#nowMs)}</time>` : nothing}
     </a></li>`;
   }
 

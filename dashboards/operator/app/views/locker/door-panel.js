@@ -56,7 +56,7 @@ export class DoorPanel extends View {
       <p id="door-why" class=${why ? "feed-note small" : "unseen"}>${why}</p>
       <dl class="facts">
         <div><dt>State</dt><dd class=${door.state === "open" ? "open" : ""}>${doorState(door)}</dd></div>
-        <div><dt>Since</dt><dd title=${door.since ? moment(door.since) : ""}>${ago(door.since, now) || "not known"}</dd></div>
+        <div><dt>Since</dt><dd title=${door.state_changed_at ? moment(door.state_changed_at) : ""}>${ago(door.state_changed_at, now) || "not known"}</dd></div>
         <div><dt>Item</dt><dd>${door.occupied === null ? "not known" : door.occupied ? "present" : "none"}</dd></div>
         <div><dt>Size</dt><dd>${door.size ?? "not known"}</dd></div>
         <div><dt>Service</dt><dd class=${out ? "open" : ""}>${out ? `out${door.service_reason ? `: ${door.service_reason}` : ""}` : "in service"}</dd></div>

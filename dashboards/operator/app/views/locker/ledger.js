@@ -68,7 +68,7 @@ export class LedgerView extends View {
         ? html`${toneMark("serious")}<strong class="serious">${broken === ledgers.length ? "Not every event is accounted for." : `${some(broken, "ledger")} of ${ledgers.length} cannot account for every event.`}</strong>`
         : html`${toneMark("normal")}<strong>Every event is accounted for.</strong>`}</p>
       <ul class="ledgers">${ledgers.map((ledger, index) => this.#ledger(ledger, index === 0))}</ul>
-      ${data.next ? html`<p class="feed-note">Older ledgers of this locker are not shown here.</p>` : nothing}`;
+      ${data.next_cursor ? html`<p class="feed-note">Older ledgers of this locker are not shown here.</p>` : nothing}`;
   }
 
   /** @param {Ledger} ledger @param {boolean} first */
