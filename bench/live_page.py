@@ -218,7 +218,7 @@ def _lockers(rig: Rig) -> list[str]:
             names += [one["id"] for one in page["items"]]
             if page["next_cursor"] is None:
                 return names
-            after = f"&cursor={page['next']}"
+            after = f"&cursor={page['next_cursor']}"
     finally:
         connection.close()
 

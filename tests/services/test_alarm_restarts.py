@@ -93,7 +93,7 @@ async def test_pages_of_a_moment_lose_and_repeat_nothing(
             assert all(datetime.fromisoformat(item["raised_at"]) <= at for item in page["items"])
             if page["next_cursor"] is None:
                 break
-            cursor = f"&cursor={page['next']}"
+            cursor = f"&cursor={page['next_cursor']}"
             # Between two pages some end, and come again.
             door = number % 3 + 1
             await locker.events(number, [event("door.closed", door), event("door.forced", door)])

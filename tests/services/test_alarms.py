@@ -189,7 +189,7 @@ async def test_acts_on_many_skip_what_they_do_not_apply_to(
         assert len(await alarms(hub, "?suppressed=shelved&severity=critical,low")) == 3
         assert (await act(hub, "unshelve", filter={"door": 1, "locker": BERLIN}))["done"] == 1
         first = await hub.get("/api/v1/alarms?limit=3")
-        rest = await hub.get(f"/api/v1/alarms?limit=3&cursor={first[1]['next']}")
+        rest = await hub.get(f"/api/v1/alarms?limit=3&cursor={first[1]['next_cursor']}")
         assert len({item["id"] for item in first[1]["items"] + rest[1]["items"]}) == 4
         _, health = await hub.get("/api/v1/alarms/health")
         assert (health["open"], health["unacked"], health["rate_10min"]) == (2, 1, 5)

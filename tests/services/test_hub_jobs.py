@@ -66,7 +66,7 @@ async def test_every_door_opens_once(mosquitto_broker: MosquittoBroker, dsn: str
         assert [(one["state"], one["operator"]) for one in body["steps"]] == [("done", None), ("running", "local")]
         assert (body["created_by"], body["approval"], body["why"]) == ("local", None, "Every target is settled.")
         first = await call(hub, "get", "targets", job, query="?limit=3")
-        rest = await call(hub, "get", "targets", job, query=f"?cursor={first[1]['next']}&state=succeeded")
+        rest = await call(hub, "get", "targets", job, query=f"?cursor={first[1]['next_cursor']}&state=succeeded")
         items = first[1]["items"] + rest[1]["items"]
         assert [one["locker"] for one in items] == list(LOCKERS) * DOORS
         assert rest[1]["next_cursor"] is None
@@ -283,7 +283,7 @@ async def test_a_key_is_one_job(mosquitto_broker: MosquittoBroker, dsn: str, tmp
         status, body = await call(hub, "post", "create", json=ORDER, headers={**key, **BEN})
         assert (status, body["id"] == answers[0][1]["id"]) == (201, False)
         first = await call(hub, "get", "list", query="?limit=1&state=waiting_approval")
-        rest = await call(hub, "get", "list", query=f"?cursor={first[1]['next']}")
+        rest = await call(hub, "get", "list", query=f"?cursor={first[1]['next_cursor']}")
         assert [one["id"] for one in first[1]["items"] + rest[1]["items"]] == [body["id"], answers[0][1]["id"]]
 
 

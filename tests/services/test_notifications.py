@@ -232,7 +232,7 @@ async def test_the_api_of_a_running_hub(mosquitto_broker: MosquittoBroker, dsn: 
 
             await until(lambda: len(states(dsn)) == 2)
             _, page = await asked("get", LIST, f"{LIST}?limit=1")
-            _, rest = await asked("get", LIST, f"{LIST}?limit=1&cursor={page['next']}")
+            _, rest = await asked("get", LIST, f"{LIST}?limit=1&cursor={page['next_cursor']}")
             found = [*page["items"], *rest["items"]]
             assert [(one["channel"], one["state"], one["alarm"]) for one in found] == [
                 ("hook-1", "failed", None),

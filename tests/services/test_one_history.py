@@ -315,7 +315,7 @@ async def test_what_a_locker_gave_up_is_in_its_account(
         status, page = await hub.get("/api/v1/ledger?limit=1")
         contract.check("get", "/api/v1/ledger", status, "application/json", page)
         assert [(one["locker"], one["stored"], one["missing"]) for one in page["items"]] == [("berlin-01", 7, 6)]
-        status, page = await hub.get(f"/api/v1/ledger?limit=1&cursor={page['next']}")
+        status, page = await hub.get(f"/api/v1/ledger?limit=1&cursor={page['next_cursor']}")
         assert [one["locker"] for one in page["items"]] == ["paris-02"]
         assert page["next_cursor"] is None
         status, page = await hub.get("/api/v1/ledger?locker=paris-02")
