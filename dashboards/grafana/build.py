@@ -1,6 +1,6 @@
 """Builds json/overview.json, the Grafana dashboard of a hub: `python dashboards/grafana/build.py`.
 
-The metrics are those of hub/metrics.py. Rows go from what is promised to people, over what comes in and goes out,
+The metrics are those of hub/metrics/. Rows go from what is promised to people, over what comes in and goes out,
 to what the process uses.
 """
 # ruff: noqa: INP001 - a program beside what it makes, not a package
