@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.calendar.__main__ import LEFT_OUT, selected
 from tests.calendar.moments import MOMENTS, UP_S, Moment, absent, at_boot, environment, library
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +58,22 @@ def test_the_clocks_are_what_the_moment_says(wall: Path, moment: Moment) -> None
     if moment.booted:
         assert UP_S <= float(boot_s) < 2 * UP_S
         assert UP_S <= float(monotonic_s) < 2 * UP_S
+
+
+def test_every_test_is_chosen_but_those_of_code_without_a_clock() -> None:
+    everything = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")}
+    reasons = tuple(name for name in LEFT_OUT if "::" not in name)
+    others = {name for name in everything - set(selected()) if not name.startswith(reasons)}
+    assert others
+    assert all(name.startswith(("tests/wire/", "tests/hub/core/", "tests/edge_agent/core/")) for name in others)
+    assert "tests/hub/core/test_statistics.py" not in others, "its code has no clock, but it has times of its own"
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_what_is_left_out_exists(name: str) -> None:
+    path, _, test = name.partition("::")
+    assert (ROOT / path).exists()
+    assert not test or f"def {test}(" in (ROOT / path).read_text()
 
 
 @pytest.mark.services
