@@ -69,8 +69,12 @@ def library(directory: Path) -> Path:
 
 
 def environment(moment: Moment, wall: Path) -> dict[str, str]:
-    """Return what a process, and all that it starts, has to be started with."""
-    offset_s = round(datetime.fromisoformat(moment.begins).timestamp() - time.time())
+    """Return what a process, and all that it starts, has to be started with.
+
+    Where this process itself has such a clock, its own offset is on what it reads, and the new one takes its place.
+    """
+    true_s = time.time() - int(os.environ.get("WALL_OFFSET_S", "0"))
+    offset_s = round(datetime.fromisoformat(moment.begins).timestamp() - true_s)
     return {**os.environ, "TZ": moment.zone, "LD_PRELOAD": str(wall), "WALL_OFFSET_S": str(offset_s)}
 
 
@@ -79,21 +83,17 @@ def at_boot(command: list[str]) -> list[str]:
 
     Root may make one; anybody else needs user namespaces.
     """
-    earlier_s = UP_S - int(time.clock_gettime(time.CLOCK_BOOTTIME))
+    own_s = _offsets_s()
+    boot_s = UP_S - int(time.clock_gettime(time.CLOCK_BOOTTIME)) + own_s.get("boottime", 0)
+    monotonic_s = UP_S - int(time.monotonic()) + own_s.get("monotonic", 0)
     who = [] if os.geteuid() == 0 else ["--user", "--map-current-user"]
-    return [
-        "unshare",
-        *who,
-        "--time",
-        f"--boottime={earlier_s}",
-        f"--monotonic={_monotonic_s()}",
-        "--fork",
-        *command,
-    ]
+    return ["unshare", *who, "--time", f"--boottime={boot_s}", f"--monotonic={monotonic_s}", "--fork", *command]
 
 
-def _monotonic_s() -> int:
-    return UP_S - int(time.monotonic())
+def _offsets_s() -> dict[str, int]:
+    """Return what this process's time namespace adds, by clock. A new one's offsets do not count from it."""
+    lines = (line.split() for line in Path("/proc/self/timens_offsets").read_text().splitlines())
+    return {clock: int(seconds) for clock, seconds, _ in lines}
 
 
 def reads_a_clock(module: Path) -> bool:
