@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ("wire", "hub", "edge_agent")
-PYTHON = (*SOURCE, "bench", "dashboards", "faults", "tests")
+PYTHON = (*SOURCE, "bench", "dashboards", "examples", "faults", "tests")
 LINES_MAX = 450
 
 # Where each third-party library may be imported; `msgspec` and `orjson` are everywhere's.

@@ -1,0 +1,1 @@
+"""Short programs that use a hub from outside: README.md."""
