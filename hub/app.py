@@ -78,7 +78,7 @@ from hub.scheduler.series import series_tasks
 from hub.scheduler.statistics import statistics_tasks
 from hub.store.database import Database
 from hub.store.ledgers import Ledgers
-from hub.store.queues import event_queue, quarantine_queue, reading_queue
+from hub.store.queues import table_queue
 from hub.tasks import Make, Supervisor
 from wire import __version__
 
@@ -213,7 +213,10 @@ class _Build:
             connect_timeout_s=config.database.connect_timeout_s,
         )
         intake = config.intake
-        self.quarantined = quarantine_queue(QuarantineSink(self.store, metrics), metrics, intake)
+        self.quarantined = table_queue(
+            "quarantine", QuarantineSink(self.store, metrics), metrics, intake,
+            rows_max=intake.quarantine_queue_rows_max, bytes_max=intake.quarantine_queue_bytes_max,
+        )  # fmt: skip
         self.quarantine = Quarantine(
             self.quarantined, metrics,
             payload_bytes_max=intake.quarantine_payload_bytes_max,
@@ -234,16 +237,18 @@ class _Build:
             epoch_shares(intake), self.ledger, self.ledgers, self.quarantine, self.receipts, self.alarms, metrics
         )
         self.registry = RegistrySync(self.store, self.fleet, config.service.registry_poll_s)
-        self.events = event_queue(
+        self.events = table_queue(
+            "event",
             EventWriter(
                 self.ledgers, self.ledger, self.accounts, self.receipts, self.quarantine, self.forks, metrics
             ),
-            metrics,
-            intake,
-        )
-        self.readings = reading_queue(
-            TelemetryWriter(self.store, self.accounts.samples, self.quarantine, metrics), metrics, intake
-        )
+            metrics, intake, rows_max=intake.event_queue_rows_max, bytes_max=intake.event_queue_bytes_max,
+            backlog_rows_max=intake.backlog_queue_rows_max,
+        )  # fmt: skip
+        self.readings = table_queue(
+            "reading", TelemetryWriter(self.store, self.accounts.samples, self.quarantine, metrics), metrics,
+            intake, rows_max=intake.reading_queue_rows_max, bytes_max=intake.reading_queue_bytes_max,
+        )  # fmt: skip
         self.live = Broadcaster(config.live, config.commands, self.fleet, metrics)
         self.watching = LiveQueries(self.live, self.tail, config, self.store)
         self.live.show_alarms(self.alarms)

@@ -22,7 +22,7 @@ from hub.mqtt.quarantine import Quarantine
 from hub.mqtt.tap import MessageTap
 from hub.store.commands import CommandStore, CommandUpdate, record_of_row
 from hub.store.database import Database
-from hub.store.queues import command_queue
+from hub.store.queues import table_queue
 from hub.tasks import Make
 
 _log = logging.getLogger(__name__)
@@ -47,7 +47,11 @@ class CommandService:
         self._remembered_max = config.commands.remembered_max
         self._settle_s = config.service.settle_s
         self.store = CommandStore(store)
-        self.rows = command_queue(CommandSink(self.store, metrics), metrics, config.intake)
+        intake = config.intake
+        self.rows = table_queue(
+            "command", CommandSink(self.store, metrics), metrics, intake,
+            rows_max=intake.command_queue_rows_max, bytes_max=intake.command_queue_bytes_max,
+        )  # fmt: skip
         self._courier = CommandPublisher(key, clocks, tail)
         news = CommandObservers(live, metrics)
         self.dispatch = InstantCommands(
