@@ -1,7 +1,8 @@
 """Between the book and the table: what changed is written, what others changed is taken over.
 
 Nothing that happens waits for the database. What is to be written is kept by alarm, its newest state once, so an
-outage of any length takes no more room than there are alarms; it is written when the database is back.
+outage of any length takes no more room than there are alarms; it is written when the database is back. What has
+come and gone meanwhile is given up above a limit, of all and of each locker: `hub.core.alarms.unwritten`.
 """
 
 import asyncio
@@ -16,8 +17,8 @@ from uuid import UUID
 
 from hub import clock
 from hub.core.alarms.alarm import Alarm
-from hub.core.alarms.alarm_book import Unwritten
 from hub.core.alarms.transitions import What
+from hub.core.alarms.unwritten import Unwritten
 from hub.core.alarms.watch import AlarmWatch
 from hub.errors import StoreRejected, StoreUnavailable
 from hub.metrics import Metrics

@@ -342,6 +342,7 @@ class AlarmEngine:
         metrics.alarm_flood.set(health.flood_since is not None)
         given_up = {
             "alarm": book.refused, "locker_alarm": book.over_share, "record": book.dropped,
+            "locker_record": book.unwritten.over_share,
             "condition": self.watch.detector.skipped, "door": self.watch.doors_unknown,
             "board": self.watch.boards_unknown,
         }  # fmt: skip

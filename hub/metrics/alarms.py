@@ -30,8 +30,8 @@ class AlarmMetrics:
         self.alarms_dropped = Counter(
             "lockerhub_alarms_dropped_total",
             "What was given up at a limit: alarm (too many open), locker_alarm (too many of one locker), condition "
-            "(too many followed), record (the database was away for too long, or refused it), listener (one that "
-            "failed), door (an event of one that is not in the registry, which counts for its locker), board (too "
-            "many names of boards).",
+            "(too many followed), record (the database was away for too long, or refused it), locker_record (the "
+            "same, where too much of one locker came and went), listener (one that failed), door (an event of one "
+            "that is not in the registry, which counts for its locker), board (too many names of boards).",
             ["what"], registry=r,
         )  # fmt: skip

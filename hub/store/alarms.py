@@ -11,9 +11,9 @@ import psycopg
 from psycopg.rows import DictRow
 
 from hub.core.alarms.alarm import Alarm, AlarmState, Key, Severity, Shelf, Skip, Suppression
-from hub.core.alarms.alarm_book import AlarmStep, Unwritten
 from hub.core.alarms.health import Past, Source
 from hub.core.alarms.maintenance import Window
+from hub.core.alarms.unwritten import AlarmStep, Unwritten
 from hub.store.audit import audit
 from hub.store.database import Database
 from hub.store.statements import statement

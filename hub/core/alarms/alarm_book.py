@@ -6,7 +6,7 @@ rows of the database, which other hubs and command lines change as well; the boo
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -26,6 +26,7 @@ from hub.core.alarms.alarm import (
     taken_back,
 )
 from hub.core.alarms.transitions import Transition, What
+from hub.core.alarms.unwritten import AlarmStep, Unwritten, UnwrittenAlarms
 
 CHATTERING_RAISES: Final = 3
 CHATTERING_S: Final = 60.0
@@ -35,27 +36,6 @@ STALE: Final = timedelta(hours=24)
 MARKS_MAX: Final = 100_000
 _AGAIN_S: Final = 60.0
 """That an active alarm was seen once more is written into its journal this often; its count has them all."""
-
-
-@dataclass(frozen=True, slots=True)
-class AlarmStep:
-    """A line of an alarm's journal. `who` is None for the hub itself; `state` is the one afterwards."""
-
-    id: UUID
-    alarm: UUID
-    at: datetime
-    who: str | None
-    what: str
-    note: str | None
-    state: AlarmState
-
-
-@dataclass(slots=True)
-class Unwritten:
-    """What the database does not know yet of an alarm."""
-
-    alarm: Alarm
-    steps: list[AlarmStep] = field(default_factory=list)
 
 
 class AlarmBook:
@@ -68,8 +48,8 @@ class AlarmBook:
         open_per_locker_max: nor with so many of one locker, so that none takes the room of all; `over_share`
             counts them.
         steps_max: of one alarm that cannot be written; further steps are left out, and `dropped` counts them.
-        unwritten_max: so many alarms may wait to be written; then those that are closed are given up, the oldest
-            first, and `dropped` counts them.
+        unwritten_max: so many alarms may wait to be written; above that the oldest that has come and gone
+            meanwhile is given up, and counted. Of one locker it is twice as many as may be open.
     """
 
     def __init__(
@@ -87,23 +67,27 @@ class AlarmBook:
         self.of_locker: dict[str, set[UUID]] = {}
         self.children: Counter[UUID] = Counter()
         """How many open alarms are folded into each."""
-        self.unwritten: dict[UUID, Unwritten] = {}
         self.revision = 0
         """Another one with every change."""
         self.refused = 0
         self.over_share = 0
-        self.dropped = 0
         self._new_id = new_id
         self._tell = tell
         self._open_max = open_max
         self._open_per_locker_max = open_per_locker_max or open_max
         self._steps_max = steps_max
-        self._unwritten_max = unwritten_max or 2 * open_max
+        self._steps_dropped = 0
+        self.unwritten = UnwrittenAlarms(unwritten_max or 2 * open_max, 2 * self._open_per_locker_max)
         self._changed: set[UUID] = set()
         self._closed: set[UUID] = set()
         self._marks: OrderedDict[Key, Mark] = OrderedDict()
         self._raises: dict[UUID, deque[datetime]] = {}
         self._again_at: dict[UUID, datetime] = {}
+
+    @property
+    def dropped(self) -> int:
+        """Return how many alarms and steps were given up, as too much waited to be written."""
+        return self.unwritten.dropped + self._steps_dropped
 
     def load(self, alarms: Iterable[Alarm]) -> None:
         """Take over alarms of the hub before; of those that are closed, only what they were raised by last."""
@@ -243,7 +227,7 @@ class AlarmBook:
             if theirs.open:
                 self._put(theirs)
             return theirs
-        unwritten = self.unwritten.pop(ours.id, None)
+        unwritten = self.unwritten.pop(ours.id)
         newer = unwritten is not None and ours.last_at >= theirs.last_at
         merged = replace(
             _merged(ours, theirs) if newer else theirs,
@@ -260,7 +244,7 @@ class AlarmBook:
             self._remove(merged)
         if newer:
             kept = unwritten.steps if unwritten is not None and ours.id == theirs.id else []
-            self.unwritten[merged.id] = Unwritten(merged, kept)
+            self.unwritten.replace(Unwritten(merged, kept))
             if merged.closed_at is not None:
                 self._step(merged, merged.closed_at, "closed")
         return merged
@@ -270,25 +254,15 @@ class AlarmBook:
         alarm = self.alarms.get(alarm_id)
         if alarm is not None:
             self.alarms[alarm_id] = replace(alarm, version=version)
-        later = self.unwritten.get(alarm_id)
-        if later is not None:
-            later.alarm = replace(later.alarm, version=version)
+        self.unwritten.versioned(alarm_id, version)
 
     def take_unwritten(self, limit: int) -> list[Unwritten]:
         """Take what is to be written, the oldest first."""
-        names = list(self.unwritten)[:limit]
-        return [self.unwritten.pop(name) for name in names]
+        return self.unwritten.take(limit)
 
     def give_back(self, taken: Iterable[Unwritten]) -> None:
         """Put back what could not be written; what came meanwhile is newer."""
-        back: dict[UUID, Unwritten] = {}
-        for one in taken:
-            later = self.unwritten.pop(one.alarm.id, None)
-            if later is not None:
-                one.alarm = later.alarm
-                one.steps += later.steps
-            back[one.alarm.id] = one
-        self.unwritten = {**back, **self.unwritten}
+        self.unwritten.give_back(taken)
 
     def take_changes(self) -> tuple[set[UUID], set[UUID]]:
         """Return which open alarms have changed, and which are open no more, since the last call."""
@@ -373,19 +347,12 @@ class AlarmBook:
         self._closed.add(alarm.id)
 
     def _write(self, alarm: Alarm) -> None:
-        waiting = self.unwritten.setdefault(alarm.id, Unwritten(alarm))
-        waiting.alarm = alarm
-        if len(self.unwritten) > self._unwritten_max:
-            # What is open is written sooner or later; of what is over, the oldest is given up.
-            over = next((name for name, one in self.unwritten.items() if not one.alarm.open), None)
-            if over is not None and over != alarm.id:
-                del self.unwritten[over]
-                self.dropped += 1
+        self.unwritten.put(alarm)
 
     def _step(self, alarm: Alarm, now: datetime, what: str, note: str | None = None) -> None:
         steps = self.unwritten[alarm.id].steps
         if len(steps) >= self._steps_max:
-            self.dropped += 1
+            self._steps_dropped += 1
             return
         steps.append(AlarmStep(self._new_id(), alarm.id, now, None, what, note, alarm.state))
 

@@ -165,6 +165,44 @@ def test_of_what_waits_for_the_database_the_oldest_that_is_over_is_given_up() ->
     assert (len(crowded.book.unwritten), crowded.book.dropped) == (2, 0), "what is open is never given up"
 
 
+def test_one_locker_whose_alarms_come_and_go_takes_the_room_of_no_other() -> None:
+    told = Told(open_per_locker_max=2)
+    site = come_and_gone(told, KEYS[3])
+    for _ in range(6):
+        come_and_gone(told, KEYS[0])
+    waiting = told.book.unwritten
+    assert site in waiting
+    assert len(waiting) == 5, "of one locker there are twice as many as may be open"
+    assert (waiting.over_share, told.book.dropped) == (2, 0)
+    numbers = [one.int for one in waiting if one != site]
+    assert numbers == sorted(numbers), "the oldest went"
+
+
+def test_the_end_of_what_has_a_row_or_is_about_to_have_one_is_not_given_up() -> None:
+    told = Told(unwritten_max=1)
+    told.raised(KEYS[0])
+    (first,) = told.book.take_unwritten(10)
+    told.book.set_context(first.alarm.id, Suppression.MAINTENANCE, told.now)
+    told.book.cleared(KEYS[0], told.now)
+    come_and_gone(told, KEYS[1])
+    assert first.alarm.id in told.book.unwritten, "it is being written"
+    told.book.written(first.alarm.id, 1)
+    for _ in range(2):
+        come_and_gone(told, KEYS[1])
+    assert first.alarm.id in told.book.unwritten, "it would be open for ever"
+    assert (len(told.book.unwritten), told.book.dropped) == (2, 2)
+
+
+def come_and_gone(told: Told, key: Key) -> UUID:
+    """Raise an alarm where somebody works, which closes it when it is cleared."""
+    alarm = told.raised(key)
+    assert alarm is not None
+    told.book.set_context(alarm.id, Suppression.MAINTENANCE, told.now)
+    told.book.cleared(key, told.now)
+    assert told.book.find(key) is None
+    return alarm.id
+
+
 def test_what_comes_while_it_is_being_written_is_written_next() -> None:
     told = Told()
     told.raised(KEYS[0])
