@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from hub.config.addresses import check_host
+from hub.config.types import Bytes
 from hub.errors import ConfigError
 from hub.masking import Secret
 
@@ -75,6 +76,8 @@ class NotifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Each as a `[[notify.channel]]`."""
     queue_max: Annotated[int, Meta(ge=1, le=100_000)] = 1000
     """How many messages wait for one channel; above it the oldest are dropped, and counted."""
+    queue_bytes_max: Bytes = 16_777_216
+    """The same limit in memory, as estimated from the lengths of messages."""
     kept_max: Annotated[int, Meta(ge=100, le=10_000_000)] = 50_000
     """How many messages that are settled are kept in the database, and for how long."""
     kept_days: Annotated[int, Meta(ge=1, le=3650)] = 90

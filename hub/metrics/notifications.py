@@ -17,6 +17,15 @@ class NotificationMetrics:
             "lockerhub_notify_retries_total", "Tries that have to be made again.", ["channel"], registry=r
         )
         self.notify_queue = Gauge("lockerhub_notify_queue", "Messages that wait.", ["channel"], registry=r)
+        self.notify_queue_bytes = Gauge(
+            "lockerhub_notify_queue_bytes", "Memory of the messages that wait, estimated.", ["channel"], registry=r
+        )
+        self.notify_defects = Counter(
+            "lockerhub_notify_defects_total",
+            "Times a defect of the hub's own was met with a message in hand: it is tried again, "
+            "seven times.",
+            ["channel"], registry=r,
+        )  # fmt: skip
         self.notify_failing = Gauge(
             "lockerhub_notify_failing", "1 from a try that failed to the next message that is taken.",
             ["channel"], registry=r,

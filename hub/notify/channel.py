@@ -3,8 +3,11 @@
 Messages go out in their order. One that the receiver cannot take now is tried again, seven times, with growing
 pauses; what comes meanwhile waits behind it, so that nothing overtakes what it is about. Then the receiver is away:
 the message is tried on, once a minute or so, for as long as it is true; when it is taken, of what has waited only
-what is still true goes out. Where the queue is full its oldest message is dropped, and counted: what is new matters
-more.
+what is still true goes out. Where the queue is full, in messages or in bytes, its oldest message is dropped, and
+counted: what is new matters more, and the newest alone always has room.
+
+Where a defect of the hub's own is met with a message in hand, it stays there and is tried again, seven times with
+growing pauses; then it has failed. Each time is counted and logged: no message waits for a restart.
 """
 
 import asyncio
@@ -17,10 +20,11 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from hub import clock
-from hub.core.notify.notices import Message
+from hub.core.notify.notices import Message, size_bytes
 from hub.core.notify.retry import RETRIES_MAX, DeliveryOutcome, DeliveryVerdict, pause_s
 from hub.logs import described, sentence
 from hub.metrics import Metrics
+from hub.store.lane import UNBOUNDED
 from hub.store.notifications import NotificationDelivery, State
 
 _log = logging.getLogger(__name__)
@@ -71,6 +75,17 @@ class ChannelState:
     error_at: datetime | None = None
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """A message of the queue. `defects`: tries that a defect of the hub's own has ended."""
+
+    message: Message
+    tries: int
+    size: int
+    defects: int = 0
+    sent: bool = False
+
+
 class NotificationChannel:
     """The queue and the task of one channel. `note` is told how each message stands, and never waits."""
 
@@ -83,6 +98,7 @@ class NotificationChannel:
         queue_max: int,
         pause: Pause = pause_s,
         keeper: DeliveryGuard | None = None,
+        queue_bytes_max: int = UNBOUNDED,
     ) -> None:
         self.name = name
         self.sender = sender
@@ -90,7 +106,11 @@ class NotificationChannel:
         self._note = note
         self._pause_s = pause
         self._queue_max = queue_max
-        self._waiting: deque[tuple[Message, int]] = deque()
+        self._queue_bytes_max = queue_bytes_max
+        self._waiting: deque[_Waiting] = deque()
+        self._bytes = 0
+        self._hand: _Waiting | None = None
+        """The message that is being tried. It outlives `run`, so that whoever starts it again goes on with it."""
         self._wake = asyncio.Event()
         self._resting = asyncio.Event()
         self._idle = asyncio.Event()
@@ -99,7 +119,6 @@ class NotificationChannel:
         self._failing_now = False
         self._away = False
         """The receiver was away: of what has waited for it only what is still true goes out."""
-        self._current = 0
         self._warned_ms: float | None = None
         self._unlogged = 0
         self._results = {
@@ -108,12 +127,19 @@ class NotificationChannel:
         self._retries = metrics.notify_retries.labels(name)
         self._last_success = metrics.notify_last_success.labels(name)
         self._failing = metrics.notify_failing.labels(name)
+        self._defects = metrics.notify_defects.labels(name)
         metrics.notify_queue.labels(name).set_function(lambda: self.queued)
+        metrics.notify_queue_bytes.labels(name).set_function(lambda: self.queued_bytes)
 
     @property
     def queued(self) -> int:
         """How many messages wait, with the one that is being tried."""
-        return len(self._waiting) + self._current
+        return len(self._waiting) + (self._hand is not None)
+
+    @property
+    def queued_bytes(self) -> int:
+        """The memory of those, estimated."""
+        return self._bytes + (0 if self._hand is None else self._hand.size)
 
     def put(self, message: Message) -> None:
         """Take a new message."""
@@ -122,15 +148,24 @@ class NotificationChannel:
 
     def restore(self, message: Message, tries: int) -> None:
         """Take a message that is known as waiting already. The oldest is dropped where there is no room."""
-        self._waiting.append((message, tries))
+        waiting = _Waiting(message, tries, size_bytes(message))
+        self._waiting.append(waiting)
+        self._bytes += waiting.size
         while len(self._waiting) > self._queue_max:
-            dropped, tried = self._waiting.popleft()
-            self._settle(dropped, "dropped", tried, f"more than {self._queue_max} messages waited")
+            self._drop(f"more than {self._queue_max} messages waited")
+        while self._bytes > self._queue_bytes_max and len(self._waiting) > 1:
+            self._drop(f"what waited took more than {self._queue_bytes_max} bytes")
         self._wake.set()
+
+    def _drop(self, why: str) -> None:
+        oldest = self._waiting.popleft()
+        self._bytes -= oldest.size
+        self._settle(oldest.message, "dropped", oldest.tries, why)
 
     def give_up(self) -> None:
         """Forget what waits: another hub sends it."""
         self._waiting.clear()
+        self._bytes = 0
 
     def recall(self, stand: ChannelState) -> None:
         """Take over how the channel did before this hub started."""
@@ -143,17 +178,44 @@ class NotificationChannel:
     async def run(self) -> None:
         """Send until cancelled. What is not settled then is still known as waiting."""
         while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._waiting and not self._resting.is_set():
-                message, tries = self._waiting.popleft()
-                self._current = 1
+            if self._hand is None:
+                await self._wake.wait()
+                self._wake.clear()
+            while not self._resting.is_set() and (hand := self._next()) is not None:
                 try:
-                    await self._deliver(message, tries)
-                finally:
-                    self._current = 0
+                    await self._deliver(hand)
+                except Exception as error:  # noqa: BLE001 - decided: a defect costs a message its tries, and no other
+                    await self._met_a_defect(hand, error)
+                else:
+                    self._hand = None
+            if self._resting.is_set():
+                # What is in hand is known as waiting, and goes out at the next start.
+                self._hand = None
             if not self._failing_now:
                 self._away = False
+
+    def _next(self) -> _Waiting | None:
+        if self._hand is None and self._waiting:
+            self._hand = self._waiting.popleft()
+            self._bytes -= self._hand.size
+        return self._hand
+
+    async def _met_a_defect(self, hand: _Waiting, error: Exception) -> None:
+        """Count it as a try, and wait; or give the message up, with the last word on it."""
+        self._defects.inc()
+        hand.defects += 1
+        _log.error(
+            "A defect was met with a notification in hand",
+            extra={"channel": self.name, "tries": hand.tries, "defects": hand.defects, **described(error)},
+        )
+        if hand.defects > RETRIES_MAX:
+            self._hand = None
+            if not hand.sent:
+                self._settle(hand.message, "failed", hand.tries + hand.defects, sentence(error))
+            return
+        self._failed(sentence(error), clock.wall())
+        self._retries.inc()
+        await self._pause(self._pause_s(hand.defects, None, clock.wall(), random.random()))  # noqa: S311 - jitter
 
     async def rest(self, grace_s: float) -> None:
         """Begin no more tries, and wait so long for one that is under way."""
@@ -176,32 +238,37 @@ class NotificationChannel:
         self._settle(message, "sent" if outcome.verdict is DeliveryVerdict.SENT else "failed", 1, outcome.detail)
         return outcome
 
-    async def _deliver(self, message: Message, tries: int) -> None:
-        keeper = self._keeper
+    async def _deliver(self, hand: _Waiting) -> None:
+        message, keeper = hand.message, self._keeper
+        if hand.sent:
+            # What failed was to take that down; its receiver has it.
+            self._settle(message, "sent", hand.tries, "")
+            return
         while not self._resting.is_set() and (keeper is None or await keeper.may_send()):
             if self._away and keeper is not None and not keeper.stands(message):
-                self._settle(message, "failed", tries, "it was not so any more when the receiver was back")
+                self._settle(message, "failed", hand.tries, "it was not so any more when the receiver was back")
                 return
             outcome = await self._try(message)
-            tries += 1
+            hand.tries += 1
+            hand.sent = outcome.verdict is DeliveryVerdict.SENT
             if outcome.verdict is DeliveryVerdict.SENT:
                 self._failing_now = False
-                self._settle(message, "sent", tries, outcome.detail)
+                self._settle(message, "sent", hand.tries, outcome.detail)
                 return
             self._failing_now = outcome.verdict is DeliveryVerdict.LATER
             if outcome.verdict is DeliveryVerdict.FAILED:
-                self._settle(message, "failed", tries, outcome.detail, refused=True)
+                self._settle(message, "failed", hand.tries, outcome.detail, refused=True)
                 return
-            if tries > RETRIES_MAX:
+            if hand.tries > RETRIES_MAX:
                 self._away = keeper is not None
                 if keeper is None or not keeper.stands(message):
-                    self._settle(message, "failed", tries, outcome.detail)
+                    self._settle(message, "failed", hand.tries, outcome.detail)
                     return
             self._failed(outcome.detail, clock.wall())
             self._retries.inc()
-            self._note(NotificationDelivery(message, "waiting", tries, _short(outcome.detail), clock.wall()))
+            self._note(NotificationDelivery(message, "waiting", hand.tries, _short(outcome.detail), clock.wall()))
             jitter = random.random()  # noqa: S311 - jitter
-            failed = min(tries, RETRIES_MAX)
+            failed = min(hand.tries, RETRIES_MAX)
             await self._pause(self._pause_s(failed, outcome.retry_after, clock.wall(), jitter))
 
     async def _try(self, message: Message) -> DeliveryOutcome:
@@ -222,10 +289,11 @@ class NotificationChannel:
             return
 
     def _settle(self, message: Message, state: State, tries: int, detail: str, *, refused: bool = False) -> None:
+        now = clock.wall()
+        self._note(NotificationDelivery(message, state, tries, None if state == "sent" else _short(detail), now))
         if self._keeper is not None:
             self._keeper.settled(message, state, refused=refused)
         self._results[state].inc()
-        now = clock.wall()
         if state == "sent":
             self.stand.ok_at = now
             self._last_success.set(now.timestamp())
@@ -234,8 +302,6 @@ class NotificationChannel:
             self._warn(state, detail)
         if state == "failed":
             self._failed(detail, now)
-        error = None if state == "sent" else _short(detail)
-        self._note(NotificationDelivery(message, state, tries, error, now))
 
     def _warn(self, state: State, detail: str) -> None:
         self._unlogged += 1

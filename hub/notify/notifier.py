@@ -13,7 +13,7 @@ from hub.config.notify import EmailChannel, WebhookChannel
 from hub.config.settings import Config
 from hub.core.alarms.alarm import Alarm
 from hub.core.alarms.transitions import Transition
-from hub.core.notify.notices import SEVERITIES, TOLD, Message, notice_of
+from hub.core.notify.notices import SEVERITIES, TOLD, Message, notice_of, size_bytes
 from hub.core.notify.plan import ChannelRules, NotificationPlan
 from hub.core.notify.retry import DeliveryOutcome, pause_s
 from hub.errors import CursorConflict, StoreError, StoreRejected
@@ -27,6 +27,7 @@ from hub.scheduler.scheduler import PeriodicTask
 from hub.store.batcher import Batcher
 from hub.store.database import Database
 from hub.store.notifications import NotificationDelivery, NotificationStore
+from hub.store.queues import table_queue
 from hub.tasks import Make
 
 _log = logging.getLogger(__name__)
@@ -34,8 +35,8 @@ _log = logging.getLogger(__name__)
 TEST_TIMEOUT_S: Final = 10.0
 DECIDED_MS_MAX: Final = 2000.0
 """So long a new alarm waits for its row, which says whether another hub has it; then it is told all the same."""
-_DELIVERY_BYTES: Final = 8192
-"""About what a message takes: its texts are bounded."""
+_NOTES_EACH: Final = 2
+"""How often the table's queue may hold what a channel's own queue may: a message waits, and is settled."""
 _LOOK_S: Final = 0.25
 _REST_GRACE_S: Final = 2.0
 _PRUNE_EVERY_S: Final = 3600.0
@@ -59,13 +60,15 @@ class Notifier:
     ) -> None:  # fmt: skip
         self._config = config.notify
         self._store = NotificationStore(store)
-        self.rows: Batcher[NotificationDelivery] = Batcher(
+        channels = max(1, len(config.notify.channel))
+        self.rows: Batcher[NotificationDelivery] = table_queue(
             "notification",
             NotificationSink(self._store, metrics),
             metrics,
-            queue_rows_max=max(1000, 2 * config.notify.queue_max * len(config.notify.channel)),
-            flush_rows_max=config.intake.flush_rows_max,
-            flush_age_ms_max=config.intake.flush_age_ms_max,
+            config.intake,
+            rows_max=max(1000, _NOTES_EACH * config.notify.queue_max * channels),
+            bytes_max=_NOTES_EACH * config.notify.queue_bytes_max * channels,
+            key_share=1 / channels,
         )
         self._dropped = metrics.batch_dropped.labels("notification")
         self.settings = {one.name: one for one in config.notify.channel}
@@ -80,7 +83,7 @@ class Notifier:
         self._channels = {
             one.name: NotificationChannel(
                 one.name, sender_of(one, config.http.public_url), self._note, metrics, config.notify.queue_max,
-                pause, self._desks[one.name],
+                pause, self._desks[one.name], queue_bytes_max=config.notify.queue_bytes_max,
             )
             for one in config.notify.channel
         }  # fmt: skip
@@ -243,7 +246,8 @@ class Notifier:
 
     def _note(self, delivery: NotificationDelivery) -> None:
         # Sending does not wait for the database; where it is away for long, how a message stands is not written.
-        if not self.rows.put(delivery, size=_DELIVERY_BYTES):
+        message = delivery.message
+        if not self.rows.put(delivery, key=message.channel, size=size_bytes(message)):
             self._dropped.inc()
 
     async def _prune(self) -> dict[str, Any]:

@@ -85,6 +85,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         return {} if self.digest is None else self.digest.knows
 
 
+def size_bytes(message: Message) -> int:
+    """Return about what a message takes in memory: its length as JSON. A digest may be of thousands of alarms."""
+    return len(msgspec.json.encode(message))
+
+
 def notice_of(change: Transition) -> Notice | None:
     """Return what is told of a change; None for what is nobody's news, and for an alarm that is suppressed."""
     if change.what not in TOLD or change.alarm.suppressed is not None:

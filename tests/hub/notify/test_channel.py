@@ -8,14 +8,16 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
+
 from hub.config.notify import WebhookChannel
-from hub.core.notify.notices import Message
+from hub.core.notify.notices import Message, size_bytes
 from hub.core.notify.retry import RETRIES_MAX, DeliveryVerdict
 from hub.masking import Secret
 from hub.metrics import Metrics
-from hub.notify.channel import ChannelState, NotificationChannel
+from hub.notify.channel import ChannelState, DeliveryGuard, NotificationChannel
 from hub.notify.webhook import Webhook
-from hub.store.notifications import NotificationDelivery
+from hub.store.notifications import NotificationDelivery, State
 from hub.tasks import Supervisor
 from tests.hub.core.notify.alarms import AT, notice
 from tests.hub.notify.receivers import Hook, hook, secret, until
@@ -40,13 +42,23 @@ class Scene:
         labels = {"channel": "duty", "result": result}
         return self.metrics.registry.get_sample_value("lockerhub_notifications_total", labels) or 0.0
 
+    def defects(self) -> float | None:
+        return self.gauge("defects_total")
+
     def gauge(self, name: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"lockerhub_notify_{name}", {"channel": "duty"})
 
 
 @asynccontextmanager
 async def scene(
-    folder: Path, receiver: Hook, *, queue_max: int = 10, pause_s: float = 0.0, timeout_s: float = 5.0
+    folder: Path,
+    receiver: Hook,
+    *,
+    queue_max: int = 10,
+    queue_bytes_max: int = 1_000_000,
+    pause_s: float = 0.0,
+    timeout_s: float = 5.0,
+    keeper: DeliveryGuard | None = None,
 ) -> AsyncIterator[Scene]:
     metrics = Metrics("0")
     notes: list[NotificationDelivery] = []
@@ -61,7 +73,9 @@ async def scene(
     settings = WebhookChannel(
         name="duty", url=Secret(receiver.url), secret_file=secret(folder), timeout_s=timeout_s
     )
-    channel = NotificationChannel("duty", Webhook(settings, None), notes.append, metrics, queue_max, pause)
+    channel = NotificationChannel(
+        "duty", Webhook(settings, None), notes.append, metrics, queue_max, pause, keeper, queue_bytes_max
+    )
     async with Supervisor(metrics).running({"channel": channel.run}, endless=True):
         yield Scene(receiver, channel, metrics, notes, pauses)
 
@@ -190,3 +204,78 @@ async def test_how_it_did_before_is_known_again(tmp_path: Path) -> None:
         one.channel.put(message(1))
         await until(lambda: one.count("sent") == 1)
         assert one.gauge("failing") == 0
+
+
+async def test_above_the_limit_in_bytes_the_oldest_goes_and_the_newest_alone_stays(tmp_path: Path) -> None:
+    each = size_bytes(message(2))
+    async with hook("hang") as receiver, scene(tmp_path, receiver, queue_bytes_max=2 * each) as one:
+        one.channel.put(message(1))
+        await receiver.came.wait()
+        for number in (2, 3, 4):
+            one.channel.put(message(number))
+        assert [one.states(number)[-1][0] for number in (1, 2, 3, 4)] == [
+            "waiting", "dropped", "waiting", "waiting",
+        ]  # fmt: skip
+        assert (one.count("dropped"), one.gauge("queue"), one.gauge("queue_bytes")) == (1, 3, 3 * each)
+        large = message(5)
+        wordy = msgspec.structs.replace(notice("raised", 5), where="x" * 3 * each)
+        large = msgspec.structs.replace(large, notice=wordy)
+        one.channel.put(large)
+        assert (one.count("dropped"), one.channel.queued) == (3, 2)
+        assert one.notes[-1].error == f"what waited took more than {2 * each} bytes"
+        receiver.answers = [200]
+        receiver.release.set()
+        await until(lambda: one.count("sent") == 2)
+        assert one.gauge("queue_bytes") == 0
+
+
+@dataclass
+class Faulty:
+    """A guard with a defect, which is met so often."""
+
+    may_send_faults: int = 0
+    settled_faults: int = 0
+
+    async def may_send(self) -> bool:
+        if self.may_send_faults:
+            self.may_send_faults -= 1
+            raise RuntimeError("a defect")
+        return True
+
+    def stands(self, message: Message) -> bool:
+        return message.id.int > 0
+
+    def settled(self, message: Message, state: State, *, refused: bool) -> None:
+        if self.settled_faults:
+            self.settled_faults -= 1
+            raise RuntimeError(f"a defect at {message.channel}, {state}, {refused}")
+
+
+async def test_a_defect_costs_a_message_tries_and_not_its_turn(tmp_path: Path) -> None:
+    async with hook(200) as receiver, scene(tmp_path, receiver, keeper=Faulty(may_send_faults=2)) as one:
+        one.channel.put(message(1))
+        one.channel.put(message(2))
+        await until(lambda: one.count("sent") == 2)
+        assert [headers["webhook-id"][-1] for headers, _ in receiver.seen] == ["1", "2"]
+        assert [one.states(number)[-1] for number in (1, 2)] == [("sent", 1), ("sent", 1)]
+        assert (one.count("failed"), one.defects(), one.channel.queued) == (0, 2, 0)
+        assert [failed for failed, _ in one.pauses] == [1, 2]
+
+
+async def test_a_defect_that_stays_fails_the_message_and_the_next_has_its_turn(tmp_path: Path) -> None:
+    keeper = Faulty(may_send_faults=RETRIES_MAX + 1)
+    async with hook(200) as receiver, scene(tmp_path, receiver, keeper=keeper) as one:
+        one.channel.put(message(1))
+        one.channel.put(message(2))
+        await until(lambda: one.count("sent") == 1)
+        assert [one.states(number)[-1][0] for number in (1, 2)] == ["failed", "sent"]
+        assert [note.error for note in one.notes if note.state == "failed"] == ["RuntimeError: a defect"]
+        assert (one.count("failed"), one.defects()) == (1, RETRIES_MAX + 1)
+
+
+async def test_what_was_sent_is_not_sent_again_for_a_defect(tmp_path: Path) -> None:
+    async with hook(200) as receiver, scene(tmp_path, receiver, keeper=Faulty(settled_faults=2)) as one:
+        one.channel.put(message(1))
+        await until(lambda: one.count("sent") == 1)
+        assert (len(receiver.seen), one.states(1)[-1], one.defects()) == (1, ("sent", 1), 2)
+        assert one.channel.queued == 0
