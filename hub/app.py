@@ -238,11 +238,9 @@ class _Build:
         )
         self.registry = RegistrySync(self.store, self.fleet, config.service.registry_poll_s)
         self.events = table_queue(
-            "event",
-            EventWriter(
+            "event", EventWriter(
                 self.ledgers, self.ledger, self.accounts, self.receipts, self.quarantine, self.forks, metrics
-            ),
-            metrics, intake, rows_max=intake.event_queue_rows_max, bytes_max=intake.event_queue_bytes_max,
+            ), metrics, intake, rows_max=intake.event_queue_rows_max, bytes_max=intake.event_queue_bytes_max,
             backlog_rows_max=intake.backlog_queue_rows_max,
         )  # fmt: skip
         self.readings = table_queue(
