@@ -1,7 +1,7 @@
 """Telemetry as plots: spans of time, gaps, what is normal, cursors, themes, and the table beside the picture."""
 
 from datetime import datetime
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from playwright.async_api import Page, expect
@@ -16,6 +16,15 @@ pytestmark = pytest.mark.services
 LOCKER = "hamburg-01"
 ADDRESS = f"/lockers/{LOCKER}"
 PLOT = f"GET /api/v1/lockers/{LOCKER}/telemetry/plot"
+LATER = """async () => {
+  const element = document.querySelector("lh-telemetry");
+  const now = element.app.now();
+  for (const minutes of [2, 5]) {
+    element.app.now = () => now + minutes * 60_000;
+    element.requestUpdate();
+    await element.updateComplete;
+  }
+}"""
 COLOURS = """(name) => {
   const canvas = document.querySelector(`[data-measure="${name}"] canvas`);
   const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
@@ -136,10 +145,25 @@ async def test_any_other_span_can_be_entered(window: Open) -> None:
         await page.get_by_label("From").fill("2026-11-01T10:00")
         await page.get_by_label("To", exact=True).fill("2026-11-02T10:00")
         await page.get_by_role("button", name="Show", exact=True).click()
-        await hub.until(lambda hub: any("since=2026-11-01" in path for _, path, _ in hub.asked))
+        since = await page.evaluate("new Date('2026-11-01T10:00').toISOString()")
+        await hub.until(lambda hub: any(f"since={quote(since)}" in path for _, path, _ in hub.asked))
         await page.get_by_label("To", exact=True).fill("2026-10-02T10:00")
         await page.get_by_role("button", name="Show", exact=True).click()
         await expect(page.get_by_role("alert")).to_contain_text("Its end is not after its beginning.")
+
+
+async def test_what_is_typed_stays_while_the_minutes_go_by(window: Open) -> None:
+    hub = plotted()
+    async with hub.serve():
+        page = await (await window(hub)).go(f"{ADDRESS}#telemetry")
+        await page.get_by_role("button", name="Other…").click()
+        await page.get_by_label("From").fill("2026-11-01T10:00")
+        until = await page.get_by_label("To", exact=True).input_value()
+        asked = len(hub.asked)
+        await page.evaluate(LATER)
+        await expect(page.get_by_label("From")).to_have_value("2026-11-01T10:00")
+        await expect(page.get_by_label("To", exact=True)).to_have_value(until)
+        assert not [path for _, path, _ in hub.asked[asked:] if "points=500" in path]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ export class Telemetry extends View {
   #rules = new Asked(() => this.requestUpdate());
   /** Columns and bands by measure, made once for each answer. @type {{of: unknown, rules: unknown, made: Map<string, {columns: Columns, band: Band}>}} */
   #made = { of: null, rules: null, made: new Map() };
+  /** When the span ends that nobody has entered yet: it stands still, or each redraw would take what is typed away. */
+  #endMs = 0;
 
   constructor() {
     super();
@@ -132,7 +134,8 @@ export class Telemetry extends View {
     const range = query.get("range") ?? "24h";
     const now = this.at ? Date.parse(this.at) : this.app.now();
     if (range in RANGES) return { range, sinceMs: now - RANGES[range].seconds * 1000, untilMs: now, problem: "" };
-    const fallback = { range: "custom", sinceMs: now - RANGES["24h"].seconds * 1000, untilMs: now };
+    const endMs = this.at ? now : (this.#endMs ||= now);
+    const fallback = { range: "custom", sinceMs: endMs - RANGES["24h"].seconds * 1000, untilMs: endMs };
     if (range !== "custom") return { ...fallback, range, problem: `There is no range “${range}”.` };
     if (!query.has("since") && !query.has("until")) return { ...fallback, problem: "" };
     const sinceMs = Date.parse(query.get("since") ?? "");
@@ -145,6 +148,7 @@ export class Telemetry extends View {
 
   /** @param {string} range */
   #choose(range) {
+    this.#endMs = 0;
     this.#rename({ range: range === "24h" ? null : range, since: null, until: null });
     this.requestUpdate();
   }
