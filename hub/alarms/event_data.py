@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from hub.core.alarms.rules import UNITS
 from hub.core.alarms.sightings import NO_DETAILS, Details, Reading
+from hub.core.alarms.texts import SENSORS
 
 _UNITS: Final = frozenset(UNITS.values())
 BOARD_CHARACTERS_MAX: Final = 64
@@ -16,11 +17,12 @@ def details_of(data: Mapping[str, Any]) -> Details:
     """Return what an event's data says."""
     if not data:
         return NO_DETAILS
-    board, doors = data.get("board"), data.get("doors")
+    board, doors, sensor = data.get("board"), data.get("doors"), data.get("sensor")
     return Details(
         str(board)[:BOARD_CHARACTERS_MAX] if isinstance(board, str | int) else "",
         frozenset(one for one in doors if type(one) is int) if isinstance(doors, list) else frozenset(),
         _reading(data),
+        sensor if sensor in SENSORS else None,
     )
 
 

@@ -297,8 +297,9 @@ class AlarmStore:
         epoch, seq = alarm.mark or (None, None)
         return {
             "id": alarm.id, "type": alarm.type, "severity": alarm.severity, "tenant_id": alarm.tenant,
-            "site": alarm.site, "locker_id": alarm.locker, "door": alarm.door, "place": alarm.where,
-            "rule": alarm.rule, "state": alarm.state, "opened_at": alarm.opened_at, "began_at": alarm.began_at,
+            "site": alarm.site, "locker_id": alarm.locker, "door": alarm.door, "sensor": alarm.sensor,
+            "place": alarm.where, "rule": alarm.rule,
+            "state": alarm.state, "opened_at": alarm.opened_at, "began_at": alarm.began_at,
             "raised_at": alarm.raised_at, "last_at": alarm.last_at, "cleared_at": alarm.cleared_at,
             "closed_at": alarm.closed_at, "count": alarm.count, "value": alarm.value, "limit_value": alarm.limit,
             "unit": alarm.unit, "acked_at": alarm.acked_at, "acked_by": alarm.acked_by,
@@ -318,7 +319,8 @@ def alarm_of_row(row: Mapping[str, Any]) -> Alarm:
     by_place = suppressed in {Suppression.MAINTENANCE, Suppression.OUT_OF_SERVICE}
     return Alarm(
         id=row["id"], type=row["type"], severity=Severity(row["severity"]), tenant=row["tenant_id"],
-        site=row["site"], locker=row["locker_id"], door=row["door"], rule=row["rule"], where=row["place"],
+        site=row["site"], locker=row["locker_id"], door=row["door"], sensor=row["sensor"],
+        rule=row["rule"], where=row["place"],
         state=AlarmState(row["state"]), opened_at=row["opened_at"], began_at=row["began_at"],
         raised_at=row["raised_at"], last_at=row["last_at"], cleared_at=row["cleared_at"],
         closed_at=row["closed_at"], count=row["count"], value=row["value"], limit=row["limit_value"],

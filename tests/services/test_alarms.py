@@ -107,6 +107,31 @@ async def test_from_the_locker_to_the_operator_and_to_its_end(
             assert found['lockerhub_alarms_raised_total{type="door.forced"}'] == 1
 
 
+async def test_each_sensor_of_a_door_has_an_alarm_of_its_own_across_hubs(
+    mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
+) -> None:
+    async with scene(mosquitto_broker, dsn, tmp_path) as hub, online(hub) as locker:
+        await locker.events(1, [event("sensor.fault", 3, sensor=sensor) for sensor in ("hook", "item")])
+        epoch = locker.epoch
+        stored = "SELECT sensor, state FROM alarm ORDER BY sensor"
+
+        async def both() -> bool:
+            return await asyncio.to_thread(rows, dsn, stored) == [
+                ("hook", "active_unacked"), ("item", "active_unacked"),
+            ]  # fmt: skip
+
+        await eventually(both, "an alarm of each")
+    async with scene(mosquitto_broker, dsn, tmp_path) as hub, online(hub, epoch=epoch) as locker:
+        await locker.events(3, [event("sensor.ok", 3, sensor="item")])
+
+        async def one_of_them() -> bool:
+            return await asyncio.to_thread(rows, dsn, stored) == [
+                ("hook", "active_unacked"), ("item", "cleared_unacked"),
+            ]  # fmt: skip
+
+        await eventually(one_of_them, "the end of one")
+
+
 async def test_a_new_hub_takes_over_and_raises_nothing_twice(
     mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
 ) -> None:

@@ -64,6 +64,8 @@ class Spot(NamedTuple):
     site: str | None = None
     locker: str | None = None
     door: int | None = None
+    sensor: str | None = None
+    """Which one of the door's, of `SENSORS`, where an alarm is of one of them."""
 
 
 Key = tuple[str, Spot]
@@ -121,13 +123,16 @@ class Alarm:
     stale: bool = False
     mark: Mark | None = None
     """The newest ledger event that it was raised or cleared by."""
+    sensor: str | None = None
+    """Which one of its door's, where it is of one: `hook` or `item`."""
     version: int = 0
     """Of its row, as this hub knows it; 0: it has none yet."""
 
     @property
     def key(self) -> Key:
         """Return what there is one open alarm of."""
-        return self.type, Spot(self.tenant, None if self.locker else self.site, self.locker, self.door)
+        site = None if self.locker else self.site
+        return self.type, Spot(self.tenant, site, self.locker, self.door, self.sensor)
 
     @property
     def active(self) -> bool:
@@ -161,7 +166,7 @@ class Alarm:
     @property
     def what(self) -> str:
         """What happened, as a sentence."""
-        return TEXTS[self.type].said(self.door, self.value, self.unit)
+        return TEXTS[self.type].said(self.door, self.value, self.unit, self.sensor)
 
     @property
     def consequence(self) -> str:
@@ -193,9 +198,9 @@ def fresh(alarm_id: UUID, seen: Occurrence, *, site: str | None, where: str, now
     kind, spot = seen.key
     return Alarm(
         id=alarm_id, type=kind, severity=seen.severity, tenant=spot.tenant, site=site, locker=spot.locker,
-        door=spot.door, rule=seen.rule, where=where, state=AlarmState.ACTIVE_UNACKED, opened_at=now,
-        began_at=min(seen.at, now), raised_at=now, last_at=now, value=seen.value, limit=seen.limit, unit=seen.unit,
-        mark=seen.mark,
+        door=spot.door, sensor=spot.sensor, rule=seen.rule, where=where, state=AlarmState.ACTIVE_UNACKED,
+        opened_at=now, began_at=min(seen.at, now), raised_at=now, last_at=now, value=seen.value, limit=seen.limit,
+        unit=seen.unit, mark=seen.mark,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from hub.core.alarms.alarm import Alarm, Key, Mark, Occurrence, Spot
 from hub.core.alarms.repetitions import Repetitions
 from hub.core.alarms.rules import UNITS, AlarmRule, AlarmRules, Duration, Level, NoData, Repeating, Simple
 from hub.core.alarms.sightings import Sighting, Where
-from hub.core.alarms.texts import DOOR_TYPES
+from hub.core.alarms.texts import DOOR_TYPES, SENSOR_TYPES
 
 _SourceKey = tuple[Key, str]
 _NOWHERE: Final = Spot("")
@@ -434,4 +434,5 @@ def _spot(alarm_type: str, slot: str, where: Where) -> Spot | None:
     """Return where an alarm of the type would be; None: the locker has no site."""
     if slot == _SITE_SLOT:
         return Spot(where.tenant, where.site) if where.site else None
-    return Spot(where.tenant, None, where.locker, where.door if alarm_type in DOOR_TYPES else None)
+    door = where.door if alarm_type in DOOR_TYPES else None
+    return Spot(where.tenant, None, where.locker, door, where.sensor if alarm_type in SENSOR_TYPES else None)

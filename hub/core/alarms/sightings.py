@@ -17,6 +17,7 @@ class Where:
     site: str
     locker: str
     door: int | None = None
+    sensor: str | None = None
 
 
 class Reading(NamedTuple):
@@ -43,11 +44,12 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What an event's data says: which lock board it is of, with its doors, and what was measured."""
+    """What an event's data says: which lock board or sensor it is of, the board's doors, and what was measured."""
 
     board: str = ""
     doors: frozenset[int] = frozenset()
     reading: Reading | None = None
+    sensor: str | None = None
 
 
 NO_DETAILS: Final = Details()

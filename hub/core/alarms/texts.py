@@ -14,13 +14,14 @@ class Text:
     bare: str | None = None
     """`what` where the value is not known, or is one of something else: a rule may raise any type by anything."""
 
-    def said(self, door: int | None, value: float | None, unit: str | None) -> str:
+    def said(self, door: int | None, value: float | None, unit: str | None, sensor: str | None = None) -> str:
         """Return what happened, as a sentence. A value is in it where it is known and is of the text's own sort."""
         fits = value is not None and ("{unit}" in self.what) == bool(unit)
         what = (self.what if self.bare is None or fits else self.bare).format(
             door="a door" if door is None else f"door {door}",
             value="" if value is None else f"{value:g}",
             unit=unit or "",
+            sensor="sensor" if sensor is None else f"{sensor} sensor",
         )
         return what[0].upper() + what[1:]
 
@@ -47,9 +48,9 @@ TEXTS: Final[dict[str, Text]] = {
         "Take the door out of service; open it with the key, look for what presses against the latch.",
     ),
     "sensor.fault": Text(
-        "The sensor of {door} does not work",
-        "Whether it is open is not known; a forced door would not be noticed.",
-        "Check the cable and the switch of the door. Openings go on working meanwhile.",
+        "The {sensor} of {door} does not work",
+        "Whether it is open (hook), or has something in it (item), is not known; a forced door may not be noticed.",
+        "Check the cable and the switch of that sensor. Openings go on working meanwhile.",
     ),
     "occupancy.mismatch": Text(
         "Something was put into {door} or taken out of it while it was closed",
@@ -147,3 +148,6 @@ DOOR_TYPES: Final = frozenset(
     }
 )  # fmt: skip
 """Those that may be of one door; the others are of a locker, or of more."""
+SENSOR_TYPES: Final = frozenset({"sensor.fault"})
+"""Those of them that are of one sensor of the door: it has a hook and an item sensor, and each fails for itself."""
+SENSORS: Final = ("hook", "item")

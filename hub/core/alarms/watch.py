@@ -6,6 +6,7 @@ somebody works, folded where a larger alarm says it already.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -28,6 +29,7 @@ from hub.core.alarms.rules import (
 )
 from hub.core.alarms.sightings import NO_DETAILS, Details, Sighting, Where
 from hub.core.alarms.sites import LOCKER_OFFLINE, SITE_OFFLINE, Sites
+from hub.core.alarms.texts import SENSORS
 from hub.core.alarms.transitions import Transition, What
 from wire.messages import EventKind, Sample
 
@@ -203,9 +205,14 @@ class AlarmWatch:
                 # Another one is still away.
                 return
             self._boards.pop(locker, None)
-        where = Where(place.tenant, place.site, locker, door)
+        where = Where(place.tenant, place.site, locker, door, details.sensor)
         seen = Sighting(kind, at, mark, closed_s, of_job, details.reading)
         self.detector.occurred(where, seen, now=now, now_ms=now_ms)
+        if kind == EventKind.SENSOR_OK:
+            # An alarm that does not say which sensor it is of ends with any; a word that does not, ends each.
+            others: tuple[str | None, ...] = (None,) if details.sensor else SENSORS
+            for sensor in others:
+                self.detector.contradicted(replace(where, sensor=sensor), seen, now_ms=now_ms)
 
     def snapshot(
         self, locker: str, doors: Mapping[int, bool], at: datetime, *, now: datetime, now_ms: float,

@@ -38,7 +38,8 @@ SELECT * FROM alarm WHERE id = ANY (%(ids)s::uuid[]) ORDER BY id FOR UPDATE
 -- alarm_open_at --
 SELECT * FROM alarm
 WHERE closed_at IS NULL AND tenant_id = %(tenant)s AND locker_id IS NOT DISTINCT FROM %(locker)s::text
-  AND door IS NOT DISTINCT FROM %(door)s::smallint AND type = %(type)s
+  AND door IS NOT DISTINCT FROM %(door)s::smallint AND sensor IS NOT DISTINCT FROM %(sensor)s::text
+  AND type = %(type)s
   AND (%(locker)s::text IS NOT NULL OR site IS NOT DISTINCT FROM %(site)s::text)
 
 -- alarms_by_others --
@@ -82,7 +83,7 @@ ORDER BY a.raised_at DESC, a.id DESC LIMIT %(limit)s
 -- alarms_page_at --
 -- Those that were open at a moment, in the state that they had then and newest raised first as of then: what happens
 -- to them between two pages changes neither which there are nor their order.
-SELECT a.id, a.type, a.severity, a.tenant_id, a.site, a.locker_id, a.door, a.place, a.rule,
+SELECT a.id, a.type, a.severity, a.tenant_id, a.site, a.locker_id, a.door, a.sensor, a.place, a.rule,
        coalesce(s.state, a.state) AS state, a.opened_at, a.began_at, r.at AS raised_at, a.last_at, a.cleared_at,
        a.closed_at, a.count, a.value, a.limit_value, a.unit, a.acked_at, a.acked_by, a.ack_note, a.shelved_by,
        a.shelved_why, a.shelved_at, a.shelved_until, a.suppressed, a.parent_id, a.epoch, a.seq, a.version

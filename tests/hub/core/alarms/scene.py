@@ -71,13 +71,13 @@ class Scene:
     def event(
         self, kind: str, door: int | None = None, *, locker: str = BERLIN, ago: float = 0, seq: int | None = None,
         closed_s: float | None = None, of_job: bool = False, board: str | None = None,
-        reading: Reading | None = None,
+        reading: Reading | None = None, sensor: str | None = None,
     ) -> None:  # fmt: skip
         self.seq += 1
         self.watch.event(
             locker, kind, self.now - timedelta(seconds=ago), now=self.now, now_ms=self.now_ms, door=door,
             mark=(EPOCH, self.seq if seq is None else seq), closed_s=closed_s, of_job=of_job,
-            details=Details(board or "", reading=reading),
+            details=Details(board or "", reading=reading, sensor=sensor),
         )  # fmt: skip
 
     def sample(self, locker: str = BERLIN, **values: float) -> None:

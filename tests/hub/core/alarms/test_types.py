@@ -35,6 +35,29 @@ def test_an_event_raises_and_another_clears(kind: str, on: str, off: str, door: 
     assert scene.told == [("raised", kind), ("cleared", kind)]
 
 
+def test_each_sensor_of_a_door_has_an_alarm_of_its_own() -> None:
+    scene = Scene()
+    for sensor in ("hook", "item"):
+        scene.event("sensor.fault", 3, sensor=sensor)
+    assert [alarm.what for alarm in scene.open("sensor.fault")] == [
+        "The hook sensor of door 3 does not work", "The item sensor of door 3 does not work",
+    ]  # fmt: skip
+    scene.event("sensor.ok", 3, sensor="item")
+    assert {alarm.sensor: alarm.active for alarm in scene.open("sensor.fault")} == {"hook": True, "item": False}
+    scene.event("sensor.ok", 3, sensor="hook")
+    assert not any(alarm.active for alarm in scene.open("sensor.fault"))
+
+
+@pytest.mark.parametrize(("raised_by", "cleared_by"), [(None, "hook"), (None, "item"), ("item", None)])
+def test_a_sensor_that_is_not_named_may_be_any(raised_by: str | None, cleared_by: str | None) -> None:
+    scene = Scene()
+    scene.event("sensor.fault", 3, sensor=raised_by)
+    scene.event("sensor.ok", 2, sensor=cleared_by)
+    assert scene.one("sensor.fault").active
+    scene.event("sensor.ok", 3, sensor=cleared_by)
+    assert scene.one("sensor.fault").state == CLEARED
+
+
 def test_a_door_that_does_not_open_three_times_is_jammed() -> None:
     scene = Scene()
     for _ in range(2):
