@@ -18,9 +18,12 @@ class Restarts:
     """Failures since it last ran for `calm_ms`."""
     began_ms: float = 0.0
     """When it last began, or is to begin."""
+    is_down: bool = False
+    """It failed and has not begun again, whether or not the time for that has come."""
 
     def begin(self, now_ms: float) -> None:
         """Note that it begins."""
+        self.is_down = False
         self.began_ms = now_ms
 
     def fail(self, now_ms: float, jitter: float) -> float:
@@ -30,6 +33,7 @@ class Restarts:
         doubled = 1 << min(self.in_a_row, _DOUBLINGS_MAX)
         pause_ms = min(self.pause_ms_max, self.pause_ms_min * doubled) * (0.5 + jitter / 2)
         self.in_a_row += 1
+        self.is_down = True
         self.began_ms = now_ms + pause_ms
         return pause_ms
 
@@ -37,4 +41,4 @@ class Restarts:
         """Say whether it is down, or has failed more than once and not run well since."""
         if self.in_a_row == 0:
             return False
-        return now_ms < self.began_ms or (self.in_a_row > 1 and now_ms - self.began_ms < self.calm_ms)
+        return self.is_down or (self.in_a_row > 1 and now_ms - self.began_ms < self.calm_ms)
