@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester", "tests.own_time"]
 
-# How long an example takes is no property of what is tested; in CI hypothesis says so by itself.
+# How long an example, or its making, takes is no property of what is tested; in CI hypothesis says so by itself.
 if not os.environ.get("CI"):
-    settings.register_profile("here", deadline=None)
+    settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("here")
 
 
