@@ -22,7 +22,6 @@ from hub.notify.channel import ChannelState, MessageSender, NotificationChannel,
 from hub.notify.desk import NotificationDesk
 from hub.notify.lease import RENEW_S, ChannelLease
 from hub.notify.mail import Mail
-from hub.notify.webhook import Webhook
 from hub.scheduler.scheduler import PeriodicTask
 from hub.store.batcher import Batcher
 from hub.store.database import Database
@@ -293,6 +292,9 @@ def sender_of(channel: EmailChannel | WebhookChannel, public_url: str | None) ->
     """Return the way out of a channel. Raises ConfigError for files that cannot be used."""
     if isinstance(channel, EmailChannel):
         return Mail(channel, public_url)
+    # Here, because aiohttp is a seventh of what starting `hub` costs, and few commands send anything.
+    from hub.notify.webhook import Webhook  # noqa: PLC0415
+
     return Webhook(channel, public_url)
 
 
