@@ -25,7 +25,7 @@ from faults.runner import run_rows
 from faults.table import table
 
 LANES: Final[tuple[tuple[int, ...], ...]] = (
-    (1, 2, 3, 19, 21, 33, 34, 4, 5, 11, 6, 7, 9, 10, 27, 32),
+    (1, 2, 3, 19, 21, 33, 34, 4, 5, 11, 6, 7, 9, 10, 35, 27, 32),
     (8, 14, 18, 20, 12, 15, 16, 17, 22, 23, 24, 26, 30, 28, 29, 31),
 )
 """Rows that share a rig, in their order; each lane is a process of its own."""

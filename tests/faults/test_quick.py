@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 COUNTS = ("lost", "duplicate", "phantom", "late", "double")
-MATRIX = (*range(1, 13), *range(14, 25), *range(26, 35))
+MATRIX = (*range(1, 13), *range(14, 25), *range(26, 36))
 CORE = (1, 2, 4, 6, 14, 18, 19, 20, 22, 23, 31)
 """The hub killed, between COMMIT and receipt too; broker and database killed; an agent dead at each step of a
 command; agent and hub frozen; a locker's wall clock jumps; repeated, forged and cloned messages."""

@@ -11,7 +11,7 @@ from faults.row import ROWS, Row, Run
 from faults.runner import COUNTS, judge
 from faults.table import table, write_into
 
-MATRIX = [*range(1, 13), *range(14, 25), *range(26, 35)]
+MATRIX = [*range(1, 13), *range(14, 25), *range(26, 36)]
 
 
 async def nothing(run: Run) -> None:
