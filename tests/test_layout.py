@@ -185,6 +185,22 @@ def simulator_in_the_agent(modules: list[Module]) -> list[str]:
     ]
 
 
+def circles_of_imports(modules: list[Module]) -> list[str]:
+    """Modules of the agent that import each other, by whatever way round; `hub/` has layers instead."""
+    names = {one.path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): one for one in modules}
+    imports = {
+        name: {
+            found for one in module.imports_in_full() for found in (one, one.rpartition(".")[0]) if found in names
+        }
+        for name, module in names.items()
+        if module.top == "edge_agent"
+    }
+    # What imports nothing that is left cannot be on a circle.
+    while free := {name for name, found in imports.items() if not (found - {name}) & imports.keys()}:
+        imports = {name: found for name, found in imports.items() if name not in free}
+    return [f"{', '.join(sorted(imports))} import each other"] if imports else []
+
+
 def impure_wire(modules: list[Module]) -> list[str]:
     allowed = (set(sys.stdlib_module_names) - IMPURE) | {"msgspec", "wire"}
     return [
@@ -324,6 +340,18 @@ def test_the_hubs_rooms_import_only_what_is_below_them(sources: list[Module]) ->
 
 def test_a_lockers_agent_has_no_simulator_in_it(sources: list[Module]) -> None:
     assert simulator_in_the_agent(sources) == []
+
+
+def test_no_modules_of_the_agent_import_each_other(sources: list[Module]) -> None:
+    assert circles_of_imports(sources) == []
+
+
+def test_modules_that_import_each_other_are_found() -> None:
+    first = Module("edge_agent/app.py", "from edge_agent.outbox import Outbox")
+    second = Module("edge_agent/outbox.py", "def late():\n    from edge_agent import disk")
+    third = Module("edge_agent/disk.py", "import edge_agent.app")
+    assert circles_of_imports([first, second]) == []
+    assert len(circles_of_imports([first, second, third])) == 1
 
 
 def test_every_room_with_a_layer_exists(sources: list[Module]) -> None:
