@@ -17,7 +17,7 @@ Refusal = Callable[[Database], AbstractAsyncContextManager[None]]
 _ADMINISTRATOR: Final = "administrator"
 _ELSEWHERE: Final = "postgres"
 _AWAY: Final = f"{ROLE}_away"
-_MET_S: Final = 30.0
+_WAIT_S_MAX: Final = 30.0
 _OPENINGS: Final = 20
 _OPENINGS_QUICK: Final = 4
 _TABLES: Final = "event, ledger_cursor"
@@ -31,24 +31,28 @@ async def refuse_everything(run: Run) -> None:
         for _ in run.times(quick=1, full=4):
             for words, refusal in REFUSALS.items():
                 await run.traffic(2)
-                told = _told(run.rig, words)
+                before = _log_count(run.rig, words)
                 async with refusal(database):
-                    await _told_again(run.rig, words, told)
+                    await _await_log_line(run.rig, words, before)
                     run.injected()
                     await _openings_succeed(run)
                 await run.rig.hub.ready()
 
 
-async def _told_again(rig: Rig, words: str, before: int) -> None:
+async def _await_log_line(rig: Rig, words: str, before: int) -> None:
     # By its own words: a session that was ended on the way is an error too, and not the one that is meant.
-    await until(lambda: _told(rig, words) > before, _MET_S, f"the hub is told: {words}")
+    await until(lambda: _log_count(rig, words) > before, _WAIT_S_MAX, f"the hub is told: {words}")
 
 
 async def _openings_succeed(run: Run) -> None:
     """Wait for callers who came from now on, however long the machine takes; each must have had the door."""
     began, workload = run.now(), run.rig.workload
     count = _OPENINGS if run.full else _OPENINGS_QUICK
-    await until(lambda: len(workload.since(began)) >= count, _MET_S, f"{count} callers served without the database")
+    await until(
+        lambda: len(workload.since(began)) >= count,
+        _WAIT_S_MAX,
+        f"{count} callers served without the database",
+    )
     run.in_budget(run.latency(began))
     failed = [answer.state for answer in workload.since(began) if answer.state != "succeeded"]
     run.expect(not failed, f"openings failed while the database refused: {failed[:5]}")
@@ -60,10 +64,10 @@ async def _without_superuser(database: Database) -> AsyncIterator[None]:
     async with await _connect(database, ROLE, user=ROLE) as hub_role:
         await hub_role.execute(f"CREATE ROLE {_ADMINISTRATOR} SUPERUSER LOGIN".encode())
     try:
-        await _say(database, f"ALTER ROLE {ROLE} NOSUPERUSER")
+        await _execute(database, f"ALTER ROLE {ROLE} NOSUPERUSER")
         yield
     finally:
-        await _say(database, f"ALTER ROLE {ROLE} SUPERUSER")
+        await _execute(database, f"ALTER ROLE {ROLE} SUPERUSER")
         async with await _connect(database, ROLE, user=ROLE) as hub_role:
             await hub_role.execute(f"DROP ROLE {_ADMINISTRATOR}".encode())
 
@@ -72,45 +76,45 @@ async def _without_superuser(database: Database) -> AsyncIterator[None]:
 async def _read_only(database: Database) -> AsyncIterator[None]:
     """25006. A session keeps what it was made with: all are ended here, and renewed by the hub afterwards."""
     try:
-        await _say(database, f"ALTER DATABASE {ROLE} SET default_transaction_read_only = on")
+        await _execute(database, f"ALTER DATABASE {ROLE} SET default_transaction_read_only = on")
         await _end_sessions(database)
         yield
     finally:
-        await _say(database, f"ALTER DATABASE {ROLE} RESET default_transaction_read_only")
+        await _execute(database, f"ALTER DATABASE {ROLE} RESET default_transaction_read_only")
 
 
 @asynccontextmanager
 async def _renamed(database: Database) -> AsyncIterator[None]:
     """55000 while it takes nobody, then 3D000."""
     try:
-        await _say(database, f"ALTER DATABASE {ROLE} ALLOW_CONNECTIONS false")
-        await until(lambda: _renames(database), _MET_S, "the database is renamed")
+        await _execute(database, f"ALTER DATABASE {ROLE} ALLOW_CONNECTIONS false")
+        await until(lambda: _renames(database), _WAIT_S_MAX, "the database is renamed")
         yield
     finally:
-        if await _ask(database, f"SELECT count(*) FROM pg_database WHERE datname = '{_AWAY}'"):
-            await _say(database, f"ALTER DATABASE {_AWAY} RENAME TO {ROLE}")
-        await _say(database, f"ALTER DATABASE {ROLE} ALLOW_CONNECTIONS true")
+        if await _scalar(database, f"SELECT count(*) FROM pg_database WHERE datname = '{_AWAY}'"):
+            await _execute(database, f"ALTER DATABASE {_AWAY} RENAME TO {ROLE}")
+        await _execute(database, f"ALTER DATABASE {ROLE} ALLOW_CONNECTIONS true")
 
 
 @asynccontextmanager
 async def _no_connection_left(database: Database) -> AsyncIterator[None]:
     """53300, as soon as somebody connects."""
     try:
-        await _say(database, f"ALTER DATABASE {ROLE} CONNECTION LIMIT 0")
+        await _execute(database, f"ALTER DATABASE {ROLE} CONNECTION LIMIT 0")
         await _end_sessions(database)
         yield
     finally:
-        await _say(database, f"ALTER DATABASE {ROLE} CONNECTION LIMIT -1")
+        await _execute(database, f"ALTER DATABASE {ROLE} CONNECTION LIMIT -1")
 
 
 @asynccontextmanager
 async def _revoked(database: Database) -> AsyncIterator[None]:
     """42501."""
     try:
-        await _say(database, f"REVOKE ALL ON {_TABLES} FROM {ROLE}", ROLE)
+        await _execute(database, f"REVOKE ALL ON {_TABLES} FROM {ROLE}", ROLE)
         yield
     finally:
-        await _say(database, f"GRANT ALL ON {_TABLES} TO {ROLE}", ROLE)
+        await _execute(database, f"GRANT ALL ON {_TABLES} TO {ROLE}", ROLE)
 
 
 @asynccontextmanager
@@ -125,12 +129,12 @@ async def _locked(database: Database) -> AsyncIterator[None]:
 async def _triggered(database: Database, table: str, each: str, body: str) -> AsyncIterator[None]:
     function = f"CREATE FUNCTION refusal() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {body} RETURN NEW; END$$"
     trigger = f"BEFORE INSERT OR UPDATE ON {table} FOR EACH {each} EXECUTE FUNCTION refusal()"
-    await _say(database, function, ROLE)
+    await _execute(database, function, ROLE)
     try:
-        await _say(database, f"CREATE TRIGGER refusal {trigger}", ROLE)
+        await _execute(database, f"CREATE TRIGGER refusal {trigger}", ROLE)
         yield
     finally:
-        await _say(database, "DROP FUNCTION refusal CASCADE", ROLE)
+        await _execute(database, "DROP FUNCTION refusal CASCADE", ROLE)
 
 
 def _slow(database: Database) -> AbstractAsyncContextManager[None]:
@@ -167,7 +171,7 @@ async def _renames(database: Database) -> bool:
     """Rename it, unless somebody is still there."""
     await _end_sessions(database)
     try:
-        await _say(database, f"ALTER DATABASE {ROLE} RENAME TO {_AWAY}")
+        await _execute(database, f"ALTER DATABASE {ROLE} RENAME TO {_AWAY}")
     except psycopg.errors.ObjectInUse:
         return False
     return True
@@ -175,16 +179,16 @@ async def _renames(database: Database) -> bool:
 
 async def _end_sessions(database: Database) -> None:
     sessions = f"FROM pg_stat_activity WHERE datname = '{ROLE}' AND pid <> pg_backend_pid()"
-    await _ask(database, f"SELECT count(pg_terminate_backend(pid)) {sessions}")
+    await _scalar(database, f"SELECT count(pg_terminate_backend(pid)) {sessions}")
 
 
-async def _say(database: Database, command: str, name: str = _ELSEWHERE) -> None:
+async def _execute(database: Database, command: str, name: str = _ELSEWHERE) -> None:
     """Run one command as the administrator, in another database unless it is named."""
     async with await _connect(database, name) as admin:
         await admin.execute(command.encode())
 
 
-async def _ask(database: Database, query: str) -> int:
+async def _scalar(database: Database, query: str) -> int:
     async with await _connect(database, _ELSEWHERE) as admin:
         found = await (await admin.execute(query.encode())).fetchone()
     assert found is not None
@@ -197,5 +201,5 @@ async def _connect(database: Database, name: str, user: str = _ADMINISTRATOR) ->
     )
 
 
-def _told(rig: Rig, words: str) -> int:
+def _log_count(rig: Rig, words: str) -> int:
     return (rig.directory / "hub.log").read_text().count(words)

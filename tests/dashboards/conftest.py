@@ -49,7 +49,7 @@ FLAGS: Final = [
 ]
 
 
-# Three browsers on two cores are slow; a test that fails takes longer, and none fails for it.
+# Several browsers on two cores are slow; a test that fails takes longer, and none fails for it.
 expect.set_options(timeout=20_000)
 
 
