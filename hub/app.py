@@ -92,7 +92,7 @@ class Hub:
     accounts: MessageAccounting
     fleet: Fleet
     store: Database
-    dispatch: InstantCommands
+    instant: InstantCommands
     jobs: JobRunner
     metrics: Metrics
     links: tuple[MqttConnection, ...]
@@ -180,7 +180,7 @@ async def running(
         await stack.enter_async_context(supervisor.running({"handover": handover.run}, endless=True))
         _log.info("The hub is up", extra={"page": page_url(config), "hub": build.id, "version": __version__})
         yield Hub(
-            build.accounts, build.fleet, store, build.dispatch, build.jobs, build.metrics, build.links.all,
+            build.accounts, build.fleet, store, build.instant, build.jobs, build.metrics, build.links.all,
             build.alarms,
         )  # fmt: skip
 
@@ -222,9 +222,9 @@ class _Build:
             payload_bytes_max=intake.quarantine_payload_bytes_max,
             per_topic_per_minute=intake.quarantine_per_locker_per_minute,
         )  # fmt: skip
-        self.tail = MessageTap(metrics)
+        self.tap = MessageTap(metrics)
         self.receipts, self.cleanup = (
-            ReceiptPublisher(metrics, self.tail),
+            ReceiptPublisher(metrics, self.tap),
             RetainedCleanup(lambda: self.links.ingest),
         )
         self.alarms = AlarmEngine(
@@ -248,18 +248,18 @@ class _Build:
             intake, rows_max=intake.reading_queue_rows_max, bytes_max=intake.reading_queue_bytes_max,
         )  # fmt: skip
         self.live = Broadcaster(config.live, config.commands, self.fleet, metrics)
-        self.watching = LiveQueries(self.live, self.tail, config, self.store)
+        self.live_queries = LiveQueries(self.live, self.tap, config, self.store)
         self.live.show_alarms(self.alarms)
-        self.commanding = CommandService(
-            config, key, self.store, self.fleet, self.clocks, self.live, self.quarantine, self.tail, metrics
+        self.command_service = CommandService(
+            config, key, self.store, self.fleet, self.clocks, self.live, self.quarantine, self.tap, metrics
         )
-        self.dispatch = self.commanding.dispatch
+        self.instant = self.command_service.instant
         self.intake = EventIngest(
             EventIngestParts(
                 accounts=self.accounts, fleet=self.fleet, clocks=self.clocks, ledger=self.ledger,
                 epochs=self.epochs, events=self.events, shares=record_shares(intake), quarantine=self.quarantine,
                 presence_shares=message_shares(intake, intake.presences_per_s_max), forks=self.forks,
-                receipts=self.receipts, dispatch=self.dispatch, live=self.live, tail=self.tail, alarms=self.alarms,
+                receipts=self.receipts, instant=self.instant, live=self.live, tap=self.tap, alarms=self.alarms,
                 cleanup=self.cleanup, metrics=metrics, backlog_age_ms=intake.backlog_age_s * 1000,
                 gaps_per_minute_max=intake.gaps_per_minute_max,
             )
@@ -268,36 +268,36 @@ class _Build:
             TelemetryIngestParts(
                 tally=self.accounts.samples, fleet=self.fleet, clocks=self.clocks, readings=self.readings,
                 quarantine=self.quarantine, shares=record_shares(intake), seen=RecentSamples(intake.cursors_max),
-                alarms=self.alarms, tail=self.tail, silent_after_ms=intake.silent_after_s * 1000, metrics=metrics,
+                alarms=self.alarms, tap=self.tap, silent_after_ms=intake.silent_after_s * 1000, metrics=metrics,
             )
         )  # fmt: skip
         self.lease = HubLease(config, UUID(self.id), metrics)
         self.links = MqttConnections(
             config, metrics, UUID(self.id),
-            MessageReceivers(self.intake.receive, self.telemetry.deliver, self.dispatch.receive), self.lease,
+            MessageReceivers(self.intake.receive, self.telemetry.deliver, self.instant.receive), self.lease,
             lambda: len(self.fleet.lockers),
         )  # fmt: skip
         self.receipts.use(self.links.ingest)
         self.registry.tell(self._registry_changed)
-        self.commanding.use(self.links.command)
+        self.command_service.use(self.links.command)
         self.jobs = JobRunner(
-            config.jobs, UUID(self.id), self.store, self.fleet, self.dispatch, self.commanding.durable, metrics,
+            config.jobs, UUID(self.id), self.store, self.fleet, self.instant, self.command_service.durable, metrics,
             connected=lambda: self.links.connected,
         )  # fmt: skip
         self.alarms.jobs(self.jobs.has_asked)
         self.retention = build_service(config, self.store, self.id, metrics)
         self.people = PeopleService(config, self.store, metrics)
-        chores = [
-            self.retention.chore(),
+        periodic_tasks = [
+            self.retention.task(),
             *series_tasks(self.store),
             *statistics_tasks(self.store, metrics),
-            *self.people.chores(),
+            *self.people.periodic_tasks(),
         ]
         self.notifier = Notifier(config, self.store, metrics, UUID(self.id), self.alarms.watch.book.alarms)
-        chores += self.notifier.chores()
+        periodic_tasks += self.notifier.periodic_tasks()
         self.alarms.listen(self.notifier.hear)
         self.alarms.listen(lambda _: self.live.wake())
-        self.upkeep = Scheduler(self.store, metrics, chores)
+        self.upkeep = Scheduler(self.store, metrics, periodic_tasks)
         self.auth = Auth(config.http)
         self.socket = LiveSocket(self.live, self.auth, config.live, __version__, self.id, metrics)
         metrics.count_accounts(self.accounts, self._in_flight)
@@ -323,21 +323,21 @@ class _Build:
         # What waits to be told since the last hub goes before what this one finds now.
         await self.notifier.load()
         await self.alarms.load()
-        await self.commanding.load()
-        await self.watching.load()
+        await self.command_service.load()
+        await self.live_queries.load()
 
     def application(self) -> web.Application:
         """Return the HTTP application."""
         config = self.config
         auth = self.auth
-        lockers = LockerRoutes(self.fleet, self.store, self.commanding.store, self.live, config.commands)
+        lockers = LockerRoutes(self.fleet, self.store, self.command_service.store, self.live, config.commands)
         page = PageRoutes(folder())
         routes = [
             *auth.routes(),
             *lockers.routes(),
             *RegistryRoutes(self.fleet, self.store, self.registry, lockers, config.http).routes(),
             *refusing_barred(
-                CommandRoutes(self.commanding, config.commands, config.http.wait_s_max).routes(),
+                CommandRoutes(self.command_service, config.commands, config.http.wait_s_max).routes(),
                 self.people.watch.is_barred,
             ),
             *people_routes(self.people, config.people, self.store),
@@ -369,7 +369,7 @@ class _Build:
     def queues(self) -> list[Queue]:
         """Return all that waits to be written."""
         return [
-            self.events, self.readings, self.commanding.rows, self.quarantined, self.alarms.records,
+            self.events, self.readings, self.command_service.rows, self.quarantined, self.alarms.records,
             self.notifier.rows,
         ]  # fmt: skip
 
@@ -378,7 +378,7 @@ class _Build:
         return {
             "write.event": self.events.run,
             "write.reading": self.readings.run,
-            "write.command": self.commanding.rows.run,
+            "write.command": self.command_service.rows.run,
             "write.quarantine": self.quarantined.run,
             "write.notification": self.notifier.rows.run,
             "write.alarm": self.alarms.records.run,
@@ -390,7 +390,7 @@ class _Build:
         return {
             "lease": self.lease.keep,
             **self.links.tasks(),
-            **self.commanding.tasks(),
+            **self.command_service.tasks(),
             **self.alarms.tasks(),
             "jobs": self.jobs.run,
             **self.live.tasks(),
@@ -431,9 +431,9 @@ class _Build:
         self.jobs.rest()
         if self.lease.lost:
             self.links.leave()
-            await asyncio.gather(self.commanding.settle(patient=False), self.notifier.rest())
+            await asyncio.gather(self.command_service.settle(patient=False), self.notifier.rest())
             return
-        await asyncio.gather(self.commanding.settle(), self.notifier.rest())
+        await asyncio.gather(self.command_service.settle(), self.notifier.rest())
         self.links.publish_offline()
 
     def _in_flight(self) -> tuple[int, int]:
@@ -443,7 +443,7 @@ class _Build:
         self.alarms.follow_registry()
         self.live.wake()
         self.cleanup.follow(self.fleet.removed)
-        self.commanding.durable.look_soon()
+        self.command_service.durable.look_soon()
         if has_new:
             # What a new locker said before it was known went into quarantine: let all say it again.
             self.links.request_presence()

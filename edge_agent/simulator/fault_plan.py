@@ -1,4 +1,4 @@
-"""What goes wrong at lockers now and then, as operators meet it. Pure; seeded: bad luck can be had again."""
+"""Plan of random faults at lockers, as operators meet them. Pure; seeded, so that a run can be repeated."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +11,7 @@ _PER_S_MAX: Final = 0.25
 
 
 class Fault(StrEnum):
-    """What it is."""
+    """Kind of fault."""
 
     FORCED = "forced"
     STUCK = "stuck"

@@ -59,7 +59,7 @@ _WEAK_RECONNECT_S: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `edge-agent simulate` was asked for."""
+    """Options of `edge-agent simulate`."""
 
     lockers: int
     prefix: str

@@ -42,7 +42,7 @@ class DoorOpener(Protocol):
 
 @dataclass(slots=True)
 class UserTally:
-    """What became of the wishes. Latencies are those of the hub's answers, in milliseconds."""
+    """Tally of users' requests. Latencies are those of the hub's answers, in milliseconds."""
 
     sent: int = 0
     states: Counter[str] = field(default_factory=Counter)

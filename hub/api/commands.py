@@ -67,10 +67,10 @@ class CommandsParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 class CommandRoutes:
     """The routes of commands."""
 
-    def __init__(self, commanding: CommandService, config: CommandSettings, wait_s_max: float) -> None:
-        self._dispatch = commanding.dispatch
-        self._durable = commanding.durable
-        self._store = commanding.store
+    def __init__(self, command_service: CommandService, config: CommandSettings, wait_s_max: float) -> None:
+        self._instant = command_service.instant
+        self._durable = command_service.durable
+        self._store = command_service.store
         self._config = config
         self._wait_s_max = wait_s_max
 
@@ -122,14 +122,14 @@ class CommandRoutes:
         if body.kind in DURABLE_KINDS:
             result = await self._durable.submit(command, order, body.expires_s or _EXPIRES_S)
         else:
-            result = self._dispatch.submit(command, order, asked_ms=asked_ms)
+            result = self._instant.submit(command, order, asked_ms=asked_ms)
         if isinstance(result, Refused):
             raise Problem.of(result)
         entry = result.entry
         if wanted.wait is None:
             return answer(command_view(entry, self._config), 202)
         until = _pulsed if wanted.wait == "pulse" else _opened
-        await self._dispatch.wait(entry, until, self._wait_s_max)
+        await self._instant.wait(entry, until, self._wait_s_max)
         if entry.state is CommandStatus.REJECTED and entry.detail == AgentRefusal.ID_REUSED:
             # This hub had lost the row of the first one; its locker has not.
             raise Problem.of(KEY_REUSED)
@@ -154,7 +154,7 @@ class CommandRoutes:
 
     async def _show(self, request: web.Request) -> web.Response:
         command = _read_id(request)
-        entry = self._dispatch.find(command)
+        entry = self._instant.find(command)
         if entry is not None:
             return answer(command_view(entry, self._config))
         row = await self._store.find(command)
@@ -164,9 +164,9 @@ class CommandRoutes:
 
     async def _cancel(self, request: web.Request) -> web.Response:
         command = _read_id(request)
-        known = self._dispatch.find(command)
+        known = self._instant.find(command)
         if known is not None and known.command_class is CommandClass.INSTANT:
-            result = self._dispatch.cancel(known)
+            result = self._instant.cancel(known)
         else:
             kept = await self._durable.cancel(command)
             if kept is None:

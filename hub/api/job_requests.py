@@ -1,4 +1,4 @@
-"""What API clients say of jobs; see docs/api.md."""
+"""Request types of the jobs API; see docs/api.md."""
 
 from typing import Annotated, Literal
 
@@ -23,7 +23,7 @@ class DoorSize(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JobFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which lockers, by everything that is said here; and which of their doors."""
+    """Filter of lockers, by all that is given, and of their doors."""
 
     site: Annotated[str, Meta(max_length=120)] | None = None
     lockers: Annotated[list[str], Meta(min_length=1, max_length=_LOCKERS_MAX)] | None = None
@@ -83,7 +83,7 @@ class JobBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JobsParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which jobs: in a state."""
+    """Query of the list of jobs."""
 
     state: JobState | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
@@ -91,7 +91,7 @@ class JobsParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TargetsParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which targets: in a state."""
+    """Query of the list of a job's targets."""
 
     state: TargetState | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100

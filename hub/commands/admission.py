@@ -1,4 +1,4 @@
-"""What may be asked of the fleet: the registry's word on lockers and doors, and how many commands a minute."""
+"""Admission control of commands: the registry's word on lockers and doors, and rates."""
 
 import logging
 from collections.abc import Collection

@@ -60,19 +60,19 @@ class DurableCommands:
         self,
         config: CommandSettings,
         store: CommandStore,
-        courier: CommandPublisher,
+        publisher: CommandPublisher,
         fleet: Fleet,
-        news: CommandObservers,
+        observers: CommandObservers,
         metrics: Metrics,
     ) -> None:
         self._config = config
         self._store = store
-        self._courier = courier
+        self._publisher = publisher
         self._fleet = fleet
-        self._news = news
+        self._observers = observers
         self._requests = metrics.command_requests
         self._deliveries = metrics.command_deliveries
-        self._gate = AdmissionControl(config, fleet, metrics)
+        self._admission = AdmissionControl(config, fleet, metrics)
         self._lanes = Lanes(
             per_locker_max=config.durable_per_locker_max,
             fleet_max=config.durable_fleet_max,
@@ -162,7 +162,7 @@ class DurableCommands:
             return already_settled(entry)
         if not repeated:
             self._lanes.hurry(command)
-            self._news.changed(entry, state=False)
+            self._observers.changed(entry, state=False)
         self._wake.set()
         return Accepted(entry, repeated=repeated)
 
@@ -249,7 +249,7 @@ class DurableCommands:
             return Accepted(known, repeated=True) if known.order == order else KEY_REUSED
         if self._draining:
             return DRAINING
-        refused = self._gate.unknown(order) or self._full(order.locker)
+        refused = self._admission.unknown(order) or self._full(order.locker)
         if refused is not None:
             return refused
         # Strictly later than the one before: acceptance is the order of delivery.
@@ -291,7 +291,7 @@ class DurableCommands:
             entry = self._lanes.add(entry)
             self._wake.set()
         if new:
-            self._news.changed(entry, state=True)
+            self._observers.changed(entry, state=True)
         return Accepted(entry, repeated=not new)
 
     def _full(self, locker: str) -> Refused | None:
@@ -378,7 +378,7 @@ class DurableCommands:
             self._take(row)
             if entry is not None and not entry.settled:
                 entry.detail = row["detail"]
-                self._news.changed(entry, state=False)
+                self._observers.changed(entry, state=False)
 
     def _send(self, step: LaneStep) -> None:
         """Send a command, or its cancellation, if that is still to be done now that the database has answered."""
@@ -386,19 +386,19 @@ class DurableCommands:
         if entry is None or entry.id in self._words or (step.act is LaneAction.DELIVER and entry.cancel_requested):
             return
         locker, now_ms = entry.order.locker, clock.now_ms()
-        session, stamp = self._session(locker), self._courier.stamp(locker, now_ms)
+        session, stamp = self._session(locker), self._publisher.stamp(locker, now_ms)
         self._lanes.tried(entry.id, session, now_ms, random.uniform(_JITTER_MIN, 1))  # noqa: S311 - jitter
         if session is None or stamp is None:
             return
         deadline_ms = entry.deadline_ms
         try:
             if step.act is LaneAction.CANCEL:
-                self._courier.cancel(entry.id, locker, stamp, deadline_ms)
+                self._publisher.cancel(entry.id, locker, stamp, deadline_ms)
             else:
                 assert entry.expires_at is not None, "durable commands have one"  # noqa: S101
                 left_ms = (entry.expires_at - clock.wall()).total_seconds() * 1000
-                message = self._courier.sign(entry.id, entry.order, stamp, max(0.0, min(deadline_ms, left_ms)))
-                self._courier.send(locker, message)
+                message = self._publisher.sign(entry.id, entry.order, stamp, max(0.0, min(deadline_ms, left_ms)))
+                self._publisher.send(locker, message)
         except LinkError:
             self._deliveries.labels(step.act.value, "unsent").inc()
             return
@@ -407,9 +407,9 @@ class DurableCommands:
     def _session(self, locker_id: str) -> Hashable | None:
         """Return where a locker is, or None while nothing can be sent to it."""
         locker = self._fleet.lockers.get(locker_id)
-        if locker is None or not locker.reachable or not self._courier.connected:
+        if locker is None or not locker.reachable or not self._publisher.connected:
             return None
-        stamp = self._courier.stamp(locker_id, clock.now_ms())
+        stamp = self._publisher.stamp(locker_id, clock.now_ms())
         return None if stamp is None else (locker.session, stamp[0])
 
     def _take_all(self, ids: Iterable[UUID], rows: Iterable[dict[str, Any]]) -> None:
@@ -439,7 +439,7 @@ class DurableCommands:
             self._words.pop(entry.id, None)
             self._wake.set()
         if changed:
-            self._news.changed(entry, state=True)
+            self._observers.changed(entry, state=True)
 
 
 def _entry(row: dict[str, Any]) -> CommandRecord:

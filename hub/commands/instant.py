@@ -74,10 +74,10 @@ class InstantCommands:
     def __init__(
         self,
         config: CommandSettings,
-        courier: CommandPublisher,
+        publisher: CommandPublisher,
         fleet: Fleet,
         clocks: Clocks,
-        news: CommandObservers,
+        observers: CommandObservers,
         rows: Batcher[CommandUpdate],
         quarantine: Quarantine,
         metrics: Metrics,
@@ -86,19 +86,19 @@ class InstantCommands:
         suspended_ms: Now = clock.suspended_ms,
     ) -> None:
         self._config = config
-        self._courier = courier
+        self._publisher = publisher
         self._fleet = fleet
         self._clocks = clocks
-        self._news = news
+        self._observers = observers
         self._rows = rows
         self._quarantine = quarantine
-        self._tail = courier.tail
+        self._tap = publisher.tap
         self._metrics = metrics
         self._shares: Shares | None = None
         self._now_ms = now_ms
         self._suspended_ms = suspended_ms
         self._slept_ms = suspended_ms()
-        self._gate = AdmissionControl(config, fleet, metrics)
+        self._admission = AdmissionControl(config, fleet, metrics)
         self._fresh = LoopFreshness(stall_ms_max=max(_STALL_MS_MIN, config.open_deadline_ms), hold_ms=_HOLD_MS)
         self._row_dropped = metrics.batch_dropped.labels("command")
         self._from_ledger = metrics.command_from_ledger
@@ -157,13 +157,13 @@ class InstantCommands:
             return Refused(CommandRefusal.TOO_LATE, "Its deadline has passed; there is nothing left to cancel.")
         if entry.cancel_requested:
             return Accepted(entry, repeated=True)
-        stamp = self._courier.stamp(entry.order.locker, self._now_ms())
+        stamp = self._publisher.stamp(entry.order.locker, self._now_ms())
         if stamp is None:
             return Refused(
                 CommandRefusal.LOCKER_CLOCK_UNKNOWN, f"{entry.order.locker} has not been heard for long."
             )
         try:
-            self._courier.cancel(entry.id, entry.order.locker, stamp, self._config.open_deadline_ms)
+            self._publisher.cancel(entry.id, entry.order.locker, stamp, self._config.open_deadline_ms)
         except LinkError as error:
             return Refused(CommandRefusal.BROKER_UNAVAILABLE, f"The cancellation was not sent: {error}.", 1.0)
         entry.cancel_requested = True
@@ -173,8 +173,8 @@ class InstantCommands:
     def receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the link's signature
         """Take one reply."""
         verdict = self._receive(topic, payload, retained)
-        if self._tail.watched:
-            self._tail.note("in", topic, payload, verdict, retained=retained)
+        if self._tap.watched:
+            self._tap.note("in", topic, payload, verdict, retained=retained)
 
     def _receive(self, topic: str, payload: bytes, retained: bool) -> str:  # noqa: FBT001
         """Take one reply; return what became of it."""
@@ -209,7 +209,7 @@ class InstantCommands:
         if word.disowned:
             entry = self.find(reply.id)
             ours = entry if entry is not None and entry.order.locker == locker else None
-            self._news.disowned(locker, ours, word.detail or "", now_ms)
+            self._observers.disowned(locker, ours, word.detail or "", now_ms)
         self._hear(reply.id, locker, word, now_ms)
         return TAKEN
 
@@ -241,7 +241,7 @@ class InstantCommands:
 
     async def wait(self, entry: CommandRecord, until: Callable[[CommandRecord], bool], timeout_s: float) -> None:
         """Return once `until(entry)` holds, or the time is up."""
-        await self._news.wait(entry, until, timeout_s)
+        await self._observers.wait(entry, until, timeout_s)
 
     async def run(self) -> None:
         """Turn commands whose reply is overdue into timed_out, until cancelled."""
@@ -267,7 +267,7 @@ class InstantCommands:
             _log.warning("Commands are left in flight", extra={"commands": len(self._book)})
         finally:
             # A door that nobody opens after its pulse would be waited for in vain, and the hub's end with it.
-            self._news.end_waiting()
+            self._observers.end_waiting()
 
     def _submit(self, command: UUID, order: Order, asked_ms: float | None) -> Accepted | Refused:
         known = self._book.repeat(command, order)
@@ -279,7 +279,7 @@ class InstantCommands:
         refused = self._refuse(order, now_ms, asked_ms)
         if refused is not None:
             return refused
-        stamp = self._courier.stamp(order.locker, now_ms)
+        stamp = self._publisher.stamp(order.locker, now_ms)
         if stamp is None:
             return Refused(
                 CommandRefusal.LOCKER_CLOCK_UNKNOWN,
@@ -292,7 +292,7 @@ class InstantCommands:
                 return Refused(entry, f"Another command for door {order.door} of {order.locker} is under way.")
             case CommandRefusal():
                 return Refused(entry, f"{len(self._book)} commands are in flight, which is the limit.", 1.0)
-        message = self._courier.sign(command, order, stamp, deadline_ms)
+        message = self._publisher.sign(command, order, stamp, deadline_ms)
         # The process may have been frozen since the stamp was made. The message would be refused by its locker, for
         # its deadline counts from the stamp; but it need not be sent at all.
         waited_ms = self._now_ms() - now_ms
@@ -300,7 +300,7 @@ class InstantCommands:
             self._book.withdraw(command)
             return _too_late(waited_ms, deadline_ms)
         try:
-            self._courier.send(order.locker, message)
+            self._publisher.send(order.locker, message)
         except LinkError as error:
             self._book.withdraw(command)
             return Refused(CommandRefusal.BROKER_UNAVAILABLE, f"The command was not sent: {error}.", 1.0)
@@ -313,16 +313,16 @@ class InstantCommands:
         waited_ms = max(stalled_ms or 0.0, 0.0 if asked_ms is None else now_ms - asked_ms)
         if self._draining:
             return DRAINING
-        refused = self._gate.unknown(order) or self._gate.away(order)
+        refused = self._admission.unknown(order) or self._admission.away(order)
         if refused is not None:
             return refused
-        if not self._courier.connected:
+        if not self._publisher.connected:
             return Refused(
                 CommandRefusal.BROKER_UNAVAILABLE, "The link to the broker is down; nothing is queued.", 1.0
             )
         if waited_ms > self._config.open_deadline_ms:
             return _too_late(waited_ms, self._config.open_deadline_ms)
-        return self._gate.too_many(order, now_ms)
+        return self._admission.too_many(order, now_ms)
 
     def _look(self, now_ms: float) -> float | None:
         """Look at the clocks; return how old a request that is met now may be, if this process was frozen."""
@@ -392,7 +392,7 @@ class InstantCommands:
 
     def _changed(self, entry: CommandRecord, *, state: bool) -> None:
         self._put(CommandRow.of(entry))
-        self._news.changed(entry, state=state)
+        self._observers.changed(entry, state=state)
         self._settled.set()
 
     def _put(self, row: CommandUpdate) -> None:

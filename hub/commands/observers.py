@@ -1,4 +1,4 @@
-"""What happens to commands, told to whoever waits: requests, viewers, metrics, the log."""
+"""Observers of commands: waiting requests, viewers, metrics and the log are told what happens."""
 
 import asyncio
 import logging

@@ -32,9 +32,9 @@ class MqttPublisher(Protocol):
 class CommandPublisher:
     """Sends commands."""
 
-    def __init__(self, key: CommandKey, clocks: Clocks, tail: MessageTap) -> None:
+    def __init__(self, key: CommandKey, clocks: Clocks, tap: MessageTap) -> None:
         self._key = key
-        self.tail = tail
+        self.tap = tap
         self._clocks = clocks
         self._link: MqttPublisher | None = None
 
@@ -78,8 +78,8 @@ class CommandPublisher:
             self._link.publish(topic, message)
             verdict = SENT
         finally:
-            if self.tail.watched:
-                self.tail.note("out", topic, message, verdict)
+            if self.tap.watched:
+                self.tap.note("out", topic, message, verdict)
 
     def cancel(self, target: UUID, locker: str, stamp: Stamp, deadline_ms: float) -> None:
         """Tell a locker never to begin a command. It answers for that command, under its id. Raises LinkError."""

@@ -41,7 +41,7 @@ class CommandService:
         clocks: Clocks,
         live: Broadcaster,
         quarantine: Quarantine,
-        tail: MessageTap,
+        tap: MessageTap,
         metrics: Metrics,
     ) -> None:
         self._remembered_max = config.commands.remembered_max
@@ -52,18 +52,18 @@ class CommandService:
             "command", CommandSink(self.store, metrics), metrics, intake,
             rows_max=intake.command_queue_rows_max, bytes_max=intake.command_queue_bytes_max,
         )  # fmt: skip
-        self._courier = CommandPublisher(key, clocks, tail)
-        news = CommandObservers(live, metrics)
-        self.dispatch = InstantCommands(
-            config.commands, self._courier, fleet, clocks, news, self.rows, quarantine, metrics
+        self._publisher = CommandPublisher(key, clocks, tap)
+        observers = CommandObservers(live, metrics)
+        self.instant = InstantCommands(
+            config.commands, self._publisher, fleet, clocks, observers, self.rows, quarantine, metrics
         )
-        self.dispatch.limit(message_shares(config.intake, config.intake.replies_per_s_max))
-        self.durable = DurableCommands(config.commands, self.store, self._courier, fleet, news, metrics)
-        self.dispatch.listen_for(self.durable)
+        self.instant.limit(message_shares(config.intake, config.intake.replies_per_s_max))
+        self.durable = DurableCommands(config.commands, self.store, self._publisher, fleet, observers, metrics)
+        self.instant.listen_for(self.durable)
 
     def use(self, link: MqttPublisher) -> None:
         """Send over this link."""
-        self._courier.use(link)
+        self._publisher.use(link)
 
     async def load(self) -> None:
         """Take over from the hub before: what is remembered of instant commands, and durable ones under way.
@@ -82,12 +82,12 @@ class CommandService:
                 _log.info("Commands were brought up to the ledger", extra={"commands": changed})
         rows = await self.store.instant_newest(since, self._remembered_max)
         now_ms = clock.now_ms()
-        self.dispatch.restore(record_of_row(row, now=now, now_ms=now_ms) for row in reversed(rows))
+        self.instant.restore(record_of_row(row, now=now, now_ms=now_ms) for row in reversed(rows))
         await self.durable.load()
 
     def tasks(self) -> dict[str, Make]:
         """Return the tasks that go round until they are cancelled."""
-        return {"dispatch.deadlines": self.dispatch.run, "durable": self.durable.run}
+        return {"dispatch.deadlines": self.instant.run, "durable": self.durable.run}
 
     async def settle(self, *, patient: bool = True) -> None:
         """Take no more commands, let instant ones in flight end for a while, and answer whoever waits for one.
@@ -95,7 +95,7 @@ class CommandService:
         Not `patient`: those in flight are another hub's already.
         """
         self.durable.rest()
-        await self.dispatch.drain(self._settle_s if patient else 0)
+        await self.instant.drain(self._settle_s if patient else 0)
 
 
 class CommandSink:

@@ -1,4 +1,4 @@
-"""What no single setting shows: settings that have to fit each other, and addresses."""
+"""Checks of settings that have to fit each other, and of addresses."""
 
 import re
 from typing import TYPE_CHECKING, Final

@@ -24,7 +24,7 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class _Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
-    """What every channel has."""
+    """Settings that every channel has."""
 
     name: Name
     severities: list[Severity] = []
@@ -70,7 +70,7 @@ class WebhookChannel(_Channel, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class NotifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who is told of alarms, beside the page."""
+    """Settings of notifications: channels, limits, how long they are kept."""
 
     channel: list[EmailChannel | WebhookChannel] = []
     """Each as a `[[notify.channel]]`."""

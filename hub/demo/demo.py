@@ -48,7 +48,7 @@ _LINE_BYTES_MAX: Final = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What `hub demo` is asked for."""
+    """Options of `hub demo`."""
 
     lockers: int
     seconds: float | None

@@ -46,7 +46,7 @@ class CommandsTruth(msgspec.Struct, frozen=True):
 
 
 class FleetTruth(msgspec.Struct, frozen=True):
-    """What `edge-agent simulate --json` says last."""
+    """True history of a simulated fleet, as `edge-agent simulate --json` prints it."""
 
     lockers: int
     seconds: float

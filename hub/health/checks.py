@@ -1,4 +1,4 @@
-"""Whether every part is ready, and what each says of itself."""
+"""Readiness checks: all at once, each with its sentence."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

@@ -1,4 +1,4 @@
-"""How the hub itself is: one picture a second for who looks, from figures that are kept anyway."""
+"""Health of the hub itself: one picture a second for who looks, from figures that are kept anyway."""
 
 import asyncio
 import resource
@@ -41,7 +41,7 @@ _STATM: Final = Path("/proc/self/statm")
 
 @dataclass(frozen=True, slots=True)
 class HealthParts:
-    """What the picture is made of."""
+    """Parts that the picture is drawn from."""
 
     version: str
     hub: str

@@ -11,7 +11,7 @@ _LOCKERS_MAX: Final = 10_000
 
 
 class ClockLeapReporter:
-    """What `hub.core.clocks.Clocks` calls."""
+    """Callback of `hub.core.clocks.Clocks`."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._count = metrics.clock_leaps

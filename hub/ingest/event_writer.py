@@ -1,4 +1,4 @@
-"""Where batches go: the store first, then the books, the ledger and the receipts."""
+"""Writer of event batches: the store first, then the books, the ledger and the receipts."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""One message in: decode, decide, store, tell."""
+"""Ingest of events and presence: decode, decide, queue for the database, tell observers."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -57,12 +57,12 @@ _NONE_SPOILED: Final[Mapping[int, Spoiled]] = {}
 
 _Take = Callable[[str, str, bytes, bool, int], str]
 _Route = tuple[str, Channel, Callable[[], None], _Take | None]
-"""What a topic means: locker, channel, the counter of its messages, and who takes them."""
+"""Route of a topic: locker, channel, the counter of its messages, and who takes them."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventIngestParts:
-    """What intake works with."""
+    """Parts that the ingest of events works with."""
 
     accounts: MessageAccounting
     fleet: Fleet
@@ -76,9 +76,9 @@ class EventIngestParts:
     forks: ForkRecorder
     receipts: ReceiptPublisher
     cleanup: RetainedCleanup
-    dispatch: InstantCommands
+    instant: InstantCommands
     live: Broadcaster
-    tail: MessageTap
+    tap: MessageTap
     alarms: AlarmEngine
     metrics: Metrics
     backlog_age_ms: float
@@ -107,9 +107,9 @@ class EventIngest:
     def receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the link's signature
         """Take one message."""
         verdict = self._receive(topic, payload, retained)
-        tail = self._parts.tail
-        if tail.watched:
-            tail.note("in", topic, payload, verdict, retained=retained)
+        tap = self._parts.tap
+        if tap.watched:
+            tap.note("in", topic, payload, verdict, retained=retained)
 
     def look(self) -> None:
         """Take presence that had to wait, and clear what removed lockers left. Call it once a second or so."""
@@ -332,7 +332,7 @@ class EventIngest:
         at = clock.from_ms(occurred)
         parts.fleet.event(locker, event, at=at)
         if event.command is not None:
-            parts.dispatch.on_event(locker, event, at)
+            parts.instant.on_event(locker, event, at)
         if event.kind in parts.alarms.kinds:
             parts.alarms.event(locker, batch, place, event, at)
         parts.live.event(locker, batch, place, occurred, received_ms)

@@ -15,8 +15,8 @@ from wire.topics import Channel, topic_of
 class ReceiptPublisher:
     """Sends receipts. One that cannot go out now is not kept: the locker asks again by sending again."""
 
-    def __init__(self, metrics: Metrics, tail: MessageTap) -> None:
-        self._tail = tail
+    def __init__(self, metrics: Metrics, tap: MessageTap) -> None:
+        self._tap = tap
         self._link: MqttConnection | None = None
         self._upto = metrics.receipts.labels("upto")
         self._expected = metrics.receipts.labels("expected")
@@ -51,5 +51,5 @@ class ReceiptPublisher:
         except LinkError:
             self._unsent.inc()
             verdict = UNSENT
-        if self._tail.watched:
-            self._tail.note("out", topic, payload, verdict)
+        if self._tap.watched:
+            self._tap.note("out", topic, payload, verdict)

@@ -45,7 +45,7 @@ _NONE_SPOILED: Final[Mapping[int, Spoiled]] = {}
 
 @dataclass(frozen=True, slots=True)
 class TelemetryIngestParts:
-    """What telemetry works with."""
+    """Parts that the ingest of telemetry works with."""
 
     tally: Tally
     fleet: Fleet
@@ -56,7 +56,7 @@ class TelemetryIngestParts:
     seen: RecentSamples
     alarms: AlarmEngine
     silent_after_ms: float
-    tail: MessageTap
+    tap: MessageTap
     metrics: Metrics
 
 
@@ -74,9 +74,9 @@ class TelemetryIngest:
     def deliver(self, delivery: IncomingMessage) -> None:
         """Take one message. It is acknowledged when its samples are committed, or otherwise accounted for."""
         verdict = self._deliver(delivery)
-        tail = self._parts.tail
-        if tail.watched:
-            tail.note("in", delivery.topic, delivery.payload, verdict, retained=delivery.retained)
+        tap = self._parts.tap
+        if tap.watched:
+            tap.note("in", delivery.topic, delivery.payload, verdict, retained=delivery.retained)
 
     def _deliver(self, delivery: IncomingMessage) -> str:
         """Take one message; return what became of it, as far as that is known at once."""

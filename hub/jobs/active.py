@@ -1,4 +1,4 @@
-"""What the runner of jobs has in its memory: each job, and its commands that are under way."""
+"""Active jobs in the runner's memory, and their in-flight targets."""
 
 from dataclasses import dataclass, field
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""How a job's commands ended: by this hub's book, or by the table of commands."""
+"""Outcomes of a job's commands: from this hub's memory, or from the table of commands."""
 
 from collections.abc import Collection
 from typing import Final
@@ -24,8 +24,8 @@ _RESULTS: Final = {
 class OutcomeLookup:
     """Looks for the ends of what is under way."""
 
-    def __init__(self, dispatch: InstantCommands, jobs: JobStore) -> None:
-        self._dispatch = dispatch
+    def __init__(self, instant: InstantCommands, jobs: JobStore) -> None:
+        self._instant = instant
         self._jobs = jobs
 
     def from_memory(self, run: ActiveJob) -> list[Result]:
@@ -34,7 +34,7 @@ class OutcomeLookup:
             return []
         found = []
         for place, flight in run.flights.items():
-            entry = self._dispatch.find(flight.command)
+            entry = self._instant.find(flight.command)
             if entry is not None and (entry.settled or (flight.asked and entry.state is CommandStatus.TIMED_OUT)):
                 found.append(Result(place, _RESULTS[entry.state], entry.detail))
         return found
@@ -65,5 +65,5 @@ class OutcomeLookup:
     def _ask_for(self, run: ActiveJob, flight: InFlightTarget) -> bool:
         if run.durable:
             return True
-        entry = self._dispatch.find(flight.command)
+        entry = self._instant.find(flight.command)
         return entry is None or (entry.state is CommandStatus.TIMED_OUT and not flight.asked)

@@ -57,7 +57,7 @@ _WAIT_FOR: Final = frozenset(
 
 
 class DurableOrders(Protocol):
-    """Where commands go that wait for their locker (hub.commands.durable)."""
+    """Takes durable commands, which wait for their locker: `hub.commands.durable.DurableCommands`."""
 
     async def submit(self, command: UUID, order: Order, expires_s: float) -> Accepted | Refused:
         """Keep a command until its locker has a last word, or say why not."""
@@ -72,7 +72,7 @@ class JobRunner:
         hub: UUID,
         store: Database,
         fleet: Fleet,
-        dispatch: InstantCommands,
+        instant: InstantCommands,
         durable: DurableOrders,
         metrics: Metrics,
         connected: Callable[[], bool],
@@ -82,9 +82,9 @@ class JobRunner:
         self._jobs = JobStore(store)
         self._ledger = JobLedger(store, hub, config.lease_s)
         self._fleet = fleet
-        self._dispatch = dispatch
+        self._instant = instant
         self._durable = durable
-        self._endings = OutcomeLookup(dispatch, self._jobs)
+        self._endings = OutcomeLookup(instant, self._jobs)
         self._metrics = metrics
         self._connected = connected
         self._runs: dict[UUID, ActiveJob] = {}
@@ -252,7 +252,7 @@ class JobRunner:
         """Send a command that nobody knows once more, under its id. False: it is time to give it up."""
         now = clock.wall()
         expired = run.row.expires_at is not None and now >= run.row.expires_at
-        forgotten = self._dispatch.find(flight.command) is None
+        forgotten = self._instant.find(flight.command) is None
         if forgotten and not flight.asked and not expired and self._may_send(run):
             if run.opens and not self._ceiling.free(clock.now_ms()):
                 flight.since_ms = clock.now_ms()  # its turn comes
@@ -364,7 +364,7 @@ class JobRunner:
             self._openings[flight.command] = None
             if len(self._openings) > _OPENINGS_REMEMBERED:
                 self._openings.popitem(last=False)
-        result = self._dispatch.submit(flight.command, flight.order)
+        result = self._instant.submit(flight.command, flight.order)
         if run.opens and isinstance(result, Accepted) and not result.repeated:
             self._ceiling.add(clock.now_ms())
         return result

@@ -1,1 +1,1 @@
-"""Which hub is active, and how one hands over to the next: lease, socket hand-over, draining of queues."""
+"""Life of a hub among others: lease, socket hand-over, draining of queues."""

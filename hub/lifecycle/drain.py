@@ -9,7 +9,7 @@ _log = logging.getLogger(__name__)
 
 
 class Queue(Protocol):
-    """What waits to be written by a task that ends once it is closed and empty."""
+    """Queue of rows, written by a task that ends once it is closed and empty."""
 
     @property
     def name(self) -> str:

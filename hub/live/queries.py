@@ -1,4 +1,4 @@
-"""What viewers can see beyond the fleet: commands, jobs, messages of a locker."""
+"""Queries behind live views: events, commands and jobs that only the database has."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -25,7 +25,7 @@ _COMMANDS_BACK: Final = timedelta(days=31)
 class LiveQueries:
     """Gives the live views what the database has."""
 
-    def __init__(self, live: Broadcaster, tail: MessageTap, config: Config, store: Database) -> None:
+    def __init__(self, live: Broadcaster, tap: MessageTap, config: Config, store: Database) -> None:
         self._live = live
         self._config = config
         self._store = store
@@ -34,7 +34,7 @@ class LiveQueries:
         live.load_with(self._events_of)
         live.load_commands_with(self._commands_newest)
         live.show_jobs(self._jobs_newest)
-        live.offer(tap_topic(tail, live.wake))
+        live.offer(tap_topic(tap, live.wake))
 
     async def load(self) -> None:
         """Begin with the events of before."""

@@ -9,19 +9,19 @@ from hub.mqtt.tap import MessageTap
 from hub.operators import Role
 
 
-def tap_topic(tail: MessageTap, tell: Callable[[], None]) -> Topic:
+def tap_topic(tap: MessageTap, tell: Callable[[], None]) -> Topic:
     """Return the views of it; `tell` is called when there is something new."""
-    tail.listen(tell)
-    return Topic("tail", TopicScope.LOCKER, lambda locker: TapView(tail, locker), Role.OPERATOR)
+    tap.listen(tell)
+    return Topic("tail", TopicScope.LOCKER, lambda locker: TapView(tap, locker), Role.OPERATOR)
 
 
 class TapView(StaticView):
     """The messages of one locker."""
 
-    def __init__(self, tail: MessageTap, locker: str) -> None:
-        self._tail = tail
+    def __init__(self, tap: MessageTap, locker: str) -> None:
+        self._tap = tap
         self._locker = locker
-        self._watched = tail.watch(locker)
+        self._watched = tap.watch(locker)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the newest of the turns before, oldest first."""
@@ -41,4 +41,4 @@ class TapView(StaticView):
 
     def close(self) -> None:
         """Watch no more."""
-        self._tail.unwatch(self._locker)
+        self._tap.unwatch(self._locker)

@@ -1,4 +1,4 @@
-"""What came in over MQTT, and how the ledgers stand."""
+"""Metrics of ingest: MQTT messages, quarantine, receipts, ledgers."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -6,7 +6,7 @@ from hub.metrics.batches import FLUSH_BUCKETS
 
 
 class IntakeMetrics:
-    """What came in over MQTT, and how the ledgers stand."""
+    """MQTT messages, quarantine, receipts, ledgers."""
 
     def _of_intake(self, r: CollectorRegistry) -> None:
         self.messages = Counter(

@@ -1,10 +1,10 @@
-"""What people are told outside the page."""
+"""Metrics of notifications: messages, retries, queues."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class NotificationMetrics:
-    """What people are told outside the page."""
+    """Messages, retries, queues."""
 
     def _of_notifications(self, r: CollectorRegistry) -> None:
         self.notifications = Counter(

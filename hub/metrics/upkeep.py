@@ -1,10 +1,10 @@
-"""Scheduled tasks, and what they and people ask of stored history: statistics, exports, retention, erasure."""
+"""Metrics of periodic tasks and of stored data: statistics, exports, retention, erasure."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class UpkeepMetrics:
-    """Scheduled tasks, statistics, exports, retention and erasure."""
+    """Periodic tasks, statistics, exports, retention and erasure."""
 
     def _of_upkeep(self, r: CollectorRegistry) -> None:
         self.upkeep_period = Gauge(

@@ -81,7 +81,7 @@ class IncomingMessage:
 
 @dataclass(frozen=True)
 class ManualAck:
-    """How a link takes messages that are acknowledged late, in a session that outlives its connections.
+    """Manual acknowledgement, some time after receipt, in a session that outlives its connections.
 
     `deliver` is called with each message and sees to it that `acknowledge` is called once its fate is decided. The
     broker has at most `receive_max` messages out (on MQTT 3.1.1 its own limit counts), and keeps the session for

@@ -44,7 +44,7 @@ class LeaseHolder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MessageReceivers:
-    """Who takes what comes over each link."""
+    """Callbacks for the messages of each link."""
 
     intake: Callable[[str, bytes, bool], None]
     telemetry: Callable[[IncomingMessage], None]

@@ -63,7 +63,7 @@ class TappedLocker:
 
 
 class MessageTap:
-    """What is watched. Callers look at `watched` first: it is empty nearly always."""
+    """Tap on the messages of watched lockers. Callers look at `watched` first: it is empty nearly always."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.watched: dict[str, TappedLocker] = {}

@@ -136,7 +136,7 @@ class Notifier:
             **{f"notify.channel.{name}": channel.run for name, channel in self._channels.items()},
         }
 
-    def chores(self) -> list[PeriodicTask]:
+    def periodic_tasks(self) -> list[PeriodicTask]:
         """Return what keeps the table bounded."""
         return [PeriodicTask("notifications", _PRUNE_EVERY_S, self._prune)]
 

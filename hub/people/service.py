@@ -60,7 +60,7 @@ class PeopleService:
         """The secret of access codes; made where it is first needed and not there. Raises ConfigError."""
         return load_or_make_code_key(self._code_key_file)
 
-    def chores(self) -> list[PeriodicTask]:
+    def periodic_tasks(self) -> list[PeriodicTask]:
         """Return what is to be done from time to time."""
 
         async def codes() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whether a configuration can be used, as far as this machine alone can say: files, keys, authorities, modes."""
+"""Preflight checks on this machine alone: files, keys, authorities, modes."""
 
 import os
 from collections.abc import Callable, Iterator

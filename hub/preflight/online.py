@@ -1,4 +1,4 @@
-"""Whether a configuration can be used here and now: the database, the broker and the port are asked."""
+"""Preflight checks that ask the database, the broker and the port."""
 
 import asyncio
 import json

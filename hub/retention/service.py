@@ -23,7 +23,7 @@ from hub.store.holds import Holds
 from hub.store.task_runs import advisory_lock, load_task
 
 TASK: Final = "retention"
-"""The name of its chore, and of the lock that lets one process at a time run it."""
+"""The name of its periodic task, and of the lock that lets one process at a time run it."""
 EVERY_S: Final = 86_400.0
 
 _LOOK_EVERY_S: Final = 600.0
@@ -50,7 +50,7 @@ class RetentionService:
         for result in ("complete", "failed"):
             metrics.retention_runs.labels(result)
 
-    def chore(self) -> PeriodicTask:
+    def task(self) -> PeriodicTask:
         """Return the daily run."""
         return PeriodicTask(TASK, EVERY_S, self._daily)
 

@@ -1,6 +1,6 @@
-"""What the hub does of itself from time to time: partitions, compression, roll-ups, statistics, retention.
+"""Scheduler of periodic tasks: partitions, compression, roll-ups, statistics, retention.
 
-Each task (a Chore) has a row in the table `upkeep`, so that a restart does not repeat what was done, all hubs see
+Each task has a row in the table `upkeep`, so that a restart does not repeat what was done, all hubs see
 what one of them did, and a task that does not run any more is noticed: by `hub doctor`, by the alert UpkeepLate.
 """
 
@@ -42,70 +42,70 @@ class PeriodicTask:
 
 
 class Scheduler:
-    """Runs each chore when it is due, one hub at a time."""
+    """Runs each periodic task when it is due, one hub at a time."""
 
-    def __init__(self, store: Database, metrics: Metrics, chores: Sequence[PeriodicTask]) -> None:
+    def __init__(self, store: Database, metrics: Metrics, periodic_tasks: Sequence[PeriodicTask]) -> None:
         self._store = store
         self._metrics = metrics
-        self._chores = tuple(chores)
-        for chore in self._chores:
-            metrics.upkeep_period.labels(chore.name).set(chore.every_s)
+        self._periodic_tasks = tuple(periodic_tasks)
+        for task in self._periodic_tasks:
+            metrics.upkeep_period.labels(task.name).set(task.every_s)
 
     def tasks(self) -> dict[str, Make]:
-        """Return the tasks that go round until they are cancelled: one for each chore, so that none waits."""
+        """Return the tasks that go round until they are cancelled: one for each of them, so that none waits."""
         return {
-            f"upkeep.{chore.name}": partial(self._follow, chore, place * _STAGGER_S)
-            for place, chore in enumerate(self._chores)
+            f"upkeep.{task.name}": partial(self._follow, task, place * _STAGGER_S)
+            for place, task in enumerate(self._periodic_tasks)
         }
 
-    async def turn(self, chore: PeriodicTask) -> float:
-        """Do the chore if it is due and nobody else does it; return after how many seconds to look again.
+    async def turn(self, task: PeriodicTask) -> float:
+        """Do the task if it is due and nobody else does it; return after how many seconds to look again.
 
-        A failed chore is counted, logged, written down and tried again later. Raises StoreUnavailable if the
+        A failed task is counted, logged, written down and tried again later. Raises StoreUnavailable if the
         database is away before or after it.
         """
-        wait_s = await self._look(chore)
+        wait_s = await self._look(task)
         if wait_s > 0:
             return wait_s
-        async with advisory_lock(self._store, chore.name) as got:
+        async with advisory_lock(self._store, task.name) as got:
             # Another hub may have done it between the look and the lock.
-            wait_s = await self._look(chore) if got else _LOOK_S_MAX
+            wait_s = await self._look(task) if got else _LOOK_S_MAX
             if wait_s > 0:
                 return wait_s
-            await table.begin(self._store, chore.name)
-            await self._do(chore)
-        return await self._look(chore)
+            await table.begin(self._store, task.name)
+            await self._do(task)
+        return await self._look(task)
 
-    async def _follow(self, chore: PeriodicTask, first_s: float) -> None:
+    async def _follow(self, task: PeriodicTask, first_s: float) -> None:
         await asyncio.sleep(first_s)
         while True:
             try:
-                wait_s = await self.turn(chore)
+                wait_s = await self.turn(task)
             except StoreUnavailable as error:
-                _log.warning("Upkeep waits for the database", extra={"task": chore.name, "error": str(error)})
+                _log.warning("Upkeep waits for the database", extra={"task": task.name, "error": str(error)})
                 wait_s = _AWAY_S
             await asyncio.sleep(min(wait_s, _LOOK_S_MAX))
 
-    async def _look(self, chore: PeriodicTask) -> float:
-        known = await table.load_task(self._store, chore.name, chore.every_s)
-        self._metrics.upkeep_last_success.labels(chore.name).set(known.good_at)
-        return due_in_s(known.ages, chore.every_s)
+    async def _look(self, task: PeriodicTask) -> float:
+        known = await table.load_task(self._store, task.name, task.every_s)
+        self._metrics.upkeep_last_success.labels(task.name).set(known.good_at)
+        return due_in_s(known.ages, task.every_s)
 
-    async def _do(self, chore: PeriodicTask) -> None:
+    async def _do(self, task: PeriodicTask) -> None:
         began_ms = clock.now_ms()
         try:
-            did = await chore.run()
+            did = await task.run()
         except HubError as error:
-            await self._failed(chore, str(error))
-        except Exception as error:  # noqa: BLE001 - decided: a chore's defect must not stop the doors; it is told
-            await self._failed(chore, **described(error))
+            await self._failed(task, str(error))
+        except Exception as error:  # noqa: BLE001 - decided: a task's defect must not stop the doors; it is told
+            await self._failed(task, **described(error))
         else:
-            await table.succeeded(self._store, chore.name, did)
-            self._metrics.upkeep_runs.labels(chore.name, "succeeded").inc()
-            _log.info("Upkeep done", extra={"task": chore.name, "did": did})
-        self._metrics.upkeep_seconds.labels(chore.name).set((clock.now_ms() - began_ms) / 1000)
+            await table.succeeded(self._store, task.name, did)
+            self._metrics.upkeep_runs.labels(task.name, "succeeded").inc()
+            _log.info("Upkeep done", extra={"task": task.name, "did": did})
+        self._metrics.upkeep_seconds.labels(task.name).set((clock.now_ms() - began_ms) / 1000)
 
-    async def _failed(self, chore: PeriodicTask, error: str, where: str | None = None) -> None:
-        self._metrics.upkeep_runs.labels(chore.name, "failed").inc()
-        _log.error("Upkeep failed", extra={"task": chore.name, "error": error, "where": where})
-        await table.failed(self._store, chore.name, error)
+    async def _failed(self, task: PeriodicTask, error: str, where: str | None = None) -> None:
+        self._metrics.upkeep_runs.labels(task.name, "failed").inc()
+        _log.error("Upkeep failed", extra={"task": task.name, "error": error, "where": where})
+        await table.failed(self._store, task.name, error)

@@ -21,7 +21,7 @@ _ROLLUP_S_MAX: Final = 240.0
 
 
 def series_tasks(store: Database) -> list[PeriodicTask]:
-    """Return the chores of the tables `event` and `reading`."""
+    """Return the periodic tasks of the tables `event` and `reading`."""
     return [
         PeriodicTask("partitions", PARTITIONS_EVERY_S, lambda: make_partitions(store)),
         PeriodicTask("compression", COMPRESSION_EVERY_S, lambda: compress(store)),

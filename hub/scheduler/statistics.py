@@ -53,7 +53,7 @@ class StatisticsTask:
 
 
 def statistics_tasks(store: Database, metrics: Metrics) -> list[PeriodicTask]:
-    """Return the chores of the table `door_hour`."""
+    """Return the periodic tasks of the table `door_hour`."""
     statistics = StatisticsTask(StatisticsStore(store), metrics)
     return [
         PeriodicTask("statistics", COUNT_EVERY_S, statistics.run),

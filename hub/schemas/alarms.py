@@ -1,4 +1,4 @@
-"""What API clients and viewers see of alarms; see docs/api.md."""
+"""Response types of alarms; see docs/api.md."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _STANDING: Final = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class ShelfView:
-    """Who put an alarm away, why, and until when."""
+    """Shelf of an alarm: the operator, the reason, and its end."""
 
     by: str
     why: str
@@ -102,7 +102,7 @@ class SkippedView:
 
 @dataclass(frozen=True, slots=True)
 class ActedView:
-    """How many alarms an act changed, and which it does not apply to."""
+    """Result of an act: how many alarms it changed, and which it does not apply to."""
 
     done: int
     skipped: list[SkippedView]
@@ -110,7 +110,7 @@ class ActedView:
 
 @dataclass(frozen=True, slots=True)
 class TopView:
-    """What alarms most often."""
+    """One of the most frequent sources of alarms."""
 
     type: str
     locker: str | None
@@ -128,7 +128,7 @@ class AlarmBucketView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthView:
-    """How the alarms themselves are. Only those that people are to see count, but for `suppressed`."""
+    """Health of the alarm system. Only those that people are to see count, but for `suppressed`."""
 
     open: int
     unacked: int

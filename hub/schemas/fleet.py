@@ -1,4 +1,4 @@
-"""What API clients and viewers see of lockers, doors, events and commands; see docs/api.md.
+"""Response types of lockers, doors, events and commands; see docs/api.md.
 
 Dataclasses, because orjson writes them as they are and msgspec makes their JSON Schema.
 """

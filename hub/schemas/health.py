@@ -1,4 +1,4 @@
-"""What API clients and viewers see of the hub's own health."""
+"""Response types of the hub's own health."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from hub.schemas.notifications import ChannelView
 
 @dataclass(frozen=True, slots=True)
 class LagView:
-    """How late the event loop wakes a sleeper."""
+    """Lag of the event loop: how late it wakes a sleeper, in ms."""
 
     now: float
     max_1min: float
@@ -16,7 +16,7 @@ class LagView:
 
 @dataclass(frozen=True, slots=True)
 class RatesView:
-    """What goes through, a second: since the picture before."""
+    """Rates a second since the picture before."""
 
     messages_in_s: float
     events_s: float
@@ -64,7 +64,7 @@ class SlowViewerView:
 
 @dataclass(frozen=True, slots=True)
 class AccountsView:
-    """Where events and samples went since this hub started: received is the sum of the others."""
+    """Accounts of events and samples since this hub started: received is the sum of the others."""
 
     received: int
     stored: int

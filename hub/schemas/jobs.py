@@ -1,4 +1,4 @@
-"""What API clients and viewers see of jobs; see docs/api.md."""
+"""Response types of jobs; see docs/api.md."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,7 +44,7 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class JobStepView:
-    """What happened to a job, and by whom; null stands for the hub."""
+    """Step in the life of a job, and its operator; null stands for the hub."""
 
     at: datetime
     operator: str | None
@@ -101,7 +101,7 @@ class PlannedTarget:
 
 @dataclass(frozen=True, slots=True)
 class JobPlan:
-    """What a job would be."""
+    """Plan of a job: the answer to a dry run."""
 
     targets: int
     lockers: int

@@ -1,4 +1,4 @@
-"""What API clients say and see of notifications: channels, messages, a test."""
+"""Request and response types of notifications: channels, messages, a test."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from msgspec import Meta
 
 
 class NotificationsParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which messages: of a channel."""
+    """Query of the list of messages."""
 
     channel: Annotated[str, Meta(max_length=32)] | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
@@ -41,7 +41,7 @@ class ChannelList:
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """What a test came to."""
+    """Result of a test."""
 
     ok: bool
     detail: str

@@ -197,8 +197,8 @@ def _late_will_taken() -> Sequence[Replaced]:
 def _id_not_kept() -> Sequence[Replaced]:
     submit = InstantCommands.submit
 
-    def anew(dispatch: InstantCommands, command: UUID, order: Any, **others: Any) -> Any:
-        return submit(dispatch, uuid4() if dispatch.find(command) else command, order, **others)
+    def anew(instant: InstantCommands, command: UUID, order: Any, **others: Any) -> Any:
+        return submit(instant, uuid4() if instant.find(command) else command, order, **others)
 
     return [(InstantCommands, "submit", anew)]
 
@@ -206,8 +206,8 @@ def _id_not_kept() -> Sequence[Replaced]:
 def _deadline_of_the_hub() -> Sequence[Replaced]:
     sealed = CommandPublisher.sign
 
-    def generous(courier: CommandPublisher, command: UUID, order: Any, stamp: Any, deadline_ms: float) -> bytes:
-        return sealed(courier, command, order, stamp, deadline_ms + 10_000)
+    def generous(publisher: CommandPublisher, command: UUID, order: Any, stamp: Any, deadline_ms: float) -> bytes:
+        return sealed(publisher, command, order, stamp, deadline_ms + 10_000)
 
     return [(CommandPublisher, "sign", generous)]
 

@@ -91,9 +91,9 @@ class Stage:
             known.hubs.add(hub.name)
             known.deadline_ms = 2000.0
         result = (
-            await build.commanding.durable.submit(command, order, _EXPIRES_S)
+            await build.command_service.durable.submit(command, order, _EXPIRES_S)
             if durable
-            else build.dispatch.submit(command, order)
+            else build.instant.submit(command, order)
         )
         if isinstance(result, Refused):
             self.world.note("people", "refused", command, result.code.value)
@@ -106,17 +106,17 @@ class Stage:
         elif result.repeated:
             known.accepted_ns.remove(asked_ns)
         self.world.note("people", "accepted", command, "again" if result.repeated else "")
-        await build.dispatch.wait(result.entry, _ended, _WAIT_S)
+        await build.instant.wait(result.entry, _ended, _WAIT_S)
         self.truth.told(command, result.entry.state.value, result.entry.detail)
 
     async def _call_cancel(self, hub: HubHost, command: UUID) -> None:
         build = hub.build
         self.world.note("people", "cancel", command)
-        known = build.dispatch.find(command)
+        known = build.instant.find(command)
         if known is not None and known.command_class is CommandClass.INSTANT:
-            result = build.dispatch.cancel(known)
+            result = build.instant.cancel(known)
         else:
-            result = await build.commanding.durable.cancel(command)
+            result = await build.command_service.durable.cancel(command)
         if isinstance(result, Accepted):
             self.truth.told(command, result.entry.state.value, result.entry.detail)
 

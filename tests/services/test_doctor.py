@@ -71,8 +71,8 @@ async def test_what_is_there_is_seen(dsn: str) -> None:
 
     async with Database(dsn, connections_max=4, statement_timeout_ms=10_000, connect_timeout_s=5) as store:
         upkeep = Scheduler(store, Metrics("0"), series.series_tasks(store))
-        for chore in series.series_tasks(store):
-            await upkeep.turn(chore)
+        for task in series.series_tasks(store):
+            await upkeep.turn(task)
     after = collect_facts(dsn)
     (reading,) = [one for one in after.series if one.name == "reading"]
     assert (reading.default_rows, reading.overdue) == (0, 0)

@@ -356,7 +356,7 @@ async def test_a_draining_hub_takes_no_commands(
     mosquitto_broker: MosquittoBroker, dsn: str, tmp_path: Path
 ) -> None:
     async with scene(mosquitto_broker, dsn, tmp_path) as hub, online(hub):
-        await hub.hub.dispatch.drain(1)
+        await hub.hub.instant.drain(1)
         status, answer = await ask(hub)
         assert (status, answer["code"]) == (503, "draining")
 

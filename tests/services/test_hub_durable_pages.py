@@ -156,9 +156,9 @@ class Counted(CommandStore):
 def durable_of(store: CommandStore, folder: Path) -> DurableCommands:
     config, metrics, fleet = Config(), Metrics("0.0.0"), Fleet(silent_after_ms=1e12)
     fleet.load(locker(name) for name in LOCKERS)
-    courier = CommandPublisher(make_key(folder / "key.pem"), Clocks(), MessageTap(metrics))
+    publisher = CommandPublisher(make_key(folder / "key.pem"), Clocks(), MessageTap(metrics))
     news = CommandObservers(Broadcaster(config.live, config.commands, fleet, metrics), metrics)
-    return DurableCommands(config.commands, store, courier, fleet, news, metrics)
+    return DurableCommands(config.commands, store, publisher, fleet, news, metrics)
 
 
 async def test_what_is_known_is_not_read_again_and_what_is_new_is(

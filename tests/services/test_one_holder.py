@@ -91,7 +91,7 @@ async def test_of_many_who_want_a_door_at_once_one_has_it(hub: Served, dsn: str)
 
 
 async def test_a_transaction_that_is_over_keeps_nobody_out(hub: Served, store: Database) -> None:
-    """Between its end and the chore that looks for such ones the door is free already."""
+    """Between its end and the task that looks for such ones the door is free already."""
     berta = await account(hub)
     transactions = Transactions(store)
     new = NewTransaction(UUID(berta), "repair", "berlin-01", 1, BY.at + timedelta(minutes=1))

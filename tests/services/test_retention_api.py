@@ -116,7 +116,7 @@ async def test_a_run_is_asked_for_and_proved(dsn: str, tmp_path: Path) -> None:
         assert page["items"][0]["manifest"] is None
         for number in ("2", "x", "9" * 30):
             assert (await hub.get(f"retention/proofs/{number}"))[1]["code"] == "proof_unknown"
-        await hub.service.chore().run()
+        await hub.service.task().run()
         status, page = await hub.get("retention/proofs?limit=1")
         assert page["items"][0]["number"] == 2
         status, page = await hub.get(f"retention/proofs?limit=1&cursor={page['next_cursor']}")
@@ -139,7 +139,7 @@ async def test_the_verdict_names_what_is_not_as_the_proofs_say(dsn: str, tmp_pat
         status, verdict = await hub.get("retention/verdict")
         assert (status, verdict["proofs"], verdict["findings"]) == (200, 0, [])
         assert verdict["notes"] == ["no run has gone through yet, so there is nothing to hold the data against"]
-        await hub.service.chore().run()
+        await hub.service.task().run()
         file = tmp_path / "retention" / "proofs" / "000001.json"
         file.write_bytes(file.read_bytes().replace(b"complete", b"complote"))
         status, verdict = await hub.get("retention/verdict")
@@ -149,7 +149,7 @@ async def test_the_verdict_names_what_is_not_as_the_proofs_say(dsn: str, tmp_pat
 
 async def test_a_key_that_was_replaced_still_counts_where_it_is_named(dsn: str, tmp_path: Path) -> None:
     async with api(dsn, tmp_path) as hub:
-        await hub.service.chore().run()
+        await hub.service.task().run()
     for file in ("key.pem", "key.pub.pem"):
         (tmp_path / file).rename(tmp_path / f"old-{file}")
     async with api(dsn, tmp_path) as hub:
@@ -175,11 +175,11 @@ async def test_a_failed_run_is_counted_and_the_next_one_goes_on(dsn: str, tmp_pa
     async with api(dsn, tmp_path) as hub:
         (tmp_path / "retention").write_text("a file where the directory should be")
         with pytest.raises(HubError, match="the proof cannot be written"):
-            await hub.service.chore().run()
+            await hub.service.task().run()
         assert hub.metric("retention_runs_total", result="failed") == 1
         assert rows(dsn, "SELECT count(*) FROM retention_run WHERE sealed_at IS NULL") == [(1,)]
         (tmp_path / "retention").unlink()
-        assert (await hub.service.chore().run())["number"] == 2
+        assert (await hub.service.task().run())["number"] == 2
         outcomes = [proof["outcome"] for proof in (await hub.get("retention/proofs"))[1]["items"]]
         assert outcomes == ["complete", "interrupted"]
 

@@ -36,14 +36,14 @@ async def store(dsn: str) -> AsyncIterator[Database]:
 
 
 class Work:
-    """A chore that counts its runs."""
+    """A task that counts its runs."""
 
     def __init__(self, name: str = "work", every_s: float = HOUR) -> None:
         self.runs = 0
         self.fails: Exception | None = None
         self.began, self.may_end = asyncio.Event(), asyncio.Event()
         self.may_end.set()
-        self.chore = PeriodicTask(name, every_s, self.run)
+        self.task = PeriodicTask(name, every_s, self.run)
 
     async def run(self) -> dict[str, Any]:
         self.runs += 1
@@ -60,9 +60,9 @@ def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 async def test_what_was_done_is_done_again_after_its_period_only_whoever_asks(store: Database, dsn: str) -> None:
     work, metrics = Work(), Metrics("0")
-    one, other = Scheduler(store, metrics, [work.chore]), Scheduler(store, Metrics("0"), [work.chore])
-    assert HOUR - 60 < await one.turn(work.chore) <= HOUR
-    assert HOUR - 60 < await other.turn(work.chore) <= HOUR
+    one, other = Scheduler(store, metrics, [work.task]), Scheduler(store, Metrics("0"), [work.task])
+    assert HOUR - 60 < await one.turn(work.task) <= HOUR
+    assert HOUR - 60 < await other.turn(work.task) <= HOUR
     assert work.runs == 1
     assert rows(dsn, "SELECT did, error, ended_at >= started_at FROM upkeep") == [({"runs": 1}, None, True)]
     assert sample(metrics, "runs_total", result="succeeded") == 1
@@ -74,19 +74,19 @@ async def test_what_was_done_is_done_again_after_its_period_only_whoever_asks(st
         dsn,
         "UPDATE upkeep SET started_at = started_at - interval '1 hour', succeeded_at = now() - interval '1 hour'",
     )
-    await other.turn(work.chore)
+    await other.turn(work.task)
     assert work.runs == 2
 
 
 async def test_one_at_a_time_however_many_hubs_there_are(store: Database) -> None:
     work = Work()
     work.may_end.clear()
-    one, other = (Scheduler(store, Metrics("0"), [work.chore]) for _ in range(2))
-    first = asyncio.create_task(one.turn(work.chore), name="first")
+    one, other = (Scheduler(store, Metrics("0"), [work.task]) for _ in range(2))
+    first = asyncio.create_task(one.turn(work.task), name="first")
     await work.began.wait()
     async with advisory_lock(store, "work") as got:
         assert not got
-    assert await other.turn(work.chore) > 0
+    assert await other.turn(work.task) > 0
     assert work.runs == 1
     async with advisory_lock(store, "something_else") as got:
         assert got
@@ -116,9 +116,9 @@ async def test_a_failure_is_told_and_tried_again_soon(
     store: Database, dsn: str, error: Exception, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     work, metrics = Work(), Metrics("0")
-    upkeep = Scheduler(store, metrics, [work.chore])
+    upkeep = Scheduler(store, metrics, [work.task])
     work.fails = error
-    assert 200 < await upkeep.turn(work.chore) <= 300
+    assert 200 < await upkeep.turn(work.task) <= 300
     assert rows(dsn, "SELECT error, succeeded_at, did FROM upkeep") == [(told, None, None)]
     assert [getattr(one, "error", None) for one in caplog.records if one.message == "Upkeep failed"] == [told]
     assert "anna" not in caplog.text
@@ -129,27 +129,27 @@ async def test_a_failure_is_told_and_tried_again_soon(
 
     work.fails = None
     rows(dsn, "UPDATE upkeep SET started_at = started_at - interval '5 minutes'")
-    await upkeep.turn(work.chore)
+    await upkeep.turn(work.task)
     assert rows(dsn, "SELECT error, did FROM upkeep") == [(None, {"runs": 2})]
 
 
 async def test_a_run_that_was_cut_off_is_tried_again(store: Database, dsn: str) -> None:
     work = Work()
     work.may_end.clear()
-    upkeep = Scheduler(store, Metrics("0"), [work.chore])
-    run = asyncio.create_task(upkeep.turn(work.chore), name="run")
+    upkeep = Scheduler(store, Metrics("0"), [work.task])
+    run = asyncio.create_task(upkeep.turn(work.task), name="run")
     await work.began.wait()
     run.cancel()
     await asyncio.wait([run])
     assert rows(dsn, "SELECT ended_at, started_at IS NULL FROM upkeep") == [(None, False)]
-    assert 200 < await upkeep.turn(work.chore) <= 300
+    assert 200 < await upkeep.turn(work.task) <= 300
 
 
 async def test_a_long_chore_does_not_delay_the_others(store: Database) -> None:
     slow, quick = Work("slow"), Work("quick")
     slow.may_end.clear()
     metrics = Metrics("0")
-    upkeep = Scheduler(store, metrics, [slow.chore, quick.chore])
+    upkeep = Scheduler(store, metrics, [slow.task, quick.task])
     async with asyncio.timeout(15), Supervisor(metrics).running(upkeep.tasks(), endless=True):
         await slow.began.wait()
         await quick.began.wait()
@@ -191,7 +191,7 @@ async def test_a_database_that_is_away_is_waited_for(caplog: pytest.LogCaptureFi
         async def told() -> bool:
             return "Upkeep waits for the database" in caplog.messages
 
-        upkeep = Scheduler(away, metrics, [work.chore])
+        upkeep = Scheduler(away, metrics, [work.task])
         async with Supervisor(metrics).running(upkeep.tasks(), endless=True):
             await eventually(told, "the warning")
         assert set(metrics.samples(metrics.task_restarts).values()) == {0}

@@ -1,4 +1,4 @@
-"""What is seen, as far as alarms need it: where, which event, what was measured."""
+"""Sightings: an event or a measurement, and its place, as alarms need them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from hub.core.alarms.alarm import Mark
 
 @dataclass(slots=True)
 class Where:
-    """Where something was seen. `site` is the locker's, empty if it has none."""
+    """Place of a sighting. `site` is the locker's, empty if it has none."""
 
     tenant: str
     site: str
@@ -21,7 +21,7 @@ class Where:
 
 
 class Reading(NamedTuple):
-    """What a locker measured when it told an event, as far as it says so."""
+    """Measured value that came with an event, as far as it has one."""
 
     value: float
     limit: float | None = None
@@ -44,7 +44,7 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What an event's data says: which lock board or sensor it is of, the board's doors, and what was measured."""
+    """Details in an event's data: its lock board or sensor, the board's doors, the measured value."""
 
     board: str = ""
     doors: frozenset[int] = frozenset()

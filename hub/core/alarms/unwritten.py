@@ -1,4 +1,4 @@
-"""What the database does not know yet of alarms: bounded in all and for each locker.
+"""Alarms whose newest state is not in the database yet: bounded in all and for each locker.
 
 What is open, and what has a row, is written sooner or later. Of what began and ended while the database was away,
 the oldest is given up at a limit, and counted: of all at the limit of all, of its locker at that of its locker, so
@@ -31,7 +31,7 @@ class AlarmStep:
 
 @dataclass(slots=True)
 class Unwritten:
-    """What the database does not know yet of an alarm."""
+    """Newest state of an alarm, and the steps of its journal, that are to be written."""
 
     alarm: Alarm
     steps: list[AlarmStep] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Whom PostgreSQL runs as, and where that user can reach its data and its programs.
+"""System account that PostgreSQL runs as, and where it can reach its data and its programs.
 
 PostgreSQL refuses to run as root. Root's PostgreSQL runs as the owner of the data, or as `nobody` where there is no
 data yet. Where that user cannot pass (a clone or a virtual environment under a closed home directory), data and
@@ -32,7 +32,7 @@ _OURS: Final = {"cluster", "cluster.new", "password", "lock", "log"}
 
 @dataclass(frozen=True)
 class SystemAccount:
-    """Whom PostgreSQL runs as, where that is not ourselves."""
+    """System account that PostgreSQL runs as, where that is not ourselves."""
 
     uid: int
     gid: int

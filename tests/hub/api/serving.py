@@ -111,7 +111,7 @@ async def served(
     store = Database(dsn, connections_max=4, statement_timeout_ms=1000 * patience_s, connect_timeout_s=patience_s)
     limits = {"queue_rows_max": 10, "flush_rows_max": 10, "flush_age_ms_max": 10}
     quarantined: Batcher[Quarantined] = Batcher("quarantine", QuarantineSink(store, metrics), metrics, **limits)
-    commanding = CommandService(
+    command_service = CommandService(
         config, make_key(tmp_path / "key.pem"), store, fleet, Clocks(), viewers,
         Quarantine(quarantined, metrics, payload_bytes_max=100, per_topic_per_minute=100), tail, metrics,
     )  # fmt: skip
@@ -125,15 +125,15 @@ async def served(
     auth = Auth(http)
     socket = LiveSocket(viewers, auth, live, "0.0.0", "hub", metrics)
     jobs = JobRunner(
-        config.jobs, uuid4(), store, fleet, commanding.dispatch, commanding.durable, metrics, lambda: False
+        config.jobs, uuid4(), store, fleet, command_service.instant, command_service.durable, metrics, lambda: False
     )
-    looked_up = LockerRoutes(fleet, store, commanding.store, viewers, config.commands)
+    looked_up = LockerRoutes(fleet, store, command_service.store, viewers, config.commands)
     page = PageRoutes(folder())
     routes = [
         *auth.routes(),
         *looked_up.routes(),
         *RegistryRoutes(fleet, store, RegistrySync(store, fleet, 60.0), looked_up, http).routes(),
-        *CommandRoutes(commanding, config.commands, 1.0).routes(),
+        *CommandRoutes(command_service, config.commands, 1.0).routes(),
         *JobRoutes(config.jobs, auth.operators, fleet, store, jobs, metrics).routes(),
         *alarm_routes(AlarmEngine(config.alarms, uuid4(), store, fleet, metrics), fleet),
         *LedgerRoutes(fleet, Ledgers(store)).routes(),

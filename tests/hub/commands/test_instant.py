@@ -72,16 +72,16 @@ class Bench:
         )
         bad: Batcher[Quarantined] = Batcher("quarantine", QuarantineSink(store, metrics), metrics, **limits)
         self.tail = MessageTap(metrics)
-        courier = CommandPublisher(make_key(folder / "key.pem"), self.clocks, self.tail)
-        courier.use(self.wire)
-        news = CommandObservers(Broadcaster(config.live, config.commands, self.fleet, metrics), metrics)
+        publisher = CommandPublisher(make_key(folder / "key.pem"), self.clocks, self.tail)
+        publisher.use(self.wire)
+        observers = CommandObservers(Broadcaster(config.live, config.commands, self.fleet, metrics), metrics)
         self.metrics = metrics
-        self.dispatch = InstantCommands(
-            config.commands, courier, self.fleet, self.clocks, news, rows,
+        self.instant = InstantCommands(
+            config.commands, publisher, self.fleet, self.clocks, observers, rows,
             Quarantine(bad, metrics, payload_bytes_max=100, per_topic_per_minute=100), metrics,
             now_ms=self.read, suspended_ms=lambda: self.slept,
         )  # fmt: skip
-        self.dispatch.limit(message_shares(config.intake, config.intake.replies_per_s_max))
+        self.instant.limit(message_shares(config.intake, config.intake.replies_per_s_max))
         word = Presence(
             v=1, boot=BOOT, t=1, at=1, clock=Clock.SYNCED, session=1, online=True, agent="0.1.0", doors=1, boards=1
         )
@@ -103,7 +103,7 @@ class Bench:
         self.fleet.heard("berlin-01", now_ms=self.now, at=AT)
 
     def ask(self, asked_ms: float | None = None) -> Accepted | CommandRefusal:
-        answer = self.dispatch.submit(uuid4(), OPEN, asked_ms=asked_ms)
+        answer = self.instant.submit(uuid4(), OPEN, asked_ms=asked_ms)
         return answer.code if isinstance(answer, Refused) else answer
 
     def settle(self) -> None:
@@ -115,7 +115,7 @@ class Bench:
         said = Reply(
             v=1, boot=BOOT, t=self.locker_ms, at=1, clock=Clock.SYNCED, id=command, state=state, reason=reason
         )
-        self.dispatch.receive(topic_of(of, Channel.REPLIES), encode(said), retained=False)
+        self.instant.receive(topic_of(of, Channel.REPLIES), encode(said), retained=False)
 
     def disowned(self) -> dict[tuple[str, str], float]:
         """How often lockers took a command for somebody else's, by its kind and the reason."""
@@ -200,18 +200,18 @@ async def test_a_command_that_could_not_be_sent_leaves_nothing_behind(bench: Ben
     answer = bench.ask()
     assert isinstance(answer, Accepted)
     bench.wire.broken = True
-    refused = bench.dispatch.cancel(answer.entry)
+    refused = bench.instant.cancel(answer.entry)
     assert isinstance(refused, Refused)
     assert refused.code is CommandRefusal.BROKER_UNAVAILABLE
     assert not answer.entry.cancel_requested
     bench.clocks.forget()
-    refused = bench.dispatch.cancel(answer.entry)
+    refused = bench.instant.cancel(answer.entry)
     assert isinstance(refused, Refused)
     assert refused.code is CommandRefusal.LOCKER_CLOCK_UNKNOWN
 
 
 async def test_draining(bench: Bench) -> None:
-    await bench.dispatch.drain(0.01)
+    await bench.instant.drain(0.01)
     assert bench.ask() is CommandRefusal.DRAINING
 
 
